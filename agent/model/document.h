@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A parsed YAML or JSON document: a tree of values that remember their line.
+//
+// One tree for both syntaxes, so that everything above it is written once. Scalars carry their
+// type as the Kubernetes API would see it after YAML-to-JSON conversion (sigs.k8s.io/yaml: YAML 1.1
+// booleans such as yes/on are booleans; unquoted numbers are numbers).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model/diagnostic.h"
+
+namespace sallyport::model {
+
+struct Value {
+  enum class Type { kNull, kBool, kInteger, kNumber, kString, kSequence, kMapping };
+  using Member = std::pair<std::string, Value>;
+
+  Type type = Type::kNull;
+  int line = 0;      // 1-based, of the value's first character
+  std::string text;  // scalars: the text as written (strings: unescaped)
+  bool boolean = false;
+  int64_t integer = 0;          // kInteger only; what does not fit is kNumber
+  std::vector<Value> items;     // kSequence
+  std::vector<Member> members;  // kMapping, in the order written; keys unique
+
+  // A mapping's member; nullptr where absent or where this is no mapping.
+  const Value* Find(std::string_view key) const;
+  bool IsString() const { return type == Type::kString; }
+};
+
+using Document = Value;
+
+struct ParsedText {
+  std::vector<Document> documents;  // those before an error; empty (null) documents are left out
+  Diagnostics diagnostics;          // at most one syntax error, duplicate keys
+  bool unreadable = false;
+};
+
+// YAML or JSON, by content. Bounded: nesting deeper than 64, aliases, and texts of more than 32 MiB
+// are errors.
+ParsedText ParseText(std::string_view text, const std::string& file);
+
+}  // namespace sallyport::model

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// The Kubernetes objects that Sallyport reads, reduced to what it uses. Values: immutable once
+// built, comparable. Built by model/decode.h from valid manifests only.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "model/labels.h"
+#include "net/address.h"
+#include "net/flow.h"
+
+namespace sallyport::model {
+
+// Namespace and name; the namespace is empty for cluster-scoped objects.
+struct ObjectName {
+  std::string ns;
+  std::string name;
+  // "ns/name", or "name"
+  std::string ToString() const { return ns.empty() ? name : ns + "/" + name; }
+  friend auto operator<=>(const ObjectName&, const ObjectName&) = default;
+};
+
+// Where an object was read: for messages. Not part of an object's value.
+struct Place {
+  std::string file;  // "" when it came from the API server
+  int line = 0;      // 1-based, 0 unknown
+  // "file:12", "file", or ""
+  std::string ToString() const;
+  friend bool operator==(const Place&, const Place&) { return true; }
+};
+
+struct Namespace {
+  std::string name;
+  Labels labels;  // always has kNamespaceNameLabel
+  Place place;
+  friend bool operator==(const Namespace&, const Namespace&) = default;
+};
+
+struct Node {
+  std::string name;
+  Labels labels;
+  std::vector<net::Address> addresses;  // status.addresses of type InternalIP and ExternalIP
+  std::vector<net::Cidr> pod_cidrs;     // spec.podCIDRs
+  Place place;
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+// spec.containers[].ports[] (containers only, in order).
+struct ContainerPort {
+  std::string name;  // may be empty
+  net::Protocol protocol = net::Protocol::kTcp;
+  uint16_t port = 0;
+  friend auto operator<=>(const ContainerPort&, const ContainerPort&) = default;
+};
+
+enum class PodPhase { kUnknown, kPending, kRunning, kSucceeded, kFailed };
+
+struct Pod {
+  ObjectName name;
+  std::string uid;  // may be empty
+  Labels labels;
+  std::string node;  // spec.nodeName, empty while unscheduled
+  bool host_network = false;
+  PodPhase phase = PodPhase::kUnknown;
+  std::vector<net::Address> addresses;  // status.podIPs (status.podIP if that is all there is)
+  std::vector<ContainerPort> ports;
+  Place place;
+
+  // Takes part in policy as a pod: not hostNetwork, not Succeeded or Failed, and has an address.
+  // A pod without an address can be selected (it will have one), but matches no peer.
+  bool IsLive() const {
+    return !host_network && phase != PodPhase::kSucceeded && phase != PodPhase::kFailed;
+  }
+  friend bool operator==(const Pod&, const Pod&) = default;
+};
+
+// networking/v1 IPBlock. `except` narrows this block only.
+struct IpBlock {
+  net::Cidr cidr;
+  std::vector<net::Cidr> except;  // sorted, unique
+  bool Contains(const net::Address& address) const;
+  std::string ToString() const;
+  friend auto operator<=>(const IpBlock&, const IpBlock&) = default;
+};
+
+// networking/v1 NetworkPolicyPeer with selectors. Without `namespaces`: the policy's own namespace.
+// With both: both hold on one pod.
+struct PodPeer {
+  std::optional<Selector> namespaces;
+  std::optional<Selector> pods;  // absent: every pod of the namespaces
+  friend auto operator<=>(const PodPeer&, const PodPeer&) = default;
+};
+
+using Peer = std::variant<PodPeer, IpBlock>;
+
+// networking/v1 NetworkPolicyPort. No port: every port of the protocol. A name is resolved on the
+// destination pod, by name and protocol.
+struct PolicyPort {
+  net::Protocol protocol = net::Protocol::kTcp;
+  std::variant<std::monostate, net::PortRange, std::string> port;
+  friend auto operator<=>(const PolicyPort&, const PolicyPort&) = default;
+};
+
+// networking/v1 NetworkPolicyIngressRule and NetworkPolicyEgressRule.
+struct Rule {
+  std::vector<Peer> peers;        // empty: any peer at all, outside addresses included
+  std::vector<PolicyPort> ports;  // empty: any port and any protocol
+  int line = 0;                   // in the manifest; not part of the value
+  friend bool operator==(const Rule& a, const Rule& b) {
+    return a.peers == b.peers && a.ports == b.ports;
+  }
+};
+
+struct NetworkPolicy {
+  ObjectName name;
+  Selector pods;
+  bool isolates_ingress = false;  // policyTypes, with its default applied
+  bool isolates_egress = false;
+  std::vector<Rule> ingress;
+  std::vector<Rule> egress;
+  Place place;
+  friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
+};
+
+}  // namespace sallyport::model

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// The verdict of NetworkPolicy on a flow, straight from the API text: slow, obvious, and the oracle
+// that the compiled form is held to. Entry points: Evaluate, and Judge for one direction of one
+// pod. explain prints what these return.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/snapshot.h"
+#include "net/flow.h"
+#include "policy/image.h"
+
+namespace sallyport::policy {
+
+// One rule of a policy: where it stands, e.g. "shop/web ingress[1]".
+struct RuleRef {
+  model::ObjectName policy;
+  Direction direction = Direction::kIngress;
+  int index = 0;  // in spec.ingress or spec.egress
+  model::Place place;
+  std::string ToString() const;
+  friend bool operator==(const RuleRef&, const RuleRef&) = default;
+};
+
+// A rule that did not allow, and what it lacked, for a person: "peer matches; port 5432/TCP is not
+// among 6379/TCP". `distance` orders near misses: smaller is nearer.
+struct NearMiss {
+  RuleRef rule;
+  std::string lacked;
+  int distance = 0;
+};
+
+enum class Why {
+  kNotIsolated,  // no policy isolates the pod for this direction
+  kRule,         // `rule` allows it
+  kOwnNode,      // between a pod and the node it runs on
+  kSelf,         // a pod and itself
+  kNotAPod,      // this side is no pod: nothing to judge here
+  kNoRule,       // denied: isolated, and no rule allows it
+};
+
+// What one side says.
+struct DirectionVerdict {
+  bool allowed = false;
+  Why why = Why::kNoRule;
+  std::vector<model::ObjectName> isolating;  // the policies that isolate, sorted
+  std::optional<RuleRef> rule;               // Why::kRule: the first that allows, by policy name
+  std::optional<NearMiss> near_miss;         // Why::kNoRule, if any policy has a rule at all
+};
+
+struct FlowVerdict {
+  bool allowed = false;  // both sides allow
+  DirectionVerdict egress;
+  DirectionVerdict ingress;
+  // The live pod at either address, if any.
+  std::optional<model::ObjectName> source;
+  std::optional<model::ObjectName> destination;
+};
+
+// Requires that both addresses are of one family and the protocol's ports are set.
+FlowVerdict Evaluate(const model::Snapshot& snapshot, const net::FlowTuple& flow);
+
+// One direction of one pod against a peer address. For egress `port` is the peer's port, for
+// ingress the pod's. Requires that the pod is in the snapshot and live.
+DirectionVerdict Judge(const model::Snapshot& snapshot, const model::Pod& pod, Direction direction,
+                       const net::Address& peer, net::Protocol protocol, uint16_t port);
+
+// Live pods that claim the address, by name. Not exactly one: nobody's, or doubtful.
+std::vector<model::PodPtr> PodsAt(const model::Snapshot& snapshot, const net::Address& address);
+
+}  // namespace sallyport::policy

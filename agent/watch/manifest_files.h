@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Manifests on disk: which files of the given paths are read, for the tools. (The agent watches a
+// directory instead: manifest_directory.h.)
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/document.h"
+#include "model/manifest.h"
+
+namespace sallyport::watch {
+
+struct TextFile {
+  std::string path;
+  std::string text;
+};
+
+// Files as named; directories with all their *.yaml, *.yml and *.json below, sorted; "-" is
+// standard input.
+Result<std::vector<TextFile>> ReadTextFiles(const std::vector<std::string>& paths);
+
+struct ManifestFiles {
+  model::Snapshot snapshot;
+  model::Manifest manifest;  // everything of all files, joined; an object given twice is an error
+};
+Result<ManifestFiles> ReadManifestFiles(const std::vector<std::string>& paths);
+
+}  // namespace sallyport::watch
