@@ -1,5 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-# sallyport_library, sallyport_program, sallyport_test: the three kinds of target.
+# sallyport_library, sallyport_program, sallyport_test, sallyport_fuzz, sallyport_check: the kinds
+# of target. Each label of tests has a target of its own that builds them all: tests-unit,
+# tests-property, ...
+
+# sallyport_label(TARGET LABEL): TARGET is built with tests-LABEL.
+function(sallyport_label target label)
+  if(NOT TARGET tests-${label})
+    add_custom_target(tests-${label})
+  endif()
+  add_dependencies(tests-${label} ${target})
+endfunction()
 
 # sallyport_library(NAME SOURCES file... [DEPS target...] [PRIVATE_DEPS target...])
 # One static library per folder, called sallyport_NAME. Includes are written from agent/
@@ -36,6 +46,7 @@ function(sallyport_test name)
     sallyport_options ${ARG_DEPS} GTest::gtest_main GTest::gmock)
   target_compile_definitions(${target} PRIVATE
     SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  sallyport_label(${target} ${ARG_LABEL})
   add_test(NAME ${ARG_LABEL}.${name} COMMAND ${target})
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL})
   if(ARG_TIMEOUT)
@@ -44,4 +55,35 @@ function(sallyport_test name)
   if(ARG_SERIAL)
     set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RUN_SERIAL TRUE)
   endif()
+endfunction()
+
+# sallyport_fuzz(NAME SOURCES file... DEPS target...)
+# A libFuzzer program, one ctest entry called fuzz.NAME. It runs for SALLYPORT_FUZZ_SECONDS, starting
+# from the kept inputs in the caller's corpus/NAME; what it finds stays in the build directory.
+# Does nothing unless SALLYPORT_FUZZ is on.
+function(sallyport_fuzz name)
+  if(NOT SALLYPORT_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  set(target fuzz_${name})
+  add_executable(${target} ${ARG_SOURCES})
+  target_include_directories(${target} PRIVATE
+    ${PROJECT_SOURCE_DIR}/agent ${PROJECT_SOURCE_DIR}/bpf ${PROJECT_SOURCE_DIR}/tools
+    ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE sallyport_options ${ARG_DEPS})
+  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+  sallyport_label(${target} fuzz)
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
+  file(MAKE_DIRECTORY ${found})
+  add_test(NAME fuzz.${name} COMMAND ${target}
+    -max_total_time=${SALLYPORT_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+    -artifact_prefix=${found}-crash- ${found} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
+endfunction()
+
+# sallyport_check(NAME COMMAND...): a script that looks at the sources, one ctest entry check.NAME.
+function(sallyport_check name)
+  add_test(NAME check.${name} COMMAND ${ARGN})
+  set_tests_properties(check.${name} PROPERTIES LABELS check TIMEOUT 600)
 endfunction()
