@@ -3,6 +3,7 @@
 #pragma once
 
 #include <compare>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@ class Labels {
   Labels() = default;
   // Any order; of two entries with one key the last wins.
   explicit Labels(std::vector<Entry> entries);
+  Labels(std::initializer_list<Entry> entries) : Labels(std::vector<Entry>(entries)) {}
 
   // nullptr where the key is absent.
   const std::string* Find(std::string_view key) const;
@@ -54,6 +56,8 @@ class Selector {
  public:
   Selector() = default;
   explicit Selector(std::vector<Requirement> requirements);
+  Selector(std::initializer_list<Requirement> requirements)
+      : Selector(std::vector<Requirement>(requirements)) {}
 
   bool Matches(const Labels& labels) const;
   bool MatchesEverything() const { return requirements_.empty(); }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/objects.h"
+
+#include <algorithm>
+
+namespace sallyport::model {
+
+std::string Place::ToString() const {
+  return line == 0 || file.empty() ? file : file + ":" + std::to_string(line);
+}
+
+bool IpBlock::Contains(const net::Address& address) const {
+  return cidr.Contains(address) &&
+         std::none_of(except.begin(), except.end(),
+                      [&](const net::Cidr& hole) { return hole.Contains(address); });
+}
+
+std::string IpBlock::ToString() const {
+  std::string out = cidr.ToString();
+  for (size_t i = 0; i < except.size(); ++i) {
+    out += (i == 0 ? " except " : ",") + except[i].ToString();
+  }
+  return out;
+}
+
+}  // namespace sallyport::model

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/snapshot.h"
+
+#include <utility>
+
+namespace sallyport::model {
+namespace {
+
+// Sets or removes one entry; false when the value was so already. An equal object still takes the
+// old one's place, so that messages name the line where it stands now.
+template <typename Map, typename Key>
+bool ApplyTo(Map& map, const Key& key, const typename Map::mapped_type* object) {
+  if (!object) return map.erase(key) > 0;
+  auto [it, inserted] = map.try_emplace(key, *object);
+  if (inserted) return true;
+  bool changed = !(*it->second == **object);
+  it->second = *object;
+  return changed;
+}
+
+}  // namespace
+
+std::string ToString(Kind kind) {
+  switch (kind) {
+    case Kind::kNamespace:
+      return "Namespace";
+    case Kind::kNode:
+      return "Node";
+    case Kind::kPod:
+      return "Pod";
+    case Kind::kNetworkPolicy:
+      return "NetworkPolicy";
+    case Kind::kLocalAddresses:
+      return "LocalAddresses";
+  }
+  return "Kind " + std::to_string(static_cast<int>(kind));
+}
+
+Delta Delta::Set(NamespacePtr object) {
+  ObjectName name{"", object->name};
+  return Delta{Kind::kNamespace, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(NodePtr object) {
+  ObjectName name{"", object->name};
+  return Delta{Kind::kNode, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(PodPtr object) {
+  ObjectName name = object->name;
+  return Delta{Kind::kPod, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(NetworkPolicyPtr object) {
+  ObjectName name = object->name;
+  return Delta{Kind::kNetworkPolicy, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(LocalAddresses addresses) {
+  return Delta{Kind::kLocalAddresses, {}, std::move(addresses)};
+}
+
+Delta Delta::Remove(Kind kind, ObjectName name) { return Delta{kind, std::move(name), {}}; }
+
+bool Snapshot::Apply(const Delta& delta) {
+  switch (delta.kind) {
+    case Kind::kNamespace:
+      return ApplyTo(namespaces, delta.name.name, std::get_if<NamespacePtr>(&delta.object));
+    case Kind::kNode:
+      return ApplyTo(nodes, delta.name.name, std::get_if<NodePtr>(&delta.object));
+    case Kind::kPod:
+      return ApplyTo(pods, delta.name, std::get_if<PodPtr>(&delta.object));
+    case Kind::kNetworkPolicy:
+      return ApplyTo(policies, delta.name, std::get_if<NetworkPolicyPtr>(&delta.object));
+    case Kind::kLocalAddresses: {
+      const auto* set = std::get_if<LocalAddresses>(&delta.object);
+      LocalAddresses next = set ? *set : LocalAddresses{};
+      if (next == local_addresses) return false;
+      local_addresses = std::move(next);
+      return true;
+    }
+  }
+  return false;
+}
+
+Labels Snapshot::NamespaceLabels(const std::string& name) const {
+  auto it = namespaces.find(name);
+  if (it != namespaces.end()) return it->second->labels;
+  return Labels({{std::string(kNamespaceNameLabel), name}});
+}
+
+}  // namespace sallyport::model

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+sallyport_test(model LABEL unit
+  SOURCES
+    model/labels_test.cc
+    model/snapshot_test.cc
+  DEPS sallyport_model)

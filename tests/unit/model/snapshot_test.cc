@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/snapshot.h"
+
+#include <gtest/gtest.h>
+
+#include "model/diagnostic.h"
+
+namespace sallyport::model {
+namespace {
+
+PodPtr MakePod(const std::string& name, Labels labels, int line = 0) {
+  Pod pod;
+  pod.name = {"shop", name};
+  pod.labels = std::move(labels);
+  pod.place = {"pods.yaml", line};
+  return std::make_shared<Pod>(std::move(pod));
+}
+
+TEST(Snapshot, ApplySetsReplacesAndRemoves) {
+  Snapshot s;
+  EXPECT_TRUE(s.Apply(Delta::Set(MakePod("a", {}))));
+  EXPECT_FALSE(s.Apply(Delta::Set(MakePod("a", {}))));
+  EXPECT_TRUE(s.Apply(Delta::Set(MakePod("a", Labels({{"x", "1"}})))));
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kPod, {"shop", "a"})));
+  EXPECT_FALSE(s.Apply(Delta::Remove(Kind::kPod, {"shop", "a"})));
+  EXPECT_TRUE(s.pods.empty());
+}
+
+TEST(Snapshot, ObjectThatOnlyMovedIsNoChangeButItsPlaceFollows) {
+  Snapshot s;
+  s.Apply(Delta::Set(MakePod("a", {}, 3)));
+  EXPECT_FALSE(s.Apply(Delta::Set(MakePod("a", {}, 30))));
+  EXPECT_EQ(s.pods.at({"shop", "a"})->place.line, 30);
+}
+
+TEST(Snapshot, KeepsKindsApart) {
+  Snapshot s;
+  Namespace ns;
+  ns.name = "x";
+  Node node;
+  node.name = "x";
+  NetworkPolicy policy;
+  policy.name = {"x", "x"};
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Namespace>(ns))));
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Node>(node))));
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const NetworkPolicy>(policy))));
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kNode, {"", "x"})));
+  EXPECT_EQ(s.namespaces.size(), 1u);
+  EXPECT_EQ(s.policies.size(), 1u);
+  EXPECT_TRUE(s.nodes.empty());
+}
+
+TEST(Snapshot, LocalAddresses) {
+  Snapshot s;
+  LocalAddresses some = {net::Address::V4(0x0a000001)};
+  EXPECT_FALSE(s.Apply(Delta::Set(LocalAddresses{})));
+  EXPECT_TRUE(s.Apply(Delta::Set(some)));
+  EXPECT_EQ(s.local_addresses, some);
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kLocalAddresses, {})));
+  EXPECT_TRUE(s.local_addresses.empty());
+}
+
+TEST(Snapshot, UnknownNamespaceHasItsNameLabelOnly) {
+  EXPECT_EQ(Snapshot().NamespaceLabels("shop").ToString(), "kubernetes.io/metadata.name=shop");
+}
+
+TEST(Snapshot, CopyIsAValue) {
+  Snapshot a;
+  a.Apply(Delta::Set(MakePod("a", {})));
+  Snapshot b = a;
+  b.Apply(Delta::Remove(Kind::kPod, {"shop", "a"}));
+  EXPECT_EQ(a.pods.size(), 1u);
+}
+
+TEST(IpBlock, ExceptNarrowsItsOwnBlock) {
+  IpBlock block{*net::Cidr::Parse("10.0.0.0/8"), {*net::Cidr::Parse("10.1.0.0/16")}};
+  EXPECT_TRUE(block.Contains(*net::Address::Parse("10.2.0.1")));
+  EXPECT_FALSE(block.Contains(*net::Address::Parse("10.1.0.1")));
+  EXPECT_FALSE(block.Contains(*net::Address::Parse("11.0.0.1")));
+  EXPECT_EQ(block.ToString(), "10.0.0.0/8 except 10.1.0.0/16");
+}
+
+TEST(Diagnostic, PrintsWhatItKnows) {
+  Diagnostic d{Severity::kError, {"a.yaml", 12}, "Pod shop/web", "spec", "must be a mapping"};
+  EXPECT_EQ(d.ToString(), "a.yaml:12: error: Pod shop/web: spec: must be a mapping");
+  EXPECT_TRUE(HasErrors({d}));
+  d = {Severity::kWarning, {"a.yaml", 0}, "", "", "is empty"};
+  EXPECT_EQ(d.ToString(), "a.yaml: warning: is empty");
+  EXPECT_FALSE(HasErrors({d}));
+}
+
+}  // namespace
+}  // namespace sallyport::model
