@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel's part, as the agent sees it: programs on interfaces, and tables that follow images.
+//
+// One instance per pin directory and process (a lock file in the directory sees to it). All calls
+// from one thread (the reconciler's), except where said. After any failure, and after the process
+// was killed at any moment, what the kernel enforces is a complete earlier state; the same call may
+// be tried again. Destruction leaves everything in force.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/objects.h"
+#include "net/address.h"
+#include "net/flow.h"
+#include "policy/image.h"
+
+namespace sallyport::dataplane {
+
+enum class AttachMode { kAuto, kTcx, kClsact };  // kAuto: tcx where the kernel has it
+
+struct Capacities {  // 0: the default in abi/limits.h; rounded up to what the table needs
+  uint32_t endpoints = 0, peers = 0, rules = 0, port_sets = 0, port_pages = 0, prefixes = 0,
+           flows = 0;
+};
+
+struct Options {
+  std::string pins = "/sys/fs/bpf/sallyport";  // on a bpffs
+  uint32_t mark = 0x00100000;                  // one bit of skb->mark
+  bool anti_spoofing = true;
+  bool fast_path = true;
+  uint32_t events_per_second = 0;  // per endpoint and CPU; 0: the default
+  AttachMode attach = AttachMode::kAuto;
+  Capacities capacities;
+};
+
+// Which interface is which pod's: what endpoint/ found out.
+struct Binding {
+  uint32_t ifindex = 0;
+  std::vector<net::Address> addresses;  // at most one of each family
+  bool direct =
+      false;  // nothing on the interface needs to see its packets (no shaping, no filters)
+  friend bool operator==(const Binding&, const Binding&) = default;
+};
+using Bindings = std::map<model::ObjectName, Binding>;
+
+struct Counters {
+  uint64_t packets[2] = {}, bytes[2] = {};     // [egress, ingress], passed
+  std::map<std::string, uint64_t> dropped[2];  // by reason's name; only those above 0
+  uint64_t events_suppressed = 0;
+};
+
+struct FlowEntry {
+  net::FlowTuple tuple;                                  // as opened
+  bool egress_allowed = false, ingress_allowed = false;  // under the generation in force
+  bool answered = false, closing = false, cut = false, direct = false;
+  uint32_t source_ifindex = 0, destination_ifindex = 0;  // 0: not an endpoint of this node
+  int idle_seconds = 0;
+};
+
+struct DropEvent {
+  WallTime time;
+  uint32_t ifindex = 0;   // where the packet was seen
+  uint32_t endpoint = 0;  // ifindex of the endpoint that denies
+  uint32_t generation = 0;
+  policy::Direction direction = policy::Direction::kEgress;
+  std::string reason;       // "policy", "spoofed-source", ...
+  std::string description;  // the same for a person
+  net::FlowTuple tuple;     // as the packet had it
+  uint8_t icmp_type = 0;
+  uint16_t ethertype = 0;
+  uint16_t length = 0;
+  uint32_t suppressed = 0;
+};
+
+struct TableUse {
+  std::string name;
+  uint64_t used = 0, capacity = 0;
+};
+
+class Dataplane {
+ public:
+  // Loads the programs, or adopts the pinned maps and links of an earlier instance and swaps the
+  // programs in place. Pins of another ABI version are left alone: an error that says what to do.
+  static Result<std::unique_ptr<Dataplane>> Open(const Options& options);
+  virtual ~Dataplane() = default;
+
+  // Puts both programs on the interface and pins the links. Closed until Apply opens it.
+  // Idempotent; puts back what someone took off.
+  virtual Status Attach(uint32_t ifindex, const std::string& name) = 0;
+  // Takes them off again: the interface is no endpoint. Fine if it has gone.
+  virtual Status Detach(uint32_t ifindex) = 0;
+  // Interfaces that carry our programs now, whoever put them there.
+  virtual std::vector<uint32_t> Attached() = 0;
+
+  // Makes the kernel enforce `image` for `bindings`, in one step for the whole node. `changes` are
+  // those since the last successful Apply (nullptr: unknown, compare everything). Every bound pod
+  // with an endpoint in the image is open; every other interface is closed. A full table fails,
+  // changes nothing in force, and names the table. Does not attach.
+  virtual Status Apply(const policy::Image& image, const policy::Changes* changes,
+                       const Bindings& bindings) = 0;
+  // Finishes the last Apply in the background's stead: waits for the grace period and frees what
+  // the former generation used. Apply does it first if it was not called.
+  virtual Status Settle() = 0;
+
+  virtual uint32_t generation() const = 0;
+  virtual std::map<uint32_t, Counters> ReadCounters() = 0;  // by ifindex
+  virtual std::vector<FlowEntry> ReadFlows(size_t limit) = 0;
+  virtual std::vector<TableUse> ReadUse() = 0;
+  // Calls back for each event that waits, on the calling thread; waits up to `timeout` for the
+  // first. May be called from one thread of its own.
+  virtual Status PollEvents(Duration timeout,
+                            const std::function<void(const DropEvent&)>& sink) = 0;
+
+  // Takes every program, link, map and pin of this directory away. Works without a running agent,
+  // for any ABI version, with parts missing. (clsact filters are found by scanning interfaces.)
+  static Status RemoveAll(const std::string& pins);
+};
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The hash functions that agent and kernel must agree on, and the two buckets a key may stand in.
+ *
+ * Multiply and xor-shift over 64-bit words, seeded with a secret, so that nobody outside can aim
+ * at one bucket.
+ */
+#ifndef SALLYPORT_ABI_HASH_H
+#define SALLYPORT_ABI_HASH_H
+
+#include "tables.h"
+
+#ifdef __cplusplus
+#define SP_INLINE static inline
+#else
+#define SP_INLINE static __attribute__((always_inline)) inline
+#endif
+
+SP_INLINE __u64 sp_mix(__u64 h, __u64 word)
+{
+	h = (h ^ word) * 0x9fb21c651e98df25ULL;
+	return h ^ (h >> 32);
+}
+
+SP_INLINE __u64 sp_finish(__u64 h)
+{
+	h *= 0xd6e8feb86659fd93ULL;
+	return h ^ (h >> 32);
+}
+
+SP_INLINE __u32 sp_hash_peer(__u32 seed, const struct sp_address *address)
+{
+	return (__u32)sp_finish(sp_mix(sp_mix(seed, address->halves[0]), address->halves[1]));
+}
+
+SP_INLINE __u32 sp_hash_rule(__u32 seed, __u32 set, __u32 identity)
+{
+	return (__u32)sp_finish(sp_mix(seed, (__u64)set << 32 | identity));
+}
+
+/* Low half: buckets. Upper 16 bits: the tag. */
+SP_INLINE __u64 sp_hash_flow(__u32 seed, const struct sp_flow_key *key)
+{
+	__u64 h = sp_mix(seed, key->low.halves[0]);
+
+	h = sp_mix(h, key->low.halves[1]);
+	h = sp_mix(h, key->high.halves[0]);
+	h = sp_mix(h, key->high.halves[1]);
+	h = sp_mix(h, (__u64)key->low_port << 32 | (__u64)key->high_port << 16 | key->protocol);
+	return sp_finish(h);
+}
+
+SP_INLINE __u32 sp_bucket(__u32 hash, __u32 mask)
+{
+	return hash & mask;
+}
+
+/* Never the same as sp_bucket() while mask > 0. */
+SP_INLINE __u32 sp_other_bucket(__u32 hash, __u32 mask)
+{
+	return (hash ^ ((hash >> 16) | 1)) & mask;
+}
+
+#endif

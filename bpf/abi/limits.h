@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What things cost and how long they live. Shared by the kernel side and the agent.
+ *
+ * Capacities are defaults: the loader may set others (powers of two where said so). A full table
+ * answers deny; the agent reports use against capacity for each.
+ */
+#ifndef SALLYPORT_ABI_LIMITS_H
+#define SALLYPORT_ABI_LIMITS_H
+
+/* Layout of all pinned maps. Another number: not ours to touch. */
+#define SP_ABI_VERSION 1
+
+/* Endpoints of a node; power of two. 64 bytes each. Filled to at most 3/4. */
+#define SP_ENDPOINTS 4096
+/* Places an endpoint may stand in, from its ifindex on. */
+#define SP_ENDPOINT_PROBES 8
+
+/* Buckets of peers (pods in policies): 4 peers, 128 bytes each; power of two. */
+#define SP_PEER_BUCKETS 32768
+#define SP_PEER_WAYS 4
+/* Buckets of rules (policy set, identity): 4 rules, 64 bytes each; power of two. */
+#define SP_RULE_BUCKETS 65536
+#define SP_RULE_WAYS 4
+
+/* Port sets, 384 bytes each, and the pages of 2,048 ports they refer to, 256 bytes each. */
+#define SP_PORT_SETS 8192
+#define SP_PORT_PAGES 8192
+#define SP_PAGE_PORTS 2048
+#define SP_PAGES_PER_PROTOCOL 32 /* 65,536 / SP_PAGE_PORTS */
+
+/* Nodes of the prefix trie: 16 slots (4 bits of address), 64 bytes each. */
+#define SP_TRIE_NODES 131072
+
+/*
+ * Buckets of flows: 15 flows, 1,024 bytes each; power of two. A flow may stand in one of two
+ * buckets, so the table serves to about 3/4 of its 245,760 places. 16 MiB.
+ */
+#define SP_FLOW_BUCKETS 16384
+#define SP_FLOW_WAYS 15
+/* Of a full bucket, the most that flows of one endpoint may hold. */
+#define SP_FLOW_SHARE 10
+
+/* First fragments that later ones are placed by (LRU). */
+#define SP_FRAGMENTS 8192
+/* IPv6 extension headers walked in a packet. */
+#define SP_MAX_EXT_HEADERS 8
+
+/* Ring buffer of drop events, bytes; power of two, multiple of the page size. */
+#define SP_EVENTS_BYTES (1 << 18)
+/* Drop events that one endpoint may cause in one tick on one CPU. */
+#define SP_EVENTS_PER_TICK 16
+
+/*
+ * Time is counted in ticks of 2^30 ns (1.07 s) of CLOCK_MONOTONIC_COARSE. How long a flow lives
+ * without a packet, in ticks:
+ */
+#define SP_TICK_SHIFT 30
+#define SP_LIFE_SYN 60            /* TCP, SCTP: not answered yet */
+#define SP_LIFE_ESTABLISHED 21600 /* TCP, SCTP: answered */
+#define SP_LIFE_CLOSING 60        /* TCP: both sides sent FIN; SCTP: SHUTDOWN COMPLETE */
+#define SP_LIFE_RESET 10          /* TCP: RST; SCTP: ABORT */
+#define SP_LIFE_DATAGRAM 60       /* UDP and others: one way only so far */
+#define SP_LIFE_CONVERSATION 180  /* UDP and others: answered */
+#define SP_LIFE_FRAGMENT 30       /* as the kernel's own reassembly (ipfrag_time) */
+
+#endif

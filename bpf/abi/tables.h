@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The tables between agent and kernel: arrays, mapped into the agent's memory, written with plain
+ * stores, read by the programs without a helper call.
+ *
+ * Two halves. What a change of policy touches exists twice, and the lowest bit of
+ * control.generation says which half is in force. The agent writes the other half, then stores the
+ * next generation: the whole node goes from one complete policy to the next with one word. Before
+ * it writes the half that was in force, it waits until no program can still read it (an RCU grace
+ * period). Whatever is not reachable from the half in force may be garbage at any time.
+ *
+ * An entry's key is written while the entry is free, and a freed entry gets another key only after
+ * a grace period: a reader sees a key with its own values, or with none.
+ *
+ * Words of 32 bits in host byte order and naturally aligned, so each load and store is atomic.
+ * Addresses: 16 bytes, network byte order, IPv4 as ::ffff:a.b.c.d. Ports in network byte order in
+ * flows and events; in host byte order as an index into port sets.
+ */
+#ifndef SALLYPORT_ABI_TABLES_H
+#define SALLYPORT_ABI_TABLES_H
+
+#include <linux/types.h>
+
+#include "limits.h"
+#include "verdict.h"
+
+#ifdef __cplusplus
+#define SP_STATIC_ASSERT static_assert
+#else
+#define SP_STATIC_ASSERT _Static_assert
+#endif
+
+struct sp_address {
+	union {
+		__u8 bytes[16];
+		__u32 words[4];
+		__u64 halves[2];
+	};
+};
+
+/* map "control", one entry */
+struct sp_control {
+	__u32 abi_version; /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
+	__u32 generation;  /* lowest bit: the half in force. A flow judged under another is judged afresh */
+	__u32 trie[2][2];  /* [half][0: IPv4, 1: IPv6] root of the prefixes, as a trie slot */
+	__u32 reserved[10];
+};
+
+/*
+ * map "endpoints": one per pod interface, in the first place (ifindex + i) % capacity, i <
+ * SP_ENDPOINT_PROBES, that holds its ifindex. An interface that has none is closed.
+ */
+#define SP_ENDPOINT_OPEN 1u   /* pod and policy are known; else closed */
+#define SP_ENDPOINT_DIRECT 2u /* nothing on the interface needs to see its packets: may be handed over */
+struct sp_endpoint {
+	__u32 ifindex;   /* host side; 0: free */
+	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
+	__u32 set[2][2]; /* [half][enum sp_direction] policy set, 0: not isolated */
+	__u32 reserved;
+	struct sp_address address[2]; /* IPv4, IPv6; all zero: none */
+};
+
+/*
+ * map "peers": addresses that are known one by one, in bucket sp_bucket() or sp_other_bucket() of
+ * sp_hash_peer(). identity[half] & SP_PEER_IDENTITY: 0: ask the prefixes; SP_PEER_NONE: has none.
+ */
+#define SP_PEER_NODE 0x80000000u /* this node's own address */
+#define SP_PEER_IDENTITY 0x7fffffffu
+#define SP_PEER_NONE 0x7fffffffu
+struct sp_peer {
+	struct sp_address address;
+	__u32 identity[2]; /* [half] */
+	__u32 ifindex;     /* of the local endpoint with this address, else 0; a hint, checked against it */
+	__u32 reserved;
+};
+struct sp_peer_bucket {
+	struct sp_peer peer[SP_PEER_WAYS];
+};
+
+/*
+ * map "rules": (policy set, identity) to port set, in bucket sp_bucket() or sp_other_bucket() of
+ * sp_hash_rule(). No policy set number means two things at once, so rules need no halves.
+ * Identity 0 is the set's any-peer entry; every set in force has one.
+ */
+#define SP_PORTS_NONE 0u
+#define SP_PORTS_ALL 1u /* every port of every protocol, ICMP included */
+struct sp_rule {
+	__u32 set; /* 0: free */
+	__u32 identity;
+	__u32 port_set;
+	__u32 reserved;
+};
+struct sp_rule_bucket {
+	struct sp_rule rule[SP_RULE_WAYS];
+};
+
+/* map "port_sets": page numbers, [protocol][port / SP_PAGE_PORTS]. Immutable while in use. */
+#define SP_PROTOCOL_TCP 0
+#define SP_PROTOCOL_UDP 1
+#define SP_PROTOCOL_SCTP 2
+#define SP_PROTOCOLS 3
+struct sp_port_set {
+	__u32 page[SP_PROTOCOLS][SP_PAGES_PER_PROTOCOL];
+};
+
+/* map "port_pages": one bit per port: bit p % 64 of word p / 64. Immutable while in use. */
+#define SP_PAGE_NONE 0u
+#define SP_PAGE_ALL 1u
+struct sp_port_page {
+	__u64 bits[SP_PAGE_PORTS / 64];
+};
+
+/*
+ * map "prefixes": a trie of 4 bits a step over the 32 bits of an IPv4 or the 128 of an IPv6
+ * address, leaf-pushed. A slot is SP_TRIE_NODE | index of the next node, or an identity.
+ * Immutable while in use; node 0 is not used.
+ */
+#define SP_TRIE_NODE 0x80000000u
+struct sp_trie_node {
+	__u32 slot[16];
+};
+
+/*
+ * map "flows": one entry per connection on a node, under the ordered pair of its ends: `low` is the
+ * smaller end. The state is one word, read once and written whole.
+ */
+struct sp_flow_key {
+	struct sp_address low, high;
+	__be16 low_port, high_port; /* ICMP echo: both the identifier; protocols without ports: 0 */
+	__u8 protocol;
+	__u8 pad[3];
+};
+#define SP_FLOW_FROM_HIGH 0x0001u  /* `high` opened it, else `low` */
+#define SP_FLOW_EGRESS 0x0002u     /* the opener's endpoint allows it, under this generation */
+#define SP_FLOW_INGRESS 0x0004u    /* the other end's endpoint allows it, under this generation */
+#define SP_FLOW_ANSWERED 0x0008u   /* a packet came back */
+#define SP_FLOW_FIN_OPENER 0x0010u
+#define SP_FLOW_FIN_OTHER 0x0020u
+#define SP_FLOW_RESET 0x0040u
+#define SP_FLOW_CUT 0x0080u        /* policy has ended it: only a new opening packet revives it */
+#define SP_FLOW_DIRECT 0x0100u     /* both ends are endpoints here that may be handed packets */
+/* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
+struct sp_flow {
+	struct sp_flow_key key;
+	__u64 state;
+	__u32 seen;       /* tick of the last packet */
+	__u32 ifindex[2]; /* of the endpoints here, [0] low, [1] high; 0: none. Set when judged */
+	__u32 owner;      /* ifindex of the endpoint whose share it counts to */
+};
+struct sp_flow_bucket {
+	__u16 tag[16]; /* [i]: the tag of flow[i], a hint; [15] is not used */
+	__u64 reserved[4];
+	struct sp_flow flow[SP_FLOW_WAYS];
+};
+
+/* map "fragments" (LRU hash): first fragments that were allowed. */
+struct sp_fragment_key {
+	struct sp_address source, destination;
+	__u32 id;      /* network byte order; IPv4: its 16 bits */
+	__u32 ifindex; /* of the endpoint */
+	__u8 protocol;
+	__u8 direction; /* enum sp_direction */
+	__u8 pad[6];
+};
+struct sp_fragment {
+	__u32 seen; /* tick */
+	__u32 generation;
+};
+
+/* map "counters" (per CPU), by place in "endpoints"; one entry more, for interfaces that have none. */
+struct sp_counters {
+	__u64 packets[2]; /* [enum sp_direction] passed */
+	__u64 bytes[2];
+	__u64 dropped[2][SP_DROP_COUNT]; /* [enum sp_direction][enum sp_drop] */
+	__u32 event_tick;                /* the tick that event_count counts in */
+	__u32 event_count;
+	__u64 events_suppressed; /* drops without an event: rate limit or full ring buffer */
+};
+
+/* ring buffer "events" */
+struct sp_event {
+	__u64 time_ns;    /* CLOCK_MONOTONIC_COARSE */
+	__u32 ifindex;    /* interface that the packet was seen on */
+	__u32 endpoint;   /* ifindex of the endpoint that denies; another one if it was the other end */
+	__u32 generation;
+	__u16 length;     /* of the packet, capped */
+	__u8 reason;      /* enum sp_drop */
+	__u8 direction;   /* enum sp_direction, of the endpoint that denies */
+	struct sp_address source, destination; /* zero where not parsed */
+	__be16 source_port, destination_port;
+	__u8 protocol;
+	__u8 icmp_type;
+	__be16 ethertype;
+	__u32 set;        /* policy set that denied, 0 if it was not policy */
+	__u32 suppressed; /* events of this endpoint not sent so far on this CPU, capped */
+};
+
+/* Read-only data of the programs, set at load. Masks are capacities (powers of two) less one. */
+struct sp_config {
+	__u32 endpoint_mask;
+	__u32 peer_mask;
+	__u32 rule_mask;
+	__u32 flow_mask;
+	__u32 mark;          /* bits of skb->mark that say: this packet left an endpoint of this node */
+	__u32 anti_spoofing; /* 0 or 1 */
+	__u32 fast_path;     /* 0 or 1: hand packets between local endpoints over directly */
+	__u32 events_per_tick;
+	__u32 hash_seed; /* secret; the same for all users of the pinned maps */
+};
+
+SP_STATIC_ASSERT(sizeof(struct sp_address) == 16, "address");
+SP_STATIC_ASSERT(sizeof(struct sp_control) == 64, "control");
+SP_STATIC_ASSERT(sizeof(struct sp_endpoint) == 64, "endpoint");
+SP_STATIC_ASSERT(sizeof(struct sp_peer_bucket) == 128, "peer bucket");
+SP_STATIC_ASSERT(sizeof(struct sp_rule_bucket) == 64, "rule bucket");
+SP_STATIC_ASSERT(sizeof(struct sp_port_set) == 384, "port set");
+SP_STATIC_ASSERT(sizeof(struct sp_port_page) == 256, "port page");
+SP_STATIC_ASSERT(sizeof(struct sp_trie_node) == 64, "trie node");
+SP_STATIC_ASSERT(sizeof(struct sp_flow_key) == 40, "flow key");
+SP_STATIC_ASSERT(sizeof(struct sp_flow) == 64, "flow");
+SP_STATIC_ASSERT(sizeof(struct sp_flow_bucket) == 1024, "flow bucket");
+SP_STATIC_ASSERT(sizeof(struct sp_fragment_key) == 48, "fragment key");
+SP_STATIC_ASSERT(sizeof(struct sp_event) == 72, "event");
+
+#endif
