@@ -1,0 +1,19 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: Apache-2.0
+"""C and C++ files are as clang-format writes them."""
+
+import subprocess
+
+import project
+
+names = project.sources("*.h", "*.cc", "*.c")
+done = subprocess.run(["clang-format", "--dry-run", "--ferror-limit=1", "-Werror", *names],
+                      cwd=project.ROOT, capture_output=True, text=True, check=False)
+unformatted = sorted({line.split(":")[0] for line in done.stderr.splitlines()
+                      if "[-Wclang-format-violations]" in line})
+for name in unformatted:
+    project.finding(f"{name}: not formatted; run: clang-format -i {name}")
+if done.returncode != 0 and not unformatted:
+    project.finding(f"clang-format failed:\n{done.stderr}")
+print(f"format: {len(names)} files")
+project.finish()

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the checks share: the project's files, findings, and a memory of what passed already.
+
+Each check is a script of its own in this folder, a test with the label `check`. It prints one line
+a finding ("file:line: what, and what would be right") and exits with 1 if there was one.
+"""
+
+import concurrent.futures
+import fnmatch
+import functools
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+INCLUDE_ROOTS = ["agent", "bpf", "tools", "tests"]
+CACHE = pathlib.Path(os.environ.get("SALLYPORT_CHECK_CACHE", ROOT / ".build" / "checks"))
+CACHE_DAYS = 14
+_findings = 0
+
+
+def finding(text):
+    global _findings
+    _findings += 1
+    print(text, flush=True)
+
+
+def finish():
+    if _findings:
+        print(f"{_findings} finding(s)")
+    sys.exit(1 if _findings else 0)
+
+
+@functools.cache
+def _all_files():
+    # A tree of another owner (a clone made by a user, checks run by root) is refused by git; for
+    # this one call it is said to be safe.
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-zco", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+        names = [name for name in listed.decode().split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):  # not a clone: an unpacked archive
+        names = []
+        for folder, folders, files in os.walk(ROOT):
+            folders[:] = [f for f in folders if f not in (".build", ".git", ".cache", "__pycache__")]
+            names += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files]
+    return sorted({name for name in names if (ROOT / name).is_file()})
+
+
+def sources(*patterns):
+    """The project's files (tracked, or new and not ignored) that match a pattern, as strings."""
+    return [n for n in _all_files() if any(fnmatch.fnmatch(n, p) for p in patterns)]
+
+
+@functools.cache
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+@functools.cache
+def includes(name):
+    """(line, project include or None, system include or None) of each #include of a file."""
+    body = text(name)
+    return [(body.count("\n", 0, m.start()) + 1, m.group(1), m.group(2))
+            for m in _INCLUDE.finditer(body)]
+
+
+@functools.cache
+def resolve(name, include):
+    """The project's file that `#include "include"` in `name` means, or None."""
+    for folder in [os.path.dirname(name), *INCLUDE_ROOTS]:
+        candidate = os.path.normpath(os.path.join(folder, include))
+        if (ROOT / candidate).is_file():
+            return candidate
+    return None
+
+
+def closure(name):
+    """The file and, transitively, every project header that it includes, sorted."""
+    seen, queue = set(), [name]
+    while queue:
+        current = queue.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        queue += [r for _, quoted, _ in includes(current) if quoted
+                  for r in [resolve(current, quoted)] if r]
+    return sorted(seen)
+
+
+@functools.cache
+def _hash(name):
+    return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
+
+
+def check_each(check, salt, names, command):
+    """Runs command(name) for each name, on all processors; one that fails is a finding.
+
+    What passed with the same contents, includes and salt is not run again.
+    """
+    folder = CACHE / check
+    folder.mkdir(parents=True, exist_ok=True)
+    for stamp in folder.iterdir():
+        if stamp.stat().st_mtime < time.time() - CACHE_DAYS * 86400:
+            stamp.unlink()
+
+    def stamp_of(name):
+        content = "\n".join([salt, name, *(f"{n} {_hash(n)}" for n in closure(name))])
+        return folder / hashlib.sha256(content.encode()).hexdigest()
+
+    stamps = {name: stamp_of(name) for name in names}
+    waiting = [name for name in names if not stamps[name].exists()]
+    print(f"{check}: {len(names)} files, {len(waiting)} of them new or changed", flush=True)
+
+    def run(name):
+        return subprocess.run(command(name), cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, done in zip(waiting, pool.map(run, waiting)):
+            if done.returncode == 0:
+                stamps[name].touch()
+            else:
+                finding(f"{name}: {check} failed:\n{done.stdout.rstrip()}")
+
+
+def version(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Sourced by tools/test: finds what a run left behind on the machine, and takes it away.
+#
+#   leftovers_remember   notes what is there before
+#   leftovers_report     prints what is there now and was not before, removes it; fails if any
+#
+# Everything that tests and labs make on a machine carries a prefix: namespaces and links spt, labs
+# below /run/sallyport-lab, pins below /sys/fs/bpf whose name begins with spt or sallyport.
+
+LEFTOVERS_BEFORE=
+
+leftovers_list() {
+  {
+    ip netns list 2>/dev/null | awk '$1 ~ /^spt/ { print "namespace " $1 }'
+    ip -o link show 2>/dev/null | awk -F '[ :@]+' '$2 ~ /^spt/ { print "link " $2 }'
+    find /run/sallyport-lab -mindepth 1 -maxdepth 1 -printf 'lab %f\n' 2>/dev/null
+    find /sys/fs/bpf -mindepth 1 -maxdepth 1 \( -name 'spt*' -o -name 'sallyport*' \) \
+      -printf 'pins %p\n' 2>/dev/null
+    find "${TMPDIR:-/tmp}" -mindepth 1 -maxdepth 1 -name 'spt*' -printf 'files %p\n' 2>/dev/null
+    awk '$2 ~ "/(spt|sallyport)[^/]*" { print "mount " $2 }' /proc/mounts
+  } | sort -u
+}
+
+leftovers_remember() { LEFTOVERS_BEFORE=$(leftovers_list); }
+
+leftovers_new() { comm -13 <(printf '%s\n' "$LEFTOVERS_BEFORE") <(leftovers_list) | sed '/^$/d'; }
+
+leftovers_report() {
+  local left
+  left=$(leftovers_new)
+  [[ -n "$left" ]] || return 0
+  echo "left behind on this machine by a test (removed now):"
+  printf '%s\n' "$left" | sed 's/^/        /'
+  leftovers_remove "$left"
+  left=$(leftovers_new)
+  if [[ -n "$left" ]]; then
+    echo "could not be removed; please remove by hand:"
+    printf '%s\n' "$left" | sed 's/^/        /'
+  fi
+  return 1
+}
+
+leftovers_remove() {
+  local kind name tool=.build/dev/tools/cli/sallyport
+  while read -r kind name; do
+    case $kind in
+      lab) if [[ -x $tool ]]; then "$tool" lab down --name "$name" >/dev/null 2>&1 || true; fi ;;
+      mount) umount "$name" 2>/dev/null || true ;;
+      namespace) ip netns pids "$name" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
+        ip netns del "$name" 2>/dev/null || true ;;
+      link) ip link del "$name" 2>/dev/null || true ;;
+      pins | files) rm -rf -- "$name" ;;
+    esac
+  done <<<"$1"
+}
