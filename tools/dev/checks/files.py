@@ -12,7 +12,7 @@ LONG_FILE = 500
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|WIP)\b|<<<<<<< |>>>>>>> ")
 # Kept inputs and expected outputs are data: a licence line would be part of what they test.
 DATA = re.compile(r"^tests/.*(corpus|data|golden)/|\.(json|md|txt|golden|in)$|^LICENSE$"
-                  r"|^\.git|^\.clang-format$")
+                  r"|^\.git|(^|/)\.clang-format$")
 
 
 def licence(name):

@@ -5,7 +5,8 @@
 - A folder includes only the folders listed for it here.
 - Pure folders and files include nothing that makes system calls, reads a clock or writes a log.
 - A third-party header is included by one or two .cc files, and by no header.
-- Project headers are included by their path from agent/, bpf/, tools/ or tests/, and exist.
+- Project headers exist, and are included by their path from agent/, bpf/, tools/ or tests/; the
+  kernel side may use paths from the file's own folder.
 """
 
 import collections
@@ -72,7 +73,7 @@ def check_project_include(name, line, include):
         project.finding(f'{name}:{line}: "{include}" is no file of the project; a header of a '
                         f"library is included with <>")
         return
-    if "/" not in include or include.startswith("."):
+    if not name.startswith("bpf/") and ("/" not in include or include.startswith(".")):
         project.finding(f'{name}:{line}: include "{target.split("/", 1)[1]}", not "{include}"')
     if layer and layer_of(target) != layer and not starts(target, LAYERS[layer]):
         allowed = ", ".join(LAYERS[layer]) or "nothing of the project"
