@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// probe and its far end against real paths: two network namespaces, one link, and nftables where a
+// path is to be silent.
+#include "cli/probe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <future>
+#include <thread>
+
+#include "base/unique_fd.h"
+#include "cli/netns.h"
+#include "cli/serve.h"
+
+namespace sallyport::probe {
+namespace {
+
+using net::Protocol;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr Port kTcp{Protocol::kTcp, 80}, kUdp{Protocol::kUdp, 81};
+constexpr Port kClosedTcp{Protocol::kTcp, 82}, kClosedUdp{Protocol::kUdp, 83};
+constexpr Port kDroppedTcp{Protocol::kTcp, 84}, kDroppedUdp{Protocol::kUdp, 85};
+constexpr Port kEcho{Protocol::kIcmp, 0}, kSctp{Protocol::kSctp, 86};
+
+void Must(const std::string& command) {
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT: fixed texts
+}
+
+// Serves in another network namespace until destroyed.
+class RunningServer {
+ public:
+  RunningServer(const std::string& netns, std::vector<Port> ports) : stop_(eventfd(0, 0)) {
+    std::promise<Status> listening;
+    auto ready = listening.get_future();
+    thread_ = std::thread([this, netns, ports, &listening] {
+      NetnsVisitor visitor;
+      if (Status s = visitor.Enter(netns); !s) return listening.set_value(s);
+      auto server = Server::Listen("spt/far", ports);
+      if (!server) return listening.set_value(server.error());
+      listening.set_value(Ok());
+      ended_ = server->Run(stop_.get());
+    });
+    Status status = ready.get();
+    EXPECT_TRUE(status.ok()) << status.error().message;
+  }
+  ~RunningServer() {
+    uint64_t one = 1;
+    EXPECT_EQ(write(stop_.get(), &one, sizeof one), 8);
+    thread_.join();
+    EXPECT_TRUE(ended_.ok()) << ended_.error().message;
+  }
+
+ private:
+  UniqueFd stop_;
+  Status ended_;
+  std::thread thread_;
+};
+
+class ProbeTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(geteuid(), 0u) << "network namespaces need root";
+    Clean();
+    Must("ip netns add " + near_ + " && ip netns add " + far_);
+    Must("ip -n " + near_ + " link add spt0 type veth peer name spt0 netns " + far_);
+    Configure(near_, "1");
+    Configure(far_, "2");
+    server_ = std::make_unique<RunningServer>(Path(far_), std::vector<Port>{kTcp, kUdp});
+    Must("ip netns exec " + far_ +
+         " nft 'table inet spt { chain in { type filter hook input priority 0; "
+         "tcp dport 84 drop; udp dport 85 drop; }; }'");
+  }
+  void TearDown() override {
+    server_.reset();
+    Clean();
+  }
+
+  static void Configure(const std::string& ns, const std::string& host) {
+    Must("ip -n " + ns + " link set lo up && ip -n " + ns + " link set spt0 up && ip -n " + ns +
+         " addr add 10.77.0." + host + "/24 dev spt0 && ip -n " + ns + " addr add fd77::" + host +
+         "/64 dev spt0 nodad");
+  }
+  void Clean() {
+    for (const std::string& ns : {near_, far_}) {
+      std::string command = "ip netns del " + ns + " 2>/dev/null";
+      (void)!std::system(command.c_str());  // NOLINT: fixed texts
+    }
+  }
+  static std::string Path(const std::string& ns) { return "/run/netns/" + ns; }
+
+  Answer Try(const std::string& address, const Port& port, Options options = {}) {
+    options.timeout = std::chrono::seconds(2);
+    auto answers = Probe({{Path(near_), {{*net::Address::Parse(address), port}}}}, options);
+    EXPECT_TRUE(answers) << answers.error().message;
+    return answers->at(0).at(0);
+  }
+
+  const std::string near_ = "spt-probe-near-" + std::to_string(getpid());
+  const std::string far_ = "spt-probe-far-" + std::to_string(getpid());
+  std::unique_ptr<RunningServer> server_;
+};
+
+TEST_F(ProbeTest, TellsOpenFromRefusedFromBlockedInBothFamilies) {
+  std::vector<Target> targets;
+  std::vector<Outcome> expected;
+  for (const char* address : {"10.77.0.2", "fd77::2"}) {
+    net::Address to = *net::Address::Parse(address);
+    for (auto [port, outcome] : {std::pair{kTcp, Outcome::kOpen},
+                                 {kUdp, Outcome::kOpen},
+                                 {kClosedTcp, Outcome::kRefused},
+                                 {kClosedUdp, Outcome::kRefused},
+                                 {kDroppedTcp, Outcome::kBlocked},
+                                 {kDroppedUdp, Outcome::kBlocked},
+                                 {kEcho, Outcome::kOpen}}) {
+      targets.push_back({to, port});
+      expected.push_back(outcome);
+    }
+  }
+  auto answers = Probe({{Path(near_), targets}}, {});
+  ASSERT_TRUE(answers) << answers.error().message;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const Answer& answer = answers->at(0).at(i);
+    EXPECT_EQ(ToString(answer.outcome), ToString(expected[i]))
+        << targets[i].address.ToString() << " " << targets[i].port.ToString() << " "
+        << answer.detail;
+    bool answered = answer.outcome != Outcome::kBlocked;
+    EXPECT_EQ(answer.latency > Duration::zero(), answered);
+  }
+}
+
+TEST_F(ProbeTest, NamesWhatCannotBeTried) {
+  EXPECT_EQ(Try("192.0.2.1", kTcp).outcome, Outcome::kError) << "no route";
+  EXPECT_THAT(Try("192.0.2.1", kTcp).detail, HasSubstr("unreachable"));
+  EXPECT_THAT(Try("2001:db8::1", kUdp).detail, HasSubstr("unreachable"));
+  Answer sctp = Try("10.77.0.2", kSctp);
+  if (sctp.outcome == Outcome::kError) {
+    EXPECT_EQ(sctp.detail, "this kernel has no SCTP sockets");
+  } else {
+    EXPECT_EQ(sctp.outcome, Outcome::kRefused);
+  }
+}
+
+TEST_F(ProbeTest, ANamespaceThatIsGoneFailsItsOwnProbesOnly) {
+  net::Address far = *net::Address::Parse("10.77.0.2");
+  auto answers = Probe(
+      {{"/run/netns/spt-nowhere", {{far, kTcp}, {far, kUdp}}}, {Path(near_), {{far, kTcp}}}}, {});
+  ASSERT_TRUE(answers);
+  EXPECT_EQ(answers->at(0).at(0).outcome, Outcome::kError);
+  EXPECT_THAT(answers->at(0).at(1).detail, HasSubstr("spt-nowhere"));
+  EXPECT_EQ(answers->at(1).at(0).outcome, Outcome::kOpen);
+}
+
+TEST_F(ProbeTest, TheFarEndSaysWhoItIsAndWhomItSees) {
+  Options options;
+  options.greeting = std::chrono::seconds(5);
+  EXPECT_THAT(Try("10.77.0.2", kTcp, options).detail,
+              StartsWith("I am spt/far at 10.77.0.2:80/TCP; I see 10.77.0.1:"));
+  EXPECT_THAT(Try("fd77::2", kTcp, options).detail,
+              StartsWith("I am spt/far at [fd77::2]:80/TCP; I see [fd77::1]:"));
+  EXPECT_THAT(Try("10.77.0.2", kUdp).detail,
+              StartsWith("I am spt/far at 10.77.0.2:81/UDP; I see 10.77.0.1:"));
+  EXPECT_THAT(Try("fd77::2", kUdp).detail, StartsWith("I am spt/far at [fd77::2]:81/UDP"));
+}
+
+TEST_F(ProbeTest, ManyProbesShareFewSockets) {
+  net::Address far = *net::Address::Parse("10.77.0.2");
+  std::vector<Target> targets(600, {far, kTcp});
+  targets[17].port = kClosedTcp;
+  targets[599].port = kDroppedTcp;
+  Options options;
+  options.sockets_at_once = 7;
+  size_t seen = 0;
+  options.progress = [&](size_t done, size_t total) {
+    EXPECT_EQ(done, ++seen);
+    EXPECT_EQ(total, 1200u);
+  };
+  auto answers = Probe({{Path(near_), targets}, {Path(far_), targets}}, options);
+  ASSERT_TRUE(answers);
+  for (const auto& of_source : *answers) {
+    for (size_t i = 0; i < targets.size(); ++i) {
+      Outcome expected = i == 17    ? Outcome::kRefused
+                         : i == 599 ? Outcome::kBlocked
+                                    : Outcome::kOpen;
+      ASSERT_EQ(of_source[i].outcome, expected) << i << " " << of_source[i].detail;
+    }
+  }
+  EXPECT_EQ(seen, 1200u);
+}
+
+TEST_F(ProbeTest, LeavesTheCallersNamespaceAlone) {
+  char before[64] = {}, after[64] = {};
+  ASSERT_GT(readlink("/proc/self/ns/net", before, sizeof before - 1), 0);
+  Try("10.77.0.2", kTcp);
+  ASSERT_GT(readlink("/proc/self/ns/net", after, sizeof after - 1), 0);
+  EXPECT_STREQ(before, after);
+}
+
+TEST_F(ProbeTest, APortCannotBeServedTwice) {
+  std::string error;
+  std::thread([&] {
+    NetnsVisitor visitor;
+    if (!visitor.Enter(Path(far_))) return;
+    auto again = Server::Listen("spt/again", {kTcp});
+    if (!again) error = again.error().message;
+  }).join();
+  EXPECT_THAT(error, StartsWith("listen on 80/TCP: "));
+}
+
+}  // namespace
+}  // namespace sallyport::probe
