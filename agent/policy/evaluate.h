@@ -26,7 +26,8 @@ struct RuleRef {
 };
 
 // A rule that did not allow, and what it lacked, for a person: "peer matches; port 5432/TCP is not
-// among 6379/TCP". `distance` orders near misses: smaller is nearer.
+// among 6379/TCP". `distance` orders near misses: smaller is nearer. A rule that lacks only the
+// port is nearer than one that lacks only the peer; one that lacks both is farthest.
 struct NearMiss {
   RuleRef rule;
   std::string lacked;
@@ -41,6 +42,8 @@ enum class Why {
   kNotAPod,      // this side is no pod: nothing to judge here
   kNoRule,       // denied: isolated, and no rule allows it
 };
+// Stable words for scripts: "not-isolated", "rule", "own-node", "self", "not-a-pod", "no-rule".
+std::string ToString(Why why);
 
 // What one side says.
 struct DirectionVerdict {
@@ -55,12 +58,14 @@ struct FlowVerdict {
   bool allowed = false;  // both sides allow
   DirectionVerdict egress;
   DirectionVerdict ingress;
-  // The live pod at either address, if any.
+  // The live pod at either address, if any; of several that claim it, the one whose verdict this
+  // is: the first that denies, else the first.
   std::optional<model::ObjectName> source;
   std::optional<model::ObjectName> destination;
 };
 
-// Requires that both addresses are of one family and the protocol's ports are set.
+// Requires that both addresses are of one family and the protocol's ports are set. Each pod that
+// claims an end must allow.
 FlowVerdict Evaluate(const model::Snapshot& snapshot, const net::FlowTuple& flow);
 
 // One direction of one pod against a peer address. For egress `port` is the peer's port, for

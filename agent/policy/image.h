@@ -34,7 +34,7 @@ using SetId = uint32_t;
 using PortSetId = uint32_t;
 
 inline constexpr IdentityId kNoIdentity = 0;  // peers that no policy in force can tell apart
-inline constexpr SetId kNotIsolated = 0;      // the endpoint's direction allows everything
+inline constexpr SetId kNoSet = 0;            // not isolated: allows everything
 inline constexpr PortSetId kNoPorts = 0;      // allows nothing
 inline constexpr PortSetId kAllPorts = 1;     // allows every port of every protocol, ICMP included
 
@@ -58,8 +58,8 @@ struct PolicySet {
 // A live pod of this node.
 struct Endpoint {
   std::vector<net::Address> addresses;  // sorted; empty while it has none
-  SetId egress = kNotIsolated;
-  SetId ingress = kNotIsolated;
+  SetId egress = kNoSet;
+  SetId ingress = kNoSet;
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
