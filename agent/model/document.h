@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,9 @@ struct Value {
   int line = 0;      // 1-based, of the value's first character
   std::string text;  // scalars: the text as written (strings: unescaped)
   bool boolean = false;
+  // A key was given twice in or below this mapping (reported already, the first one stands): what
+  // is made of it is broken.
+  bool flawed = false;
   int64_t integer = 0;          // kInteger only; what does not fit is kNumber
   std::vector<Value> items;     // kSequence
   std::vector<Member> members;  // kMapping, in the order written; keys unique
@@ -41,8 +45,14 @@ struct ParsedText {
   bool unreadable = false;
 };
 
-// YAML or JSON, by content. Bounded: nesting deeper than 64, aliases, and texts of more than 32 MiB
-// are errors.
+// YAML or JSON, by content; documents are split at lines that start with "---", as kubectl does.
+// Bounded: nesting deeper than 64, more than 4 million values in a document, aliases, and texts of
+// more than 32 MiB are errors. UTF-8 only.
 ParsedText ParseText(std::string_view text, const std::string& file);
+
+// The same, document by document, so that a large text is never held as one tree. What it returns
+// has no documents.
+ParsedText ParseText(std::string_view text, const std::string& file,
+                     const std::function<void(Document)>& take);
 
 }  // namespace sallyport::model

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 sallyport_test(model LABEL unit
   SOURCES
+    model/document_test.cc
     model/labels_test.cc
     model/snapshot_test.cc
   DEPS sallyport_model)
