@@ -43,7 +43,8 @@ struct sp_control {
 	__u32 abi_version; /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
 	__u32 generation;  /* lowest bit: the half in force. A flow judged under another is judged afresh */
 	__u32 trie[2][2];  /* [half][0: IPv4, 1: IPv6] root of the prefixes, as a trie slot */
-	__u32 reserved[10];
+	__u32 hash_seed;   /* as in sp_config, for the next user of the pinned maps; before abi_version */
+	__u32 reserved[9];
 };
 
 /*
@@ -62,11 +63,13 @@ struct sp_endpoint {
 
 /*
  * map "peers": addresses that are known one by one, in bucket sp_bucket() or sp_other_bucket() of
- * sp_hash_peer(). identity[half] & SP_PEER_IDENTITY: 0: ask the prefixes; SP_PEER_NONE: has none.
+ * sp_hash_peer(). A place whose identity[half] is 0 holds nothing in that half, whatever its address
+ * says: look on. Else identity[half] & SP_PEER_IDENTITY: 0: ask the prefixes; SP_PEER_NONE: has none.
  */
-#define SP_PEER_NODE 0x80000000u /* this node's own address */
-#define SP_PEER_IDENTITY 0x7fffffffu
-#define SP_PEER_NONE 0x7fffffffu
+#define SP_PEER_NODE 0x80000000u     /* this node's own address */
+#define SP_PEER_ENDPOINT 0x40000000u /* of an endpoint here: `ifindex` says which */
+#define SP_PEER_IDENTITY 0x3fffffffu
+#define SP_PEER_NONE 0x3fffffffu
 struct sp_peer {
 	struct sp_address address;
 	__u32 identity[2]; /* [half] */
