@@ -167,14 +167,14 @@ struct sp_fragment_key {
 };
 struct sp_fragment {
 	__u32 seen; /* tick */
-	__u32 generation;
+	__u32 reserved;
 };
 
 /* map "counters" (per CPU), by place in "endpoints"; one entry more, for interfaces that have none. */
 struct sp_counters {
 	__u64 packets[2]; /* [enum sp_direction] passed */
 	__u64 bytes[2];
-	__u64 dropped[2][SP_DROP_COUNT]; /* [enum sp_direction][enum sp_drop] */
+	__u64 dropped[2][SP_DROP_SLOTS]; /* [enum sp_direction][enum sp_drop] */
 	__u32 event_tick;                /* the tick that event_count counts in */
 	__u32 event_count;
 	__u64 events_suppressed; /* drops without an event: rate limit or full ring buffer */
@@ -223,6 +223,7 @@ SP_STATIC_ASSERT(sizeof(struct sp_flow_key) == 40, "flow key");
 SP_STATIC_ASSERT(sizeof(struct sp_flow) == 64, "flow");
 SP_STATIC_ASSERT(sizeof(struct sp_flow_bucket) == 1024, "flow bucket");
 SP_STATIC_ASSERT(sizeof(struct sp_fragment_key) == 48, "fragment key");
+SP_STATIC_ASSERT(SP_DROP_COUNT <= SP_DROP_SLOTS, "a slot for each reason");
 SP_STATIC_ASSERT(sizeof(struct sp_event) == 72, "event");
 
 #endif

@@ -25,6 +25,7 @@ enum sp_drop {
 #undef SP_X
 	SP_DROP_COUNT = 11, /* one above the last */
 };
+#define SP_DROP_SLOTS 16 /* places for counters, a power of two */
 
 enum sp_verdict {
 	SP_PASS = 0,   /* on with the kernel's own forwarding */

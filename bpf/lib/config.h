@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Configuration, the control word, time. Included first by every program. */
+#ifndef SALLYPORT_LIB_CONFIG_H
+#define SALLYPORT_LIB_CONFIG_H
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../abi/hash.h"
+
+/*
+ * A function of its own for the verifier: checked once, for any arguments, instead of once per path
+ * that leads to it. Pointers may be NULL there, and nothing but scalars comes back.
+ */
+#define GLOBAL __attribute__((noinline))
+/* Out of line, but checked with its callers. */
+#define OUTLINE static __attribute__((noinline))
+#define barrier() asm volatile("" ::: "memory")
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+/* Set by the loader before the programs are loaded; the verifier sees constants. */
+const volatile struct sp_config config;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sp_control);
+} control SEC(".maps");
+
+static __always_inline __u32 tick_now(void)
+{
+	return (__u32)(bpf_ktime_get_coarse_ns() >> SP_TICK_SHIFT);
+}
+
+static __always_inline int same_address(const struct sp_address *a, const struct sp_address *b)
+{
+	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
+}
+
+/* ::ffff:0:0/96 */
+static __always_inline int is_v4(const struct sp_address *a)
+{
+	return a->halves[0] == 0 && a->words[2] == bpf_htonl(0xffff);
+}
+
+#endif

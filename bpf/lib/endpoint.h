@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Endpoints: which interface is whose, what it enforces, and whether it is open. */
+#ifndef SALLYPORT_LIB_ENDPOINT_H
+#define SALLYPORT_LIB_ENDPOINT_H
+
+#include "config.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SP_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct sp_endpoint);
+} endpoints SEC(".maps");
+
+/* NULL: the interface is closed. *place: index in the table, one past the end without an entry. */
+static __always_inline struct sp_endpoint *endpoint_find(__u32 ifindex, __u32 *place)
+{
+	for (__u32 i = 0; i < SP_ENDPOINT_PROBES; i++) {
+		__u32 at = (ifindex + i) & config.endpoint_mask;
+		struct sp_endpoint *e = bpf_map_lookup_elem(&endpoints, &at);
+
+		if (e && READ_ONCE(e->ifindex) == ifindex) {
+			*place = at;
+			return e;
+		}
+	}
+	*place = config.endpoint_mask + 1;
+	return NULL;
+}
+
+static __always_inline int endpoint_has(const struct sp_endpoint *e, const struct sp_address *a)
+{
+	return is_v4(a) ? same_address(&e->address[0], a) : same_address(&e->address[1], a);
+}
+
+#endif

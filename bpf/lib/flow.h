@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Flows: what was decided for a connection, and under which generation.
+ *
+ * A two-choice hash table in an array. A bucket's first line holds the tags of its 15 flows, so a
+ * look-up touches one line for a miss and two for a hit. Nothing needs to clean it: a flow that is
+ * no longer alive is free, and is taken when its place is needed.
+ *
+ * A flow's state is one word that carries its tag: read once, replaced by compare-and-exchange, so
+ * a reader never acts on another flow's state, and a writer never overwrites one.
+ */
+#ifndef SALLYPORT_LIB_FLOW_H
+#define SALLYPORT_LIB_FLOW_H
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SP_FLOW_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct sp_flow_bucket);
+} flows SEC(".maps");
+
+/* A place that is being filled: no tag, so nobody's. */
+#define FLOW_BUSY 0x8000ULL
+
+/* Where a flow is or would be, and its state as read. */
+struct flow_ref {
+	struct sp_flow_key key;
+	__u64 state;
+	__u32 bucket[2];
+	__u32 place; /* bucket * 16 + way, or FLOW_NONE */
+	__u16 tag;
+	__u8 source_is_high;
+	__u8 alive;
+};
+#define FLOW_NONE 0xffffffffu
+
+static __always_inline __u32 state_generation(__u64 state)
+{
+	return (__u32)(state >> 32);
+}
+
+static __always_inline __u64 make_state(__u32 generation, __u16 tag, __u32 flags)
+{
+	return (__u64)generation << 32 | (__u64)tag << 16 | (flags & 0x7fff);
+}
+
+static __always_inline int is_connection(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
+}
+
+/* Ticks that a flow lives after its last packet. */
+static __always_inline __u32 flow_life(__u64 state, __u8 protocol)
+{
+	if (state & SP_FLOW_RESET)
+		return SP_LIFE_RESET;
+	if (!is_connection(protocol))
+		return state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION : SP_LIFE_DATAGRAM;
+	if (state & SP_FLOW_CUT)
+		return SP_LIFE_CLOSING;
+	if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER))
+		return SP_LIFE_CLOSING;
+	return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_SYN;
+}
+
+/* Ended by both sides, or by one at once: an opening packet starts a new connection. */
+static __always_inline int flow_is_over(__u64 state)
+{
+	return (state & (SP_FLOW_RESET | SP_FLOW_CUT)) ||
+	       ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
+}
+
+/* Returns whether the packet's source is the high end. Any total order will do. */
+static __always_inline int flow_key(struct sp_flow_key *key, const struct packet *p)
+{
+	__u64 s0 = p->source.halves[0], d0 = p->destination.halves[0];
+	__u64 s1 = p->source.halves[1], d1 = p->destination.halves[1];
+	int source_is_high = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1
+							   : p->source_port > p->destination_port;
+
+	if (source_is_high) {
+		key->low = p->destination;
+		key->high = p->source;
+		key->low_port = p->destination_port;
+		key->high_port = p->source_port;
+	} else {
+		key->low = p->source;
+		key->high = p->destination;
+		key->low_port = p->source_port;
+		key->high_port = p->destination_port;
+	}
+	key->protocol = p->protocol;
+	key->pad[0] = key->pad[1] = key->pad[2] = 0;
+	return source_is_high;
+}
+
+static __always_inline int same_key(const struct sp_flow_key *a, const struct sp_flow_key *b)
+{
+	return a->low.halves[1] == b->low.halves[1] && a->high.halves[1] == b->high.halves[1] &&
+	       a->low_port == b->low_port && a->high_port == b->high_port &&
+	       a->protocol == b->protocol && a->low.halves[0] == b->low.halves[0] &&
+	       a->high.halves[0] == b->high.halves[0];
+}
+
+static __always_inline struct sp_flow *flow_at(__u32 place)
+{
+	__u32 bucket = place >> 4, way = place & 15;
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+
+	return b && way < SP_FLOW_WAYS ? &b->flow[way] : NULL;
+}
+
+static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+
+	if (!b)
+		return FLOW_NONE;
+	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
+		struct sp_flow *f = &b->flow[i];
+		__u64 state;
+
+		if (READ_ONCE(b->tag[i]) != ref->tag || !same_key(&f->key, &ref->key))
+			continue;
+		state = READ_ONCE(f->state);
+		if ((__u16)(state >> 16) != ref->tag)
+			continue;
+		ref->state = state;
+		return bucket << 4 | i;
+	}
+	return FLOW_NONE;
+}
+
+/* Looks `ref->key` up. A flow that is not alive is found too: its place is ours to reuse. */
+GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
+{
+	struct sp_flow *f;
+	__u64 hash;
+
+	if (!ref)
+		return 0;
+	hash = sp_hash_flow(config.hash_seed, &ref->key);
+	ref->tag = (__u16)(hash >> 48) | 1;
+	ref->bucket[0] = sp_bucket((__u32)hash, config.flow_mask);
+	ref->bucket[1] = sp_other_bucket((__u32)hash, config.flow_mask);
+	ref->state = 0;
+	ref->alive = 0;
+	ref->place = flow_in(ref->bucket[0], ref);
+	if (ref->place == FLOW_NONE)
+		ref->place = flow_in(ref->bucket[1], ref);
+	if (ref->place == FLOW_NONE)
+		return 0;
+	f = flow_at(ref->place);
+	if (f)
+		ref->alive = now - READ_ONCE(f->seen) <= flow_life(ref->state, ref->key.protocol);
+	return 0;
+}
+
+static __always_inline void flow_find(struct flow_ref *ref, const struct packet *p, __u32 now)
+{
+	ref->source_is_high = (__u8)flow_key(&ref->key, p);
+	flow_lookup(ref, now);
+}
+
+/* Is the packet from the side that opened the flow? */
+static __always_inline int from_opener(const struct flow_ref *ref)
+{
+	return !!(ref->state & SP_FLOW_FROM_HIGH) == ref->source_is_high;
+}
+
+/* A packet of the flow went by. Written once a tick, so that the line stays shared. */
+static __always_inline void flow_touch(const struct flow_ref *ref, __u32 now)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	if (f && READ_ONCE(f->seen) != now)
+		WRITE_ONCE(f->seen, now);
+}
+
+/* Replaces the state unless someone else has: then the next packet tries again. */
+static __always_inline void flow_update(struct flow_ref *ref, __u64 state)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	if (!f || state == ref->state)
+		return;
+	if (__sync_val_compare_and_swap(&f->state, ref->state, state) == ref->state)
+		ref->state = state;
+}
+
+/* Notes the interfaces of both ends, 0: not an endpoint here, or not known. */
+static __always_inline void flow_note_ends(const struct flow_ref *ref, __u32 source, __u32 destination)
+{
+	struct sp_flow *f = flow_at(ref->place);
+	__u32 high = ref->source_is_high ? source : destination;
+	__u32 low = ref->source_is_high ? destination : source;
+
+	if (!f)
+		return;
+	if (low)
+		WRITE_ONCE(f->ifindex[0], low);
+	if (high)
+		WRITE_ONCE(f->ifindex[1], high);
+}
+
+/* The flow is no more; its place is free. */
+static __always_inline void flow_free(struct flow_ref *ref)
+{
+	flow_update(ref, 0);
+	ref->place = FLOW_NONE;
+	ref->state = 0;
+	ref->alive = 0;
+}
+
+/*
+ * How full a bucket is: places used, a free one (SP_FLOW_WAYS: none), and how many `owner` holds
+ * (0 if it was not worth looking), as bytes of one word.
+ */
+#define USE_USED(use) ((use)&0xff)
+#define USE_FREE(use) ((use) >> 8 & 0xff)
+#define USE_OWNED(use) ((use) >> 16 & 0xff)
+#define USE(used, free, owned) ((used) | (free) << 8 | (owned) << 16)
+
+/* Looks at each flow of a bucket and takes the dead ones out. For buckets that are nearly full. */
+GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u32 used = 0, free = SP_FLOW_WAYS, owned = 0;
+
+	if (!b)
+		return USE(SP_FLOW_WAYS, free, owned);
+	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
+		struct sp_flow *f = &b->flow[i];
+		__u64 state = READ_ONCE(f->state);
+
+		if (state && state != FLOW_BUSY &&
+		    now - READ_ONCE(f->seen) > flow_life(state, f->key.protocol) &&
+		    __sync_val_compare_and_swap(&f->state, state, 0) == state) {
+			WRITE_ONCE(b->tag[i], 0);
+			state = 0;
+		}
+		if (state == 0) {
+			if (skip)
+				skip--;
+			else
+				free = i;
+			continue;
+		}
+		used++;
+		owned += READ_ONCE(f->owner) == owner;
+	}
+	return USE(used, free, owned);
+}
+
+/* By the tags alone: one line. Leaves `skip` free places out. */
+GLOBAL __u32 bucket_count(__u32 bucket, __u32 skip)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u32 used = 0, free = SP_FLOW_WAYS;
+
+	if (!b)
+		return USE(SP_FLOW_WAYS, free, 0);
+	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
+		if (READ_ONCE(b->tag[i]))
+			used++;
+		else if (skip)
+			skip--;
+		else
+			free = i;
+	}
+	return USE(used, free, 0);
+}
+
+/* What a new flow is to hold besides its key. */
+struct flow_new {
+	__u64 state;
+	__u32 source_ifindex, destination_ifindex;
+	__u32 owner;
+	__u32 now;
+};
+
+/* Fills a free place: claim, key, tag, and the state last. 0 if someone else was faster. */
+static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_ref *ref,
+				     const struct flow_new *new)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	struct sp_flow *f;
+
+	if (!b || way >= SP_FLOW_WAYS)
+		return 0;
+	f = &b->flow[way];
+	if (__sync_val_compare_and_swap(&f->state, 0, FLOW_BUSY) != 0)
+		return 0;
+	f->key = ref->key;
+	f->seen = new->now;
+	f->ifindex[0] = ref->source_is_high ? new->destination_ifindex : new->source_ifindex;
+	f->ifindex[1] = ref->source_is_high ? new->source_ifindex : new->destination_ifindex;
+	f->owner = new->owner;
+	WRITE_ONCE(b->tag[way], ref->tag);
+	__sync_lock_test_and_set(&f->state, new->state); /* full barrier: key and tag come first */
+	return 1;
+}
+
+/*
+ * A place for a new flow, in the emptier of its buckets. Of a bucket that is nearly full, one
+ * owner's flows get at most SP_FLOW_SHARE places: who floods the table fills only its own share.
+ */
+GLOBAL int flow_insert(const struct flow_ref *ref, const struct flow_new *new)
+{
+	if (!ref || !new)
+		return -SP_DROP_FLOWS_FULL;
+	/* Another try, another place: someone else is filling the first one. */
+	for (__u32 try = 0; try < 3; try++) {
+		__u32 bucket = ref->bucket[0];
+		__u32 use = bucket_count(bucket, try), other = bucket_count(ref->bucket[1], try);
+
+		if (USE_USED(use) >= SP_FLOW_SHARE && USE_USED(other) >= SP_FLOW_SHARE) {
+			use = bucket_sweep(bucket, new->owner, new->now, try);
+			other = bucket_sweep(ref->bucket[1], new->owner, new->now, try);
+		}
+		if (USE_USED(other) < USE_USED(use)) {
+			use = other;
+			bucket = ref->bucket[1];
+		}
+		if (USE_FREE(use) >= SP_FLOW_WAYS || USE_OWNED(use) >= SP_FLOW_SHARE)
+			return -SP_DROP_FLOWS_FULL;
+		if (flow_fill(bucket, USE_FREE(use), ref, new))
+			return SP_PASS;
+	}
+	return -SP_DROP_FLOWS_FULL;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Fragments: later ones share the fate of the first. Only allowed first ones are remembered. */
+#ifndef SALLYPORT_LIB_FRAGMENT_H
+#define SALLYPORT_LIB_FRAGMENT_H
+
+#include "packet.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SP_FRAGMENTS);
+	__type(key, struct sp_fragment_key);
+	__type(value, struct sp_fragment);
+} fragments SEC(".maps");
+
+static __always_inline void fragment_key(struct sp_fragment_key *key, const struct packet *p,
+					 __u32 ifindex, __u32 direction)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->source = p->source;
+	key->destination = p->destination;
+	key->id = p->fragment_id;
+	key->ifindex = ifindex;
+	key->protocol = p->protocol;
+	key->direction = (__u8)direction;
+}
+
+GLOBAL int fragment_remember(const struct packet *p, __u32 ifindex, __u32 direction, __u32 now)
+{
+	struct sp_fragment value = {.seen = now};
+	struct sp_fragment_key key;
+
+	if (!p)
+		return -SP_DROP_FRAGMENT;
+	fragment_key(&key, p, ifindex, direction);
+	return bpf_map_update_elem(&fragments, &key, &value, BPF_ANY) ? -SP_DROP_FRAGMENT : SP_PASS;
+}
+
+GLOBAL int fragment_allowed(const struct packet *p, __u32 ifindex, __u32 direction, __u32 now)
+{
+	struct sp_fragment_key key;
+	struct sp_fragment *first;
+
+	if (!p)
+		return -SP_DROP_FRAGMENT;
+	fragment_key(&key, p, ifindex, direction);
+	first = bpf_map_lookup_elem(&fragments, &key);
+	return first && now - first->seen <= SP_LIFE_FRAGMENT ? SP_PASS : -SP_DROP_FRAGMENT;
+}
+
+#endif

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A packet as policy sees it: who, to whom, which ports, and what kind of packet.
+ *
+ * parse_packet() reads Ethernet frames. It never guesses: what it cannot read to the end is
+ * PACKET_MALFORMED. Header lengths come from the headers (IHL, extension headers), never from the
+ * usual case; every offset is checked against the packet and against what the IP header claims.
+ */
+#ifndef SALLYPORT_LIB_PACKET_H
+#define SALLYPORT_LIB_PACKET_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+
+#include "config.h"
+
+enum packet_kind {
+	PACKET_TRANSPORT,  /* has a flow: ports, or none for protocols without */
+	PACKET_ICMP_ERROR, /* about another packet, quoted from offset `l4` + 8 on */
+	PACKET_NEIGHBOUR,  /* IPv6 neighbour discovery and its multicast listener reports */
+	PACKET_ARP,
+	PACKET_FRAGMENT,   /* a later fragment: no ports */
+	PACKET_OTHER,      /* another ethertype, VLAN tags included */
+	PACKET_MALFORMED,
+};
+
+struct packet {
+	struct sp_address source, destination;
+	__be16 source_port, destination_port; /* ICMP echo: both the identifier */
+	__u8 protocol;
+	__u8 kind;           /* enum packet_kind */
+	__u8 opening;        /* TCP SYN, SCTP INIT, ICMP echo request: asks for a new connection */
+	__u8 ending;         /* PACKET_FIN, PACKET_RESET */
+	__u8 first_fragment; /* more follow under fragment_id */
+	__u8 icmp_type;
+	__u16 hop_limit;
+	__u32 fragment_id;
+	__u32 l4;            /* offset of the transport header */
+	__u32 end;           /* offset behind the IP payload */
+};
+
+#define PACKET_FIN 1
+#define PACKET_RESET 2
+
+#define IP_MORE_FRAGMENTS 0x2000
+#define IP_FRAGMENT_OFFSET 0x1fff
+
+struct sctp_start {
+	__be16 source, dest;
+	__be32 tag, checksum;
+	__u8 chunk_type, chunk_flags;
+	__be16 chunk_length;
+};
+#define SCTP_INIT 1
+#define SCTP_ABORT 6
+#define SCTP_SHUTDOWN_COMPLETE 14
+
+/* RFC 792 and RFC 4443; <linux/icmp.h> drags in the C library. */
+struct icmp_start {
+	__u8 type, code;
+	__be16 checksum, id, sequence;
+};
+#define ICMP_ECHO_REPLY 0
+#define ICMP_UNREACHABLE 3
+#define ICMP_SOURCE_QUENCH 4
+#define ICMP_ECHO_REQUEST 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER 12
+#define ICMP6_ECHO_REQUEST 128
+#define ICMP6_ECHO_REPLY 129
+
+static __always_inline void set_v4(struct sp_address *a, __be32 v4)
+{
+	a->halves[0] = 0;
+	a->words[2] = bpf_htonl(0xffff);
+	a->words[3] = v4;
+}
+
+static __always_inline int parse_ports(struct __sk_buff *ctx, struct packet *p)
+{
+	__be16 ports[4]; /* UDP: source, destination, length, checksum */
+
+	if (p->l4 + sizeof(ports) > p->end || bpf_skb_load_bytes(ctx, p->l4, ports, sizeof(ports)))
+		return PACKET_MALFORMED;
+	p->source_port = ports[0];
+	p->destination_port = ports[1];
+	return PACKET_TRANSPORT;
+}
+
+static __always_inline int parse_tcp(struct __sk_buff *ctx, struct packet *p)
+{
+	struct tcphdr tcp;
+
+	if (p->l4 + sizeof(tcp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &tcp, sizeof(tcp)))
+		return PACKET_MALFORMED;
+	if (tcp.doff < 5)
+		return PACKET_MALFORMED;
+	p->source_port = tcp.source;
+	p->destination_port = tcp.dest;
+	p->opening = tcp.syn && !tcp.ack;
+	p->ending = tcp.rst ? PACKET_RESET : tcp.fin ? PACKET_FIN : 0;
+	return PACKET_TRANSPORT;
+}
+
+/* The first chunk decides: INIT stands alone in its packet (RFC 9260, 6.10). */
+static __always_inline int parse_sctp(struct __sk_buff *ctx, struct packet *p)
+{
+	struct sctp_start sctp;
+
+	if (p->l4 + sizeof(sctp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &sctp, sizeof(sctp)))
+		return PACKET_MALFORMED;
+	p->source_port = sctp.source;
+	p->destination_port = sctp.dest;
+	p->opening = sctp.chunk_type == SCTP_INIT;
+	if (sctp.chunk_type == SCTP_ABORT || sctp.chunk_type == SCTP_SHUTDOWN_COMPLETE)
+		p->ending = PACKET_RESET;
+	return PACKET_TRANSPORT;
+}
+
+/* RFC 4861: always with hop limit 255; RFC 2710, 3810: always with hop limit 1. */
+static __always_inline int is_neighbour_discovery(const struct packet *p)
+{
+	__u8 t = p->icmp_type;
+
+	return (p->hop_limit == 255 && t >= 133 && t <= 137) ||
+	       (p->hop_limit == 1 && ((t >= 130 && t <= 132) || t == 143));
+}
+
+static __always_inline int is_icmp_error(__u8 protocol, __u8 type)
+{
+	if (protocol == IPPROTO_ICMPV6)
+		return type < 128;
+	return type == ICMP_UNREACHABLE || type == ICMP_SOURCE_QUENCH || type == ICMP_TIME_EXCEEDED ||
+	       type == ICMP_PARAMETER;
+}
+
+static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
+{
+	struct icmp_start icmp;
+	int request, reply;
+
+	if (p->l4 + sizeof(icmp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &icmp, sizeof(icmp)))
+		return PACKET_MALFORMED;
+	p->icmp_type = icmp.type;
+	if (p->protocol == IPPROTO_ICMPV6 && is_neighbour_discovery(p))
+		return PACKET_NEIGHBOUR;
+	if (is_icmp_error(p->protocol, icmp.type))
+		return PACKET_ICMP_ERROR;
+	request = icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
+	reply = icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY);
+	if (request || reply) {
+		p->source_port = icmp.id;
+		p->destination_port = icmp.id;
+		p->opening = request;
+	}
+	return PACKET_TRANSPORT;
+}
+
+static __always_inline int parse_transport(struct __sk_buff *ctx, struct packet *p)
+{
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		return parse_tcp(ctx, p);
+	case IPPROTO_UDP:
+		return parse_ports(ctx, p);
+	case IPPROTO_SCTP:
+		return parse_sctp(ctx, p);
+	case IPPROTO_ICMP:
+		return is_v4(&p->source) ? parse_icmp(ctx, p) : PACKET_MALFORMED;
+	case IPPROTO_ICMPV6:
+		return is_v4(&p->source) ? PACKET_MALFORMED : parse_icmp(ctx, p);
+	}
+	return PACKET_TRANSPORT;
+}
+
+/* RFC 1858: a fragment at offset 8 would overwrite the flags of the TCP header. */
+static __always_inline int fragment_kind(const struct packet *p, __u32 offset)
+{
+	return p->protocol == IPPROTO_TCP && offset == 1 ? PACKET_MALFORMED : PACKET_FRAGMENT;
+}
+
+static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, __u32 at)
+{
+	struct iphdr ip;
+	__u32 header, total;
+	__u16 fragment;
+
+	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+		return PACKET_MALFORMED;
+	set_v4(&p->source, ip.saddr);
+	set_v4(&p->destination, ip.daddr);
+	header = ip.ihl * 4;
+	total = bpf_ntohs(ip.tot_len);
+	if (total == 0 && ctx->gso_size) /* BIG TCP */
+		total = ctx->len - at;
+	if (ip.version != 4 || header < sizeof(ip) || total < header || at + total > ctx->len)
+		return PACKET_MALFORMED;
+	p->protocol = ip.protocol;
+	p->hop_limit = ip.ttl;
+	p->l4 = at + header;
+	p->end = at + total;
+	fragment = bpf_ntohs(ip.frag_off);
+	p->fragment_id = ip.id;
+	if (fragment & IP_FRAGMENT_OFFSET)
+		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
+	p->first_fragment = !!(fragment & IP_MORE_FRAGMENTS);
+	return parse_transport(ctx, p);
+}
+
+struct ipv6_ext {
+	__u8 next, length, type, segments_left; /* the last two: routing header */
+};
+
+struct ipv6_fragment {
+	__u8 next, reserved;
+	__be16 offset;
+	__be32 id;
+};
+
+/*
+ * Walks extension headers from p->l4 on; p->protocol is the next header. Leaves both at the
+ * transport header. A routing header with segments left hides the true destination: malformed.
+ */
+GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
+{
+	if (!p)
+		return PACKET_MALFORMED;
+	for (int i = 0; i < SP_MAX_EXT_HEADERS; i++) {
+		struct ipv6_fragment fragment;
+		struct ipv6_ext ext;
+		__u16 offset;
+
+		switch (p->protocol) {
+		case IPPROTO_HOPOPTS:
+		case IPPROTO_ROUTING:
+		case IPPROTO_DSTOPTS:
+		case IPPROTO_AH:
+		case 135: /* mobility, RFC 6275 */
+			if (p->l4 + 8 > p->end || bpf_skb_load_bytes(ctx, p->l4, &ext, sizeof(ext)))
+				return PACKET_MALFORMED;
+			if (p->protocol == IPPROTO_ROUTING && ext.segments_left)
+				return PACKET_MALFORMED;
+			p->l4 += p->protocol == IPPROTO_AH ? (ext.length + 2) * 4 : (ext.length + 1) * 8;
+			p->protocol = ext.next;
+			break;
+		case IPPROTO_FRAGMENT:
+			if (p->l4 + sizeof(fragment) > p->end ||
+			    bpf_skb_load_bytes(ctx, p->l4, &fragment, sizeof(fragment)))
+				return PACKET_MALFORMED;
+			p->l4 += sizeof(fragment);
+			p->protocol = fragment.next;
+			p->fragment_id = fragment.id;
+			offset = bpf_ntohs(fragment.offset);
+			if (offset >> 3)
+				return fragment_kind(p, offset >> 3);
+			p->first_fragment = offset & 1;
+			break;
+		default:
+			return p->l4 > p->end ? PACKET_MALFORMED : PACKET_TRANSPORT;
+		}
+	}
+	return PACKET_MALFORMED;
+}
+
+static __always_inline int is_ext_header(__u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+	       next == IPPROTO_AH || next == IPPROTO_FRAGMENT || next == 135;
+}
+
+static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, __u32 at)
+{
+	struct ipv6hdr ip;
+	__u32 payload;
+
+	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+		return PACKET_MALFORMED;
+	__builtin_memcpy(&p->source, &ip.saddr, sizeof(p->source));
+	__builtin_memcpy(&p->destination, &ip.daddr, sizeof(p->destination));
+	payload = bpf_ntohs(ip.payload_len);
+	if (payload == 0 && ctx->gso_size) /* BIG TCP */
+		payload = ctx->len - at - sizeof(ip);
+	if (ip.version != 6 || at + sizeof(ip) + payload > ctx->len)
+		return PACKET_MALFORMED;
+	/* ::ffff:a.b.c.d never stands in a packet (RFC 4291, 2.5.5.2): it would pass for IPv4. */
+	if (is_v4(&p->source) || is_v4(&p->destination))
+		return PACKET_MALFORMED;
+	p->protocol = ip.nexthdr;
+	p->hop_limit = ip.hop_limit;
+	p->l4 = at + sizeof(ip);
+	p->end = p->l4 + payload;
+	if (is_ext_header(p->protocol)) {
+		int kind = parse_v6_ext(ctx, p);
+
+		if (kind != PACKET_TRANSPORT)
+			return kind;
+	}
+	return parse_transport(ctx, p);
+}
+
+/* Fills `p`, which the caller has zeroed. */
+static __always_inline void parse_packet(struct __sk_buff *ctx, struct packet *p)
+{
+	if (ctx->vlan_present)
+		p->kind = PACKET_OTHER;
+	else if (ctx->protocol == bpf_htons(ETH_P_IP))
+		p->kind = parse_v4(ctx, p, ETH_HLEN);
+	else if (ctx->protocol == bpf_htons(ETH_P_IPV6))
+		p->kind = parse_v6(ctx, p, ETH_HLEN);
+	else
+		p->kind = ctx->protocol == bpf_htons(ETH_P_ARP) ? PACKET_ARP : PACKET_OTHER;
+}
+
+/* The packet that an ICMP error quotes; PACKET_TRANSPORT only if it can be placed in a flow. */
+GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struct packet *p)
+{
+	__be32 ports;
+	int kind = PACKET_TRANSPORT;
+	__u32 at;
+
+	if (!error || !p)
+		return PACKET_MALFORMED;
+	at = error->l4 + sizeof(struct icmp_start);
+	if (error->protocol == IPPROTO_ICMP) {
+		struct iphdr ip;
+
+		if (at + sizeof(ip) > error->end || bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+			return PACKET_MALFORMED;
+		if (ip.version != 4 || ip.ihl < 5 || (ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
+			return PACKET_MALFORMED;
+		set_v4(&p->source, ip.saddr);
+		set_v4(&p->destination, ip.daddr);
+		p->protocol = ip.protocol;
+		p->l4 = at + ip.ihl * 4;
+	} else {
+		struct ipv6hdr ip;
+
+		if (at + sizeof(ip) > error->end || bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+			return PACKET_MALFORMED;
+		if (ip.version != 6)
+			return PACKET_MALFORMED;
+		__builtin_memcpy(&p->source, &ip.saddr, sizeof(p->source));
+		__builtin_memcpy(&p->destination, &ip.daddr, sizeof(p->destination));
+		p->protocol = ip.nexthdr;
+		p->l4 = at + sizeof(ip);
+	}
+	p->end = error->end;
+	if (is_ext_header(p->protocol))
+		kind = parse_v6_ext(ctx, p);
+	if (kind != PACKET_TRANSPORT)
+		return PACKET_MALFORMED;
+	/* At least 8 bytes of the transport header are quoted (RFC 792). */
+	if (p->l4 + 8 > p->end || bpf_skb_load_bytes(ctx, p->l4, &ports, sizeof(ports)))
+		return PACKET_MALFORMED;
+	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP) {
+		p->source_port = (__be16)ports;
+		p->destination_port = (__be16)(ports >> 16);
+	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
+		__be16 id;
+
+		if (bpf_skb_load_bytes(ctx, p->l4 + 4, &id, sizeof(id)))
+			return PACKET_MALFORMED;
+		p->source_port = id;
+		p->destination_port = id;
+	}
+	return PACKET_TRANSPORT;
+}
+
+#endif
