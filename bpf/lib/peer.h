@@ -45,7 +45,9 @@ static __always_inline __u32 peer_ifindex(__u64 peer)
 	return peer >> 32;
 }
 
-static __always_inline struct sp_peer *peer_in(__u32 bucket, const struct sp_address *address)
+/* A place that is empty in this half holds nothing, whatever its address says. */
+static __always_inline struct sp_peer *peer_in(__u32 bucket, const struct sp_address *address,
+					       __u32 half)
 {
 	struct sp_peer_bucket *b = bpf_map_lookup_elem(&peers, &bucket);
 
@@ -53,7 +55,8 @@ static __always_inline struct sp_peer *peer_in(__u32 bucket, const struct sp_add
 		return NULL;
 #pragma unroll
 	for (int i = 0; i < SP_PEER_WAYS; i++)
-		if (same_address(&b->peer[i].address, address))
+		if (same_address(&b->peer[i].address, address) &&
+		    READ_ONCE(b->peer[i].identity[half & 1]))
 			return &b->peer[i];
 	return NULL;
 }
@@ -95,12 +98,13 @@ GLOBAL __u64 peer_find(const struct sp_address *address, __u32 half)
 	if (!address)
 		return 0;
 	hash = sp_hash_peer(config.hash_seed, address);
-	p = peer_in(sp_bucket(hash, config.peer_mask), address);
+	p = peer_in(sp_bucket(hash, config.peer_mask), address, half);
 	if (!p)
-		p = peer_in(sp_other_bucket(hash, config.peer_mask), address);
+		p = peer_in(sp_other_bucket(hash, config.peer_mask), address, half);
 	if (p) {
 		word = READ_ONCE(p->identity[half & 1]);
-		ifindex = READ_ONCE(p->ifindex);
+		if (word & SP_PEER_ENDPOINT)
+			ifindex = READ_ONCE(p->ifindex);
 	}
 	identity = word & SP_PEER_IDENTITY;
 	if (identity == SP_PEER_NONE)
