@@ -383,7 +383,7 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 
 static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 {
-	struct context c = {};
+	struct context c;
 	__u32 zero = 0;
 	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
 
@@ -391,6 +391,8 @@ static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 		return TC_ACT_SHOT;
 	c.judge.direction = direction;
 	c.judge.ifindex = ctx->ifindex;
+	c.judge.set = 0;
+	c.judge.hand_over = 0;
 	c.judge.generation = READ_ONCE(control_word->generation);
 	c.half = c.judge.generation & 1;
 	c.now = tick_now();

@@ -151,7 +151,10 @@ struct sp_flow {
 	__u32 owner;      /* ifindex of the endpoint whose share it counts to */
 };
 struct sp_flow_bucket {
-	__u16 tag[16]; /* [i]: the tag of flow[i], a hint; [15] is not used */
+	union {
+		__u16 tag[16]; /* [i]: the tag of flow[i], a hint; [15] is not used */
+		__u64 lanes[4];
+	};
 	__u64 reserved[4];
 	struct sp_flow flow[SP_FLOW_WAYS];
 };

@@ -113,23 +113,46 @@ static __always_inline struct sp_flow *flow_at(__u32 place)
 	return b && way < SP_FLOW_WAYS ? &b->flow[way] : NULL;
 }
 
+/* The flow in this way of the bucket, if it is the one: its state, else 0. */
+static __always_inline __u64 flow_here(const struct sp_flow_bucket *b, __u32 way,
+				       const struct flow_ref *ref)
+{
+	__u64 state;
+
+	if (READ_ONCE(b->tag[way]) != ref->tag || !same_key(&b->flow[way].key, &ref->key))
+		return 0;
+	state = READ_ONCE(b->flow[way].state);
+	return (__u16)(state >> 16) == ref->tag ? state : 0;
+}
+
+/* Does one of the four 16-bit lanes hold the tag? May say yes too often, never no. */
+static __always_inline int may_hold(__u64 lanes, __u64 tags)
+{
+	__u64 x = lanes ^ tags;
+
+	return ((x - 0x0001000100010001ULL) & ~x & 0x8000800080008000ULL) != 0;
+}
+
 static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u64 tags = ref->tag * 0x0001000100010001ULL;
 
 	if (!b)
 		return FLOW_NONE;
-	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
-		struct sp_flow *f = &b->flow[i];
-		__u64 state;
+#pragma unroll
+	for (__u32 i = 0; i < 16; i += 4) {
+		if (!may_hold(READ_ONCE(b->lanes[i / 4]), tags))
+			continue;
+#pragma unroll
+		for (__u32 way = i; way < i + 4 && way < SP_FLOW_WAYS; way++) {
+			__u64 state = flow_here(b, way, ref);
 
-		if (READ_ONCE(b->tag[i]) != ref->tag || !same_key(&f->key, &ref->key))
-			continue;
-		state = READ_ONCE(f->state);
-		if ((__u16)(state >> 16) != ref->tag)
-			continue;
-		ref->state = state;
-		return bucket << 4 | i;
+			if (state) {
+				ref->state = state;
+				return bucket << 4 | way;
+			}
+		}
 	}
 	return FLOW_NONE;
 }

@@ -74,34 +74,44 @@ struct icmp_start {
 
 static __always_inline void set_v4(struct sp_address *a, __be32 v4)
 {
+	/* One store: it is read as one word soon. */
 	a->halves[0] = 0;
-	a->words[2] = bpf_htonl(0xffff);
-	a->words[3] = v4;
+	a->halves[1] = bpf_cpu_to_be64(0xffff00000000ULL | bpf_ntohl(v4));
 }
 
-static __always_inline int parse_ports(struct __sk_buff *ctx, struct packet *p)
+/* Reads a header into `to`: from the packet's linear part if it is there. `at` is a constant. */
+static __always_inline int load_header(struct __sk_buff *ctx, __u32 at, void *to, __u32 size)
 {
-	__be16 ports[4]; /* UDP: source, destination, length, checksum */
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	if (p->l4 + sizeof(ports) > p->end || bpf_skb_load_bytes(ctx, p->l4, ports, sizeof(ports)))
-		return PACKET_MALFORMED;
-	p->source_port = ports[0];
-	p->destination_port = ports[1];
+	if (data + at + size <= end) {
+		__builtin_memcpy(to, data + at, size);
+		return 0;
+	}
+	return (int)bpf_skb_load_bytes(ctx, at, to, size);
+}
+
+/* UDP, and any protocol whose header begins with two ports. */
+struct ports {
+	__be16 source, destination;
+	__be32 rest;
+};
+
+static __always_inline int use_ports(struct packet *p, const struct ports *ports)
+{
+	p->source_port = ports->source;
+	p->destination_port = ports->destination;
 	return PACKET_TRANSPORT;
 }
 
-static __always_inline int parse_tcp(struct __sk_buff *ctx, struct packet *p)
+static __always_inline int use_tcp(struct packet *p, const struct tcphdr *tcp)
 {
-	struct tcphdr tcp;
-
-	if (p->l4 + sizeof(tcp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &tcp, sizeof(tcp)))
+	if (tcp->doff < 5)
 		return PACKET_MALFORMED;
-	if (tcp.doff < 5)
-		return PACKET_MALFORMED;
-	p->source_port = tcp.source;
-	p->destination_port = tcp.dest;
-	p->opening = tcp.syn && !tcp.ack;
-	p->ending = tcp.rst ? PACKET_RESET : tcp.fin ? PACKET_FIN : 0;
+	p->source_port = tcp->source;
+	p->destination_port = tcp->dest;
+	p->opening = tcp->syn && !tcp->ack;
+	p->ending = tcp->rst ? PACKET_RESET : tcp->fin ? PACKET_FIN : 0;
 	return PACKET_TRANSPORT;
 }
 
@@ -159,13 +169,24 @@ static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
 	return PACKET_TRANSPORT;
 }
 
-static __always_inline int parse_transport(struct __sk_buff *ctx, struct packet *p)
+/* The transport header, wherever it is. */
+GLOBAL int parse_transport(struct __sk_buff *ctx, struct packet *p)
 {
+	struct ports ports;
+	struct tcphdr tcp;
+
+	if (!p)
+		return PACKET_MALFORMED;
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		return parse_tcp(ctx, p);
+		if (p->l4 + sizeof(tcp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &tcp, sizeof(tcp)))
+			return PACKET_MALFORMED;
+		return use_tcp(p, &tcp);
 	case IPPROTO_UDP:
-		return parse_ports(ctx, p);
+		if (p->l4 + sizeof(ports) > p->end ||
+		    bpf_skb_load_bytes(ctx, p->l4, &ports, sizeof(ports)))
+			return PACKET_MALFORMED;
+		return use_ports(p, &ports);
 	case IPPROTO_SCTP:
 		return parse_sctp(ctx, p);
 	case IPPROTO_ICMP:
@@ -174,6 +195,21 @@ static __always_inline int parse_transport(struct __sk_buff *ctx, struct packet 
 		return is_v4(&p->source) ? PACKET_MALFORMED : parse_icmp(ctx, p);
 	}
 	return PACKET_TRANSPORT;
+}
+
+/* The same for the usual case: TCP or UDP right behind the IP header, at a constant offset. */
+static __always_inline int parse_transport_at(struct __sk_buff *ctx, struct packet *p, __u32 at)
+{
+	struct tcphdr tcp;
+	struct ports ports;
+
+	if (p->protocol == IPPROTO_TCP && at + sizeof(tcp) <= p->end &&
+	    load_header(ctx, at, &tcp, sizeof(tcp)) == 0)
+		return use_tcp(p, &tcp);
+	if (p->protocol == IPPROTO_UDP && at + sizeof(ports) <= p->end &&
+	    load_header(ctx, at, &ports, sizeof(ports)) == 0)
+		return use_ports(p, &ports);
+	return parse_transport(ctx, p);
 }
 
 /* RFC 1858: a fragment at offset 8 would overwrite the flags of the TCP header. */
@@ -188,7 +224,7 @@ static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, __u
 	__u32 header, total;
 	__u16 fragment;
 
-	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+	if (load_header(ctx, at, &ip, sizeof(ip)))
 		return PACKET_MALFORMED;
 	set_v4(&p->source, ip.saddr);
 	set_v4(&p->destination, ip.daddr);
@@ -207,7 +243,7 @@ static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, __u
 	if (fragment & IP_FRAGMENT_OFFSET)
 		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
 	p->first_fragment = !!(fragment & IP_MORE_FRAGMENTS);
-	return parse_transport(ctx, p);
+	return ip.ihl == 5 ? parse_transport_at(ctx, p, at + sizeof(ip)) : parse_transport(ctx, p);
 }
 
 struct ipv6_ext {
@@ -276,7 +312,7 @@ static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, __u
 	struct ipv6hdr ip;
 	__u32 payload;
 
-	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
+	if (load_header(ctx, at, &ip, sizeof(ip)))
 		return PACKET_MALFORMED;
 	__builtin_memcpy(&p->source, &ip.saddr, sizeof(p->source));
 	__builtin_memcpy(&p->destination, &ip.daddr, sizeof(p->destination));
@@ -295,15 +331,14 @@ static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, __u
 	if (is_ext_header(p->protocol)) {
 		int kind = parse_v6_ext(ctx, p);
 
-		if (kind != PACKET_TRANSPORT)
-			return kind;
+		return kind == PACKET_TRANSPORT ? parse_transport(ctx, p) : kind;
 	}
-	return parse_transport(ctx, p);
+	return parse_transport_at(ctx, p, at + sizeof(ip));
 }
 
-/* Fills `p`, which the caller has zeroed. */
 static __always_inline void parse_packet(struct __sk_buff *ctx, struct packet *p)
 {
+	__builtin_memset(p, 0, sizeof(*p));
 	if (ctx->vlan_present)
 		p->kind = PACKET_OTHER;
 	else if (ctx->protocol == bpf_htons(ETH_P_IP))
