@@ -3,13 +3,9 @@
 # of target. Each label of tests has a target of its own that builds them all: tests-unit,
 # tests-property, ...
 
-# sallyport_label(TARGET LABEL): TARGET is built with tests-LABEL.
-function(sallyport_label target label)
-  if(NOT TARGET tests-${label})
-    add_custom_target(tests-${label})
-  endif()
-  add_dependencies(tests-${label} ${target})
-endfunction()
+foreach(label unit golden property bpf lab fuzz)
+  add_custom_target(tests-${label})
+endforeach()
 
 # sallyport_library(NAME SOURCES file... [DEPS target...] [PRIVATE_DEPS target...])
 # One static library per folder, called sallyport_NAME. Includes are written from agent/
@@ -46,7 +42,7 @@ function(sallyport_test name)
     sallyport_options ${ARG_DEPS} GTest::gtest_main GTest::gmock)
   target_compile_definitions(${target} PRIVATE
     SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  sallyport_label(${target} ${ARG_LABEL})
+  add_dependencies(tests-${ARG_LABEL} ${target})
   add_test(NAME ${ARG_LABEL}.${name} COMMAND ${target})
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL})
   if(ARG_TIMEOUT)
@@ -73,7 +69,7 @@ function(sallyport_fuzz name)
     ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE sallyport_options ${ARG_DEPS})
   target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-  sallyport_label(${target} fuzz)
+  add_dependencies(tests-fuzz ${target})
   set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
   file(MAKE_DIRECTORY ${found})
   add_test(NAME fuzz.${name} COMMAND ${target}
