@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/expect.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/cli/small_world.h"
+
+namespace sallyport::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ExpectTest : public ::testing::Test {
+ protected:
+  World world_{SmallSnapshot()};
+
+  Expectations Read(const std::string& text) {
+    auto out = Expectations::Parse(text, "expect.yaml");
+    EXPECT_TRUE(out) << (out ? "" : out.error().message);
+    Status bound = out->Bind(world_);
+    EXPECT_TRUE(bound) << bound.error().message;
+    return *out;
+  }
+  bool Allows(const Expectations& expectations, const std::string& from, const std::string& to) {
+    return expectations.Of(RowsOf(world_, from, to).at(0)).allowed;
+  }
+};
+
+TEST_F(ExpectTest, WhatIsNotListedIsDenied) {
+  Expectations e = Read("namespace: shop\nallowed:\n- web -> db:5432\n");
+  EXPECT_TRUE(Allows(e, "shop/web", "shop/db-0:5432"));
+  EXPECT_FALSE(Allows(e, "shop/web", "shop/db-0:5432/UDP"));
+  EXPECT_FALSE(Allows(e, "shop/web", "shop/db-0:5433"));
+  EXPECT_FALSE(Allows(e, "shop/db-0", "shop/web:5432"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "shop/db-0:5432"));
+  EXPECT_TRUE(Allows(e, "shop/db-0", "shop/db-0:1")) << "itself";
+}
+
+TEST_F(ExpectTest, DeniedWins) {
+  Expectations e = Read("allowed:\n- any -> shop/db\ndenied:\n- mon/* -> shop/*:5432,5433/UDP\n");
+  EXPECT_TRUE(Allows(e, "shop/web", "shop/db-0:5432"));
+  EXPECT_TRUE(Allows(e, "192.0.2.1", "shop/db-0:5433/UDP"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "shop/db-0:5432"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "shop/db-0:5433/UDP"));
+  EXPECT_TRUE(Allows(e, "mon/scraper", "shop/db-0:5433"));
+}
+
+TEST_F(ExpectTest, AddressesAndWordsForTheOutside) {
+  Expectations e = Read(
+      "allowed:\n"
+      "- 192.0.2.0/24 -> shop/web:80\n"
+      "- shop/web -> [2001:db8::/32]:443\n"
+      "- outside -> mon/scraper/ICMP\n"
+      "- pods -> outside:53/UDP\n");
+  EXPECT_TRUE(Allows(e, "192.0.2.9", "shop/web:80"));
+  EXPECT_FALSE(Allows(e, "192.0.3.9", "shop/web:80"));
+  EXPECT_TRUE(Allows(e, "shop/web", "[2001:db8::9]:443"));
+  EXPECT_TRUE(Allows(e, "192.0.2.9", "mon/scraper/ICMP"));
+  EXPECT_FALSE(Allows(e, "shop/web", "mon/scraper/ICMP"));
+  EXPECT_TRUE(Allows(e, "mon/scraper", "192.0.2.9:53/UDP"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "shop/web:53/UDP"));
+}
+
+TEST_F(ExpectTest, PortsByNameOfTheDestination) {
+  Expectations e = Read("allowed: [any -> shop/db:sync/UDP]");
+  EXPECT_TRUE(Allows(e, "shop/web", "shop/db-0:5433/UDP"));
+  EXPECT_FALSE(Allows(e, "shop/web", "shop/db-0:5432/UDP"));
+  EXPECT_FALSE(Allows(e, "shop/web", "shop/db-0:5433"));
+}
+
+TEST_F(ExpectTest, SaysWhichLineExpectsIt) {
+  Expectations e = Read("allowed:\n- shop/web -> shop/db:5432\ndenied:\n- any -> mon/scraper\n");
+  auto why = [&](const char* from, const char* to) {
+    return e.Of(RowsOf(world_, from, to).at(0)).why;
+  };
+  EXPECT_EQ(why("shop/web", "shop/db-0:5432"),
+            "allowed by expect.yaml:2 (shop/web -> shop/db:5432)");
+  EXPECT_EQ(why("shop/web", "mon/scraper:1"), "denied by expect.yaml:4 (any -> mon/scraper)");
+  EXPECT_EQ(why("mon/scraper", "shop/web:1"), "not listed in expect.yaml");
+}
+
+TEST_F(ExpectTest, NamesItsAddressesAndPorts) {
+  Expectations e = Read(
+      "allowed:\n- 192.0.2.1 -> shop/web:80,443\n- shop/web -> 192.0.2.1:80\n"
+      "- 10.0.0.0/8 -> shop/web:http\n");
+  EXPECT_THAT(e.Addresses(), ElementsAre(Ip("192.0.2.1")));
+  EXPECT_THAT(e.Ports(),
+              ElementsAre(Port{net::Protocol::kTcp, 80}, Port{net::Protocol::kTcp, 443}));
+}
+
+TEST_F(ExpectTest, ALineAboutNobodyIsAnError) {
+  auto e = Expectations::Parse("allowed:\n- shop/web -> shop/dbb:5432\n", "expect.yaml");
+  ASSERT_TRUE(e);
+  Status bound = e->Bind(world_);
+  ASSERT_FALSE(bound);
+  EXPECT_EQ(bound.error().message,
+            "expect.yaml:2: no pod or workload matches \"shop/dbb\" in \"shop/web -> "
+            "shop/dbb:5432\"");
+}
+
+TEST_F(ExpectTest, EverythingWrongIsListedWithItsLine) {
+  auto e = Expectations::Parse(
+      "allowed:\n- web\n- web -> db:0\n- We -> db\n- {a: b}\ndenies:\n- a -> b\n", "expect.yaml");
+  ASSERT_FALSE(e);
+  for (const char* part :
+       {"expect.yaml:2: \"web\" lacks an arrow", "expect.yaml:3: ", "expect.yaml:4: \"We\"",
+        "expect.yaml:5: not a line", "\"denies\": only namespace, allowed and denied"}) {
+    EXPECT_THAT(e.error().message, HasSubstr(part));
+  }
+  EXPECT_FALSE(Expectations::Parse("- web -> db", "x"));
+  EXPECT_FALSE(Expectations::Parse("allowed: [\n", "x"));
+  EXPECT_TRUE(Expectations::Parse("allowed:\n", "x")) << "everything is denied";
+}
+
+TEST_F(ExpectTest, AnExactNameIsThatPodAlone) {
+  model::Snapshot snapshot = SmallSnapshot();
+  Add(snapshot, MakePod("shop", "db", {"10.0.0.8"}));
+  world_ = World(snapshot);
+  Expectations e = Read("allowed:\n- any -> shop/db\n");
+  EXPECT_TRUE(Allows(e, "shop/web", "shop/db:1"));
+  EXPECT_FALSE(Allows(e, "shop/web", "shop/db-0:1"));
+}
+
+TEST(IsOwnedName, KnowsHowControllersNamePods) {
+  for (const char* pod : {"db-0", "db-12", "db-x7k2p", "db-6d4cf56db6-x7k2p", "db-6d4cf56db6-0"}) {
+    EXPECT_TRUE(IsOwnedName("db", pod)) << pod;
+  }
+  for (const char* pod : {"db", "db-", "db-v2", "db-redis", "db-postgres", "dbx-0", "db-0-1",
+                          "xdb-0", "db-6d4cf56db6", "db-x7k2p-"}) {
+    EXPECT_FALSE(IsOwnedName("db", pod)) << pod;
+  }
+}
+
+TEST(GlobMatches, StarsAndQuestionMarks) {
+  EXPECT_TRUE(GlobMatches("*", ""));
+  EXPECT_TRUE(GlobMatches("a*c*e", "abcde"));
+  EXPECT_TRUE(GlobMatches("a?c", "abc"));
+  EXPECT_TRUE(GlobMatches("*-0", "a-0-0"));
+  EXPECT_FALSE(GlobMatches("a*c", "abcd"));
+  EXPECT_FALSE(GlobMatches("?", ""));
+  EXPECT_FALSE(GlobMatches("", "a"));
+}
+
+}  // namespace
+}  // namespace sallyport::cli

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/matrix.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "cli/table.h"
+#include "unit/cli/small_world.h"
+
+namespace sallyport::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class MatrixTest : public ::testing::Test {
+ protected:
+  std::ostringstream out_, err_;
+  Terminal terminal_{out_, err_};
+  World world_{SmallSnapshot()};
+
+  MatrixQuestion All() {
+    MatrixQuestion question;
+    question.from = question.to = world_.LivePods();
+    return question;
+  }
+};
+
+TEST_F(MatrixTest, AsksEveryDeclaredPortOfEveryPodInBothFamilies) {
+  // To shop/db-0: two ports; each from mon/scraper (IPv4), itself and shop/web (both). To shop/web:
+  // one port.
+  EXPECT_EQ(AskAll(world_, All()).size(), 2u * (1 + 2 + 2) + 1u * (1 + 2 + 2));
+  MatrixQuestion question = All();
+  question.ports = *probe::ParsePorts("80,81/UDP");
+  question.family = Family::kV4;
+  EXPECT_EQ(AskAll(world_, question).size(), 3u * 3 * 2);
+}
+
+TEST_F(MatrixTest, AsksTheOutsideOnEveryDeclaredPort) {
+  MatrixQuestion question = All();
+  question.from.push_back(SideOf(world_, "192.0.2.1"));
+  question.to = {SideOf(world_, "192.0.2.1")};
+  question.extra_ports = *probe::ParsePorts("443");
+  EXPECT_EQ(AskAll(world_, question).size(), 3u * 1) << "only --expect's ports: no pod is asked";
+  question.to.push_back(SideOf(world_, "shop/web"));
+  EXPECT_EQ(AskAll(world_, question).size(), 3u * 2 + (1 + 2 + 2 + 1) * 2);
+}
+
+TEST_F(MatrixTest, ATableToReadAtAGlance) {
+  auto rows = AskAll(world_, All());
+  EXPECT_EQ(RenderRows(rows, {}, terminal_),
+            "to             shop\n"
+            "               db-0           web\n"
+            "from           5432 5433/UDP  80\n"
+            "mon   scraper  ✗    ✗         ✓\n"
+            "shop  db-0     ✓    ✓         ✓\n"
+            "      web      ✓    ✗         ✓\n"
+            "\n"
+            "✓ allowed   ✗ denied\n");
+}
+
+TEST_F(MatrixTest, MarksWhatDiffersAndFamiliesThatDisagree) {
+  MatrixQuestion question = All();
+  question.from = {SideOf(world_, "shop/web")};
+  question.to = {SideOf(world_, "shop/db-0")};
+  auto rows = AskAll(world_, question);
+  ASSERT_EQ(rows.size(), 4u);
+  using probe::Outcome;
+  rows[0].seen = probe::Answer{Outcome::kOpen, {}, ""};
+  rows[1].seen = probe::Answer{Outcome::kBlocked, {}, ""};
+  rows[2].seen = probe::Answer{Outcome::kRefused, {}, ""};
+  rows[3].seen = probe::Answer{Outcome::kRefused, {}, ""};
+  auto differences = Contradictions(rows);
+  ASSERT_EQ(differences.size(), 3u);
+  EXPECT_EQ(RenderRows(rows, differences, terminal_),
+            "to         shop\n"
+            "           db-0\n"
+            "from       5432 5433/UDP\n"
+            "shop  web  ✓/✗* !*\n"
+            "\n"
+            "✓ open   ✗ blocked   ! refused (it got through; nothing listens)   IPv4/IPv6 where "
+            "they differ   * not as expected\n");
+  EXPECT_THAT(RenderDifferences(differences, rows.size(), terminal_),
+              HasSubstr("3 of 4 not as expected:\n\n"
+                        "shop/web -> shop/db-0:5432/TCP (fd00::2)\n"
+                        "  expected: allowed (by the manifests)\n"
+                        "  seen: blocked\n"
+                        "  egress of shop/web: allowed: no policy isolates it for egress\n"
+                        "  ingress of shop/db-0: allowed: rule shop/db ingress[0] (db.yaml:9)\n"));
+}
+
+TEST_F(MatrixTest, WhatCouldNotBeToldIsADifference) {
+  auto rows = AskAll(world_, All());
+  for (Row& row : rows) {
+    row.expected = Expected{row.verdict.allowed, "as it is"};
+  }
+  EXPECT_TRUE(Unexpected(rows).empty());
+  rows[0].seen = probe::Answer{probe::Outcome::kError, {}, "no route"};
+  ASSERT_EQ(Unexpected(rows).size(), 1u);
+  EXPECT_EQ(Unexpected(rows)[0].expected, "denied (as it is)");
+  EXPECT_EQ(SeenInWords(rows[0]), "error (no route)");
+}
+
+TEST_F(MatrixTest, WrapsBetweenGroupsWhereTheTerminalIsNarrow) {
+  Matrix matrix;
+  matrix.lines = {{"a", "x"}, {"b", "y"}};
+  for (const char* group : {"a", "b"}) {
+    for (const char* name : {"one", "two"}) {
+      for (const char* port : {"80", "81"}) matrix.columns.push_back({group, name, port});
+    }
+  }
+  matrix.cells.assign(2, std::vector<Matrix::Cell>(8, {"✓", Colour::kGreen}));
+  terminal_.width = 22;
+  EXPECT_EQ(RenderMatrix(matrix, terminal_),
+            "to    a\n"
+            "      one    two\n"
+            "from  80 81  80 81\n"
+            "a  x  ✓  ✓   ✓  ✓\n"
+            "b  y  ✓  ✓   ✓  ✓\n"
+            "\n"
+            "to    b\n"
+            "      one    two\n"
+            "from  80 81  80 81\n"
+            "a  x  ✓  ✓   ✓  ✓\n"
+            "b  y  ✓  ✓   ✓  ✓\n");
+  terminal_.width = 10;
+  EXPECT_THAT(RenderMatrix(matrix, terminal_), HasSubstr("to    a\n      two\nfrom  80 81\n"));
+  terminal_.width = 200;
+  EXPECT_THAT(RenderMatrix(matrix, terminal_), HasSubstr("from  80 81  80 81   80 81  80 81\n"));
+}
+
+TEST_F(MatrixTest, ColoursOnlyATerminal) {
+  auto rows = AskAll(world_, All());
+  EXPECT_EQ(RenderRows(rows, {}, terminal_).find('\033'), std::string::npos);
+  terminal_.colour = true;
+  EXPECT_NE(RenderRows(rows, {}, terminal_).find('\033'), std::string::npos);
+}
+
+TEST_F(MatrixTest, ListsLineUp) {
+  EXPECT_EQ(RenderList({"POD", "PACKETS", "STATE"},
+                       {{"shop/web", "7", "open"}, {"a/b", "1200", ""}}, terminal_),
+            "POD       PACKETS  STATE\n"
+            "shop/web        7  open\n"
+            "a/b          1200  -\n");
+}
+
+}  // namespace
+}  // namespace sallyport::cli

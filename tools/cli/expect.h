@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Expect files: the reachability that manifests must give, short enough to write by hand. Pure.
+//
+//   namespace: shop                 # of names without one; default "default"
+//   allowed:                        # everything else is denied
+//   - frontend -> backend:8080
+//   - monitoring/* -> any:9090,9187
+//   - 198.51.100.0/24 -> api:3000
+//   - any -> kube-system/coredns:53/UDP,53/TCP
+//   denied:                         # wins over allowed
+//   - frontend -> backend:8080/UDP
+//
+// A line is `source -> destination[:ports]`, either side one of
+//   name, ns/name    the pod of that name; if there is none, the pods that a workload of that name
+//                    owns (backend matches backend-0 and backend-6d4cf56db6-x7k2p, not backend-db)
+//   with * or ?      any pod whose namespace and name match, part by part
+//   address, CIDR    an address outside, or all of a block
+//   any              whoever it is;  pods: any pod;  outside: any address that is no pod's
+// and ports a comma-separated list of 80, 80/UDP, ICMP, a port's name on the destination, or *.
+// Without ports: every port. Quote a line that starts with *.
+//
+// A pod's path to itself is always allowed and need not be listed.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cli/row.h"
+
+namespace sallyport::cli {
+
+class Expectations {
+ public:
+  // `file` is used in messages. The error lists everything that is wrong with the text.
+  static Result<Expectations> Parse(std::string_view text, const std::string& file);
+
+  // Finds the pods that names stand for. The error lists the lines that name a pod or workload
+  // that is not in the world: an expectation about nobody would never fail.
+  Status Bind(const World& world);
+
+  // Requires Bind().
+  Expected Of(const Row& row) const;
+
+  // What the file speaks of by number: addresses outside to ask about, and ports.
+  std::vector<net::Address> Addresses() const;
+  std::vector<Port> Ports() const;
+
+ private:
+  struct AnyPort {};
+  struct NamedPort {
+    std::string name;
+    net::Protocol protocol;
+  };
+  using PortPattern = std::variant<AnyPort, Port, NamedPort>;
+  enum class Word { kAny, kPods, kOutside };
+  using Who = std::variant<Word, model::ObjectName, net::Cidr>;
+  struct Line {
+    bool allows = false;
+    int number = 0;
+    std::string text;
+    Who from, to;
+    std::vector<PortPattern> ports;  // empty: every port
+  };
+  class Reader;
+
+  bool Matches(const Who& who, const Side& side, const net::Address& address) const;
+  bool Matches(const Line& line, const Row& row) const;
+  bool IsWorkloadName(const model::ObjectName& name) const;
+
+  std::string file_;
+  std::vector<Line> lines_;
+  std::vector<model::ObjectName> pods_;  // of the world, sorted
+};
+
+// Is this pod's name one that a controller gives to the pods of a workload of that name?
+// backend-0, backend-x7k2p, backend-6d4cf56db6-x7k2p.
+bool IsOwnedName(std::string_view workload, std::string_view pod);
+// `*` any text, `?` any character.
+bool GlobMatches(std::string_view pattern, std::string_view text);
+
+}  // namespace sallyport::cli
