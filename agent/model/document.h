@@ -19,7 +19,7 @@ namespace sallyport::model {
 
 struct Value {
   enum class Type { kNull, kBool, kInteger, kNumber, kString, kSequence, kMapping };
-  using Member = std::pair<std::string, Value>;
+  struct Member;
 
   Type type = Type::kNull;
   int line = 0;      // 1-based, of the value's first character
@@ -35,6 +35,15 @@ struct Value {
   // A mapping's member; nullptr where absent or where this is no mapping.
   const Value* Find(std::string_view key) const;
   bool IsString() const { return type == Type::kString; }
+};
+
+// A key and its value. No std::pair: that one wants to know all about Value while Value is not
+// complete yet.
+struct Value::Member {
+  Member(std::string key, Value value) : first(std::move(key)), second(std::move(value)) {}
+
+  std::string first;
+  Value second;
 };
 
 using Document = Value;
