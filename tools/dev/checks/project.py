@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 INCLUDE_ROOTS = ["agent", "bpf", "tools", "tests"]
 CACHE = pathlib.Path(os.environ.get("SALLYPORT_CHECK_CACHE", ROOT / ".build" / "checks"))
 CACHE_DAYS = 14
+SHOWN_LINES = 12  # of a tool's output, per file
 _findings = 0
 
 
@@ -128,7 +129,9 @@ def check_each(check, salt, names, command):
             if done.returncode == 0:
                 stamps[name].touch()
             else:
-                finding(f"{name}: {check} failed:\n{done.stdout.rstrip()}")
+                said = [line for line in done.stdout.splitlines()
+                        if not re.match(r"\d+ warnings? (and \d+ errors? )?generated", line)]
+                finding("\n".join([f"{name}: {check} failed:", *said[:SHOWN_LINES]]))
 
 
 def version(*command):
