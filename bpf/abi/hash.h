@@ -45,12 +45,11 @@ SP_INLINE __u32 sp_hash_rule(__u32 seed, __u32 set, __u32 identity)
 SP_INLINE __u64 sp_hash_flow(__u32 seed, const struct sp_flow_key *key)
 {
 	__u64 secret = (__u64)seed << 32 | seed;
-	__u64 tail = (__u64)key->low_port << 32 | (__u64)key->high_port << 16 | key->protocol;
 	__u64 a = (key->low.halves[0] ^ secret) * 0x9fb21c651e98df25ULL;
 	__u64 b = (key->low.halves[1] ^ secret) * 0xa0761d6478bd642fULL;
 	__u64 c = (key->high.halves[0] ^ secret) * 0xe7037ed1a0b428dbULL;
 	__u64 d = (key->high.halves[1] ^ secret) * 0x8ebc6af09c88c6e3ULL;
-	__u64 e = (tail ^ secret) * 0x589965cc75374cc3ULL;
+	__u64 e = (key->tail ^ secret) * 0x589965cc75374cc3ULL;
 	__u64 h = ((a ^ a >> 32) + (b ^ b >> 29)) + ((c ^ c >> 31) + (d ^ d >> 30)) + (e ^ e >> 32);
 
 	return sp_finish(h);

@@ -129,9 +129,14 @@ struct sp_trie_node {
  */
 struct sp_flow_key {
 	struct sp_address low, high;
-	__be16 low_port, high_port; /* ICMP echo: both the identifier; protocols without ports: 0 */
-	__u8 protocol;
-	__u8 pad[3];
+	union {
+		struct {
+			__be16 low_port, high_port; /* ICMP echo: both the identifier; without ports: 0 */
+			__u8 protocol;
+			__u8 pad[3];
+		};
+		__u64 tail; /* the same as one word */
+	};
 };
 #define SP_FLOW_FROM_HIGH 0x0001u  /* `high` opened it, else `low` */
 #define SP_FLOW_EGRESS 0x0002u     /* the opener's endpoint allows it, under this generation */

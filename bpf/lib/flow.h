@@ -73,6 +73,16 @@ static __always_inline int flow_is_over(__u64 state)
 	       ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
 }
 
+/* The last word of a key, as it lies in memory. */
+static __always_inline __u64 flow_tail(__be16 low_port, __be16 high_port, __u8 protocol)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)protocol << 32 | (__u32)high_port << 16 | low_port;
+#else
+	return (__u64)low_port << 48 | (__u64)high_port << 32 | (__u32)protocol << 24;
+#endif
+}
+
 /* Returns whether the packet's source is the high end. Any total order will do. */
 static __always_inline int flow_key(struct sp_flow_key *key, const struct packet *p)
 {
@@ -82,26 +92,25 @@ static __always_inline int flow_key(struct sp_flow_key *key, const struct packet
 							   : p->source_port > p->destination_port;
 
 	if (source_is_high) {
-		key->low = p->destination;
-		key->high = p->source;
-		key->low_port = p->destination_port;
-		key->high_port = p->source_port;
+		key->low.halves[0] = d0;
+		key->low.halves[1] = d1;
+		key->high.halves[0] = s0;
+		key->high.halves[1] = s1;
+		key->tail = flow_tail(p->destination_port, p->source_port, p->protocol);
 	} else {
-		key->low = p->source;
-		key->high = p->destination;
-		key->low_port = p->source_port;
-		key->high_port = p->destination_port;
+		key->low.halves[0] = s0;
+		key->low.halves[1] = s1;
+		key->high.halves[0] = d0;
+		key->high.halves[1] = d1;
+		key->tail = flow_tail(p->source_port, p->destination_port, p->protocol);
 	}
-	key->protocol = p->protocol;
-	key->pad[0] = key->pad[1] = key->pad[2] = 0;
 	return source_is_high;
 }
 
 static __always_inline int same_key(const struct sp_flow_key *a, const struct sp_flow_key *b)
 {
 	return a->low.halves[1] == b->low.halves[1] && a->high.halves[1] == b->high.halves[1] &&
-	       a->low_port == b->low_port && a->high_port == b->high_port &&
-	       a->protocol == b->protocol && a->low.halves[0] == b->low.halves[0] &&
+	       a->tail == b->tail && a->low.halves[0] == b->low.halves[0] &&
 	       a->high.halves[0] == b->high.halves[0];
 }
 

@@ -48,6 +48,20 @@ struct packet {
 #define IP_MORE_FRAGMENTS 0x2000
 #define IP_FRAGMENT_OFFSET 0x1fff
 
+/* As two words: they are read so. */
+static __always_inline void set_v6(struct sp_address *a, const struct in6_addr *v6)
+{
+	const __u32 *w = v6->in6_u.u6_addr32;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	a->halves[0] = (__u64)w[1] << 32 | w[0];
+	a->halves[1] = (__u64)w[3] << 32 | w[2];
+#else
+	a->halves[0] = (__u64)w[0] << 32 | w[1];
+	a->halves[1] = (__u64)w[2] << 32 | w[3];
+#endif
+}
+
 struct sctp_start {
 	__be16 source, dest;
 	__be32 tag, checksum;
@@ -79,16 +93,19 @@ static __always_inline void set_v4(struct sp_address *a, __be32 v4)
 	a->halves[1] = bpf_cpu_to_be64(0xffff00000000ULL | bpf_ntohl(v4));
 }
 
-/* Reads a header into `to`: from the packet's linear part if it is there. `at` is a constant. */
-static __always_inline int load_header(struct __sk_buff *ctx, __u32 at, void *to, __u32 size)
+/*
+ * A header at a constant offset: in the packet itself if that part is linear, else a copy in
+ * `buffer`. NULL: the packet is shorter. Read through a typed pointer: byte copies would cost more
+ * than all the rest.
+ */
+static __always_inline const void *header_at(struct __sk_buff *ctx, __u32 at, void *buffer,
+					     __u32 size)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	if (data + at + size <= end) {
-		__builtin_memcpy(to, data + at, size);
-		return 0;
-	}
-	return (int)bpf_skb_load_bytes(ctx, at, to, size);
+	if (data + at + size <= end)
+		return data + at;
+	return bpf_skb_load_bytes(ctx, at, buffer, size) ? NULL : buffer;
 }
 
 /* UDP, and any protocol whose header begins with two ports. */
@@ -200,15 +217,18 @@ GLOBAL int parse_transport(struct __sk_buff *ctx, struct packet *p)
 /* The same for the usual case: TCP or UDP right behind the IP header, at a constant offset. */
 static __always_inline int parse_transport_at(struct __sk_buff *ctx, struct packet *p, __u32 at)
 {
-	struct tcphdr tcp;
-	struct ports ports;
+	if (p->protocol == IPPROTO_TCP && at + sizeof(struct tcphdr) <= p->end) {
+		struct tcphdr buffer;
+		const struct tcphdr *tcp = header_at(ctx, at, &buffer, sizeof(buffer));
 
-	if (p->protocol == IPPROTO_TCP && at + sizeof(tcp) <= p->end &&
-	    load_header(ctx, at, &tcp, sizeof(tcp)) == 0)
-		return use_tcp(p, &tcp);
-	if (p->protocol == IPPROTO_UDP && at + sizeof(ports) <= p->end &&
-	    load_header(ctx, at, &ports, sizeof(ports)) == 0)
-		return use_ports(p, &ports);
+		return tcp ? use_tcp(p, tcp) : PACKET_MALFORMED;
+	}
+	if (p->protocol == IPPROTO_UDP && at + sizeof(struct ports) <= p->end) {
+		struct ports buffer;
+		const struct ports *ports = header_at(ctx, at, &buffer, sizeof(buffer));
+
+		return ports ? use_ports(p, ports) : PACKET_MALFORMED;
+	}
 	return parse_transport(ctx, p);
 }
 
@@ -218,32 +238,35 @@ static __always_inline int fragment_kind(const struct packet *p, __u32 offset)
 	return p->protocol == IPPROTO_TCP && offset == 1 ? PACKET_MALFORMED : PACKET_FRAGMENT;
 }
 
-static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, __u32 at)
+static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, const __u32 at)
 {
-	struct iphdr ip;
+	struct iphdr buffer;
+	const struct iphdr *ip = header_at(ctx, at, &buffer, sizeof(buffer));
 	__u32 header, total;
 	__u16 fragment;
 
-	if (load_header(ctx, at, &ip, sizeof(ip)))
+	if (!ip)
 		return PACKET_MALFORMED;
-	set_v4(&p->source, ip.saddr);
-	set_v4(&p->destination, ip.daddr);
-	header = ip.ihl * 4;
-	total = bpf_ntohs(ip.tot_len);
+	set_v4(&p->source, ip->saddr);
+	set_v4(&p->destination, ip->daddr);
+	header = ip->ihl * 4;
+	total = bpf_ntohs(ip->tot_len);
 	if (total == 0 && ctx->gso_size) /* BIG TCP */
 		total = ctx->len - at;
-	if (ip.version != 4 || header < sizeof(ip) || total < header || at + total > ctx->len)
+	if (ip->version != 4 || header < sizeof(*ip) || total < header || at + total > ctx->len)
 		return PACKET_MALFORMED;
-	p->protocol = ip.protocol;
-	p->hop_limit = ip.ttl;
+	p->protocol = ip->protocol;
+	p->hop_limit = ip->ttl;
 	p->l4 = at + header;
 	p->end = at + total;
-	fragment = bpf_ntohs(ip.frag_off);
-	p->fragment_id = ip.id;
+	fragment = bpf_ntohs(ip->frag_off);
+	p->fragment_id = ip->id;
 	if (fragment & IP_FRAGMENT_OFFSET)
 		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
 	p->first_fragment = !!(fragment & IP_MORE_FRAGMENTS);
-	return ip.ihl == 5 ? parse_transport_at(ctx, p, at + sizeof(ip)) : parse_transport(ctx, p);
+	if (header == sizeof(*ip))
+		return parse_transport_at(ctx, p, at + sizeof(*ip));
+	return parse_transport(ctx, p);
 }
 
 struct ipv6_ext {
@@ -307,33 +330,34 @@ static __always_inline int is_ext_header(__u8 next)
 	       next == IPPROTO_AH || next == IPPROTO_FRAGMENT || next == 135;
 }
 
-static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, __u32 at)
+static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, const __u32 at)
 {
-	struct ipv6hdr ip;
+	struct ipv6hdr buffer;
+	const struct ipv6hdr *ip = header_at(ctx, at, &buffer, sizeof(buffer));
 	__u32 payload;
 
-	if (load_header(ctx, at, &ip, sizeof(ip)))
+	if (!ip)
 		return PACKET_MALFORMED;
-	__builtin_memcpy(&p->source, &ip.saddr, sizeof(p->source));
-	__builtin_memcpy(&p->destination, &ip.daddr, sizeof(p->destination));
-	payload = bpf_ntohs(ip.payload_len);
+	set_v6(&p->source, &ip->saddr);
+	set_v6(&p->destination, &ip->daddr);
+	payload = bpf_ntohs(ip->payload_len);
 	if (payload == 0 && ctx->gso_size) /* BIG TCP */
-		payload = ctx->len - at - sizeof(ip);
-	if (ip.version != 6 || at + sizeof(ip) + payload > ctx->len)
+		payload = ctx->len - at - sizeof(*ip);
+	if (ip->version != 6 || at + sizeof(*ip) + payload > ctx->len)
 		return PACKET_MALFORMED;
 	/* ::ffff:a.b.c.d never stands in a packet (RFC 4291, 2.5.5.2): it would pass for IPv4. */
 	if (is_v4(&p->source) || is_v4(&p->destination))
 		return PACKET_MALFORMED;
-	p->protocol = ip.nexthdr;
-	p->hop_limit = ip.hop_limit;
-	p->l4 = at + sizeof(ip);
+	p->protocol = ip->nexthdr;
+	p->hop_limit = ip->hop_limit;
+	p->l4 = at + sizeof(*ip);
 	p->end = p->l4 + payload;
 	if (is_ext_header(p->protocol)) {
 		int kind = parse_v6_ext(ctx, p);
 
 		return kind == PACKET_TRANSPORT ? parse_transport(ctx, p) : kind;
 	}
-	return parse_transport_at(ctx, p, at + sizeof(ip));
+	return parse_transport_at(ctx, p, at + sizeof(*ip));
 }
 
 static __always_inline void parse_packet(struct __sk_buff *ctx, struct packet *p)
