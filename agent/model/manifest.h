@@ -25,8 +25,9 @@ struct Manifest {
   std::vector<std::pair<Kind, ObjectName>> broken;
   std::map<std::string, int> skipped;  // "apps/v1 Deployment" -> how many
   Diagnostics diagnostics;
-  // The text itself could not be parsed: objects before the error are present, what follows is
-  // unknown.
+  // Something in the text could not be told to be which object: a syntax error (what follows it is
+  // unknown), or a document without a valid kind or name. Whatever was read from this file before
+  // may be meant by it.
   bool unreadable = false;
 };
 

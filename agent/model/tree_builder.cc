@@ -2,6 +2,7 @@
 #include "model/tree_builder.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sallyport::model {
 namespace {

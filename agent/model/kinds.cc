@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/kinds.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "model/cursor.h"
+#include "model/suggest.h"
+
+namespace sallyport::model {
+namespace {
+
+using What = Classified::What;
+
+constexpr std::string_view kNetworking = "networking.k8s.io";
+constexpr std::array<Kind, 4> kOurs = {Kind::kNamespace, Kind::kNode, Kind::kPod,
+                                       Kind::kNetworkPolicy};
+
+// The other kinds of the two groups that ours are in, and their lists.
+const std::vector<std::string_view> kCoreKinds = {"Binding",
+                                                  "ComponentStatus",
+                                                  "ConfigMap",
+                                                  "Endpoints",
+                                                  "Event",
+                                                  "Eviction",
+                                                  "LimitRange",
+                                                  "List",
+                                                  "Namespace",
+                                                  "Node",
+                                                  "PersistentVolume",
+                                                  "PersistentVolumeClaim",
+                                                  "Pod",
+                                                  "PodTemplate",
+                                                  "ReplicationController",
+                                                  "ResourceQuota",
+                                                  "Secret",
+                                                  "Service",
+                                                  "ServiceAccount",
+                                                  "Status"};
+const std::vector<std::string_view> kNetworkingKinds = {"Ingress", "IngressClass", "IPAddress",
+                                                        "NetworkPolicy", "ServiceCIDR"};
+
+std::string_view WithoutList(std::string_view kind) {
+  constexpr std::string_view kList = "List";
+  bool list = kind.size() > kList.size() && kind.substr(kind.size() - kList.size()) == kList;
+  return list ? kind.substr(0, kind.size() - kList.size()) : kind;
+}
+
+std::optional<Kind> OurKind(std::string_view name) {
+  for (Kind kind : kOurs) {
+    if (ToString(kind) == name) return kind;
+  }
+  return std::nullopt;
+}
+
+// Kubernetes' own, as against a custom resource's: those have a dot, and another domain.
+bool IsBuiltInGroup(std::string_view group) {
+  constexpr std::string_view kDomain = ".k8s.io";
+  if (group.find('.') == std::string_view::npos) return true;
+  if (EditDistance(group, kNetworking) <= 3) return true;
+  return group.size() > kDomain.size() && group.substr(group.size() - kDomain.size()) == kDomain;
+}
+
+Classified Mistake(std::string message) { return {What::kMistake, {}, std::move(message)}; }
+
+Classified WrongVersion(std::string_view api_version, std::string_view name, Kind kind) {
+  return Mistake(std::string(name) + " is not in apiVersion " + Quoted(api_version) +
+                 ": write apiVersion: " + std::string(ApiVersionOf(kind)));
+}
+
+Classified UnknownKind(std::string_view api_version, std::string_view name,
+                       const std::vector<std::string_view>& known) {
+  std::string message = "there is no kind " + Quoted(name) + " in " + std::string(api_version);
+  std::string_view near = Nearest(name, known);
+  if (near.empty()) near = Nearest(WithoutList(name), known);
+  if (!near.empty()) message.append("; did you mean ").append(near).append("?");
+  return Mistake(std::move(message));
+}
+
+}  // namespace
+
+std::string_view ApiVersionOf(Kind kind) {
+  return kind == Kind::kNetworkPolicy ? "networking.k8s.io/v1" : "v1";
+}
+
+Classified Classify(std::string_view api_version, std::string_view name) {
+  if (api_version == "v1" && name == "List") return {What::kList, {}, ""};
+  size_t slash = api_version.find('/');
+  bool has_group = slash != std::string_view::npos;
+  std::string_view group = has_group ? api_version.substr(0, slash) : "";
+  std::string_view singular = WithoutList(name);
+  if (std::optional<Kind> kind = OurKind(singular)) {
+    if (api_version == ApiVersionOf(*kind)) {
+      return {singular == name ? What::kObject : What::kList, kind, ""};
+    }
+    if (IsBuiltInGroup(group)) return WrongVersion(api_version, name, *kind);
+    return {What::kSkipped, {}, ""};
+  }
+  bool core = api_version == "v1";
+  if (!core && group != kNetworking) return {What::kSkipped, {}, ""};
+  const std::vector<std::string_view>& known = core ? kCoreKinds : kNetworkingKinds;
+  bool exists = std::find(known.begin(), known.end(), singular) != known.end();
+  return exists ? Classified{What::kSkipped, {}, ""} : UnknownKind(api_version, name, known);
+}
+
+}  // namespace sallyport::model
