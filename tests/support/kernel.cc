@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "base/check.h"
+#include "base/result.h"
+#include "support/kernel_tables.h"
+
+// The skeleton comes after the types of its read-only data.
+#include <pod.skel.h>
+
+namespace sallyport::test {
+namespace {
+
+std::vector<bool>& Produced() {
+  static std::vector<bool> produced(SP_DROP_COUNT, false);
+  return produced;
+}
+
+const char* ReasonText(uint32_t reason) {
+  switch (reason) {
+#define SP_X(number, name, text, help) \
+  case number:                         \
+    return text;
+    SP_DROP_REASONS(SP_X)
+#undef SP_X
+    default:
+      return "unknown";
+  }
+}
+
+// A network namespace of this program's own, with interfaces that packets can be said to be on.
+class PrivateNetwork {
+ public:
+  PrivateNetwork() {
+    CHECK(unshare(CLONE_NEWNET) == 0)
+        << "cannot make a network namespace: " << std::strerror(errno) << " (root is needed)";
+    FILE* ip = popen("ip -batch -", "w");
+    CHECK(ip) << "cannot run ip";
+    std::fprintf(ip, "link set lo up\n");
+    for (uint32_t i = 0; i < kInterfaces; i += 2)
+      std::fprintf(ip, "link add spt%u index %u type veth peer name spt%u index %u\n", i, Index(i),
+                   i + 1, Index(i + 1));
+    for (uint32_t i = 0; i < kInterfaces; i++) std::fprintf(ip, "link set spt%u up\n", i);
+    CHECK(pclose(ip) == 0) << "ip could not make the interfaces";
+  }
+  static uint32_t Index(uint32_t i) { return 100 + i; }
+};
+
+void EnterPrivateNetwork() { static PrivateNetwork network; }
+
+int Quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
+  return level == LIBBPF_WARN ? std::vfprintf(stderr, format, arguments) : 0;
+}
+
+}  // namespace
+
+uint32_t Interface(uint32_t i) {
+  EnterPrivateNetwork();
+  CHECK(i < kInterfaces) << "there are only " << kInterfaces << " interfaces";
+  return PrivateNetwork::Index(i);
+}
+
+Ports Ports::All() {
+  Ports all;
+  all.all = true;
+  return all;
+}
+
+Ports& Ports::Add(int protocol, unsigned first, unsigned last) {
+  if (!bits) bits = std::make_shared<std::array<std::bitset<65536>, SP_PROTOCOLS>>();
+  for (unsigned port = first; port <= std::max(first, last); port++)
+    (*bits)[static_cast<size_t>(protocol)].set(port);
+  return *this;
+}
+
+// The programs in the kernel and their tables in this program's memory.
+class Kernel::Loaded {
+ public:
+  explicit Loaded(const KernelOptions& options);
+  ~Loaded();
+  Loaded(const Loaded&) = delete;
+  Loaded& operator=(const Loaded&) = delete;
+
+  // The one with these options: programs are loaded once.
+  static Loaded& Get(const KernelOptions& options);
+  void Clear();
+  int ProgramFd(sp_direction direction) const {
+    return bpf_program__fd(direction == SP_EGRESS ? pod_->progs.pod_egress
+                                                  : pod_->progs.pod_ingress);
+  }
+  std::optional<sp_event> LastEvent();
+
+  Tables tables;
+  bool in_use = false;
+  pod* pod_ = nullptr;
+
+ private:
+  void Configure();
+  template <typename T>
+  void Map(T*& table, bpf_map* map);
+  void ClearCounters();
+  void ClearFragments();
+
+  std::vector<std::pair<void*, size_t>> mapped_;
+  ring_buffer* events_ = nullptr;
+  std::optional<sp_event> last_event_;
+};
+
+Kernel::Loaded::Loaded(const KernelOptions& options) {
+  EnterPrivateNetwork();
+  libbpf_set_print(Quiet);
+  tables.capacity = options;
+  pod_ = pod__open();
+  CHECK(pod_) << "cannot open the BPF object: " << std::strerror(errno);
+  Configure();
+  int failed = pod__load(pod_);
+  CHECK(failed == 0) << "cannot load the BPF object: " << std::strerror(-failed);
+  Map(tables.control, pod_->maps.control);
+  Map(tables.endpoints, pod_->maps.endpoints);
+  Map(tables.peers, pod_->maps.peers);
+  Map(tables.rules, pod_->maps.rules);
+  Map(tables.port_sets, pod_->maps.port_sets);
+  Map(tables.port_pages, pod_->maps.port_pages);
+  Map(tables.prefixes, pod_->maps.prefixes);
+  Map(tables.flows, pod_->maps.flows);
+  auto keep = [](void* self, void* data, size_t size) {
+    CHECK(size == sizeof(sp_event)) << "an event of another size";
+    static_cast<Loaded*>(self)->last_event_ = *static_cast<sp_event*>(data);
+    return 0;
+  };
+  events_ = ring_buffer__new(bpf_map__fd(pod_->maps.events), keep, this, nullptr);
+  CHECK(events_) << "cannot map the events: " << std::strerror(errno);
+}
+
+Kernel::Loaded::~Loaded() {
+  ring_buffer__free(events_);
+  for (auto [memory, size] : mapped_) munmap(memory, size);
+  pod__destroy(pod_);
+}
+
+void Kernel::Loaded::Configure() {
+  const KernelOptions& o = tables.capacity;
+  auto size = [](bpf_map* map, uint32_t entries) {
+    CHECK(bpf_map__set_max_entries(map, entries) == 0) << bpf_map__name(map);
+  };
+  size(pod_->maps.endpoints, o.endpoints);
+  size(pod_->maps.counters, o.endpoints + 1);
+  size(pod_->maps.peers, o.peer_buckets);
+  size(pod_->maps.rules, o.rule_buckets);
+  size(pod_->maps.port_sets, o.port_sets);
+  size(pod_->maps.port_pages, o.port_pages);
+  size(pod_->maps.prefixes, o.trie_nodes);
+  size(pod_->maps.flows, o.flow_buckets);
+  size(pod_->maps.fragments, o.fragments);
+  size(pod_->maps.events, o.events_bytes);
+  sp_config& c = pod_->rodata->config;
+  c.endpoint_mask = o.endpoints - 1;
+  c.peer_mask = o.peer_buckets - 1;
+  c.rule_mask = o.rule_buckets - 1;
+  c.flow_mask = o.flow_buckets - 1;
+  c.mark = o.mark;
+  c.anti_spoofing = o.anti_spoofing;
+  c.fast_path = o.fast_path;
+  c.events_per_tick = o.events_per_tick;
+  c.hash_seed = o.hash_seed;
+}
+
+template <typename T>
+void Kernel::Loaded::Map(T*& table, bpf_map* map) {
+  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  size_t size = bpf_map__value_size(map) * size_t{bpf_map__max_entries(map)};
+  size = (size + page - 1) / page * page;
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+  CHECK(memory != MAP_FAILED) << "cannot map " << bpf_map__name(map);
+  mapped_.emplace_back(memory, size);
+  table = static_cast<T*>(memory);
+}
+
+Kernel::Loaded& Kernel::Loaded::Get(const KernelOptions& options) {
+  static std::map<KernelOptions, std::unique_ptr<Loaded>> loaded;
+  auto& one = loaded[options];
+  if (!one) one = std::make_unique<Loaded>(options);
+  return *one;
+}
+
+void Kernel::Loaded::Clear() {
+  for (auto [memory, size] : mapped_) std::memset(memory, 0, size);
+  tables.control->abi_version = SP_ABI_VERSION;
+  tables.control->hash_seed = tables.capacity.hash_seed;
+  ClearCounters();
+  ClearFragments();
+  LastEvent();
+}
+
+void Kernel::Loaded::ClearCounters() {
+  std::vector<sp_counters> zero(static_cast<size_t>(libbpf_num_possible_cpus()));
+  for (uint32_t i = 0; i <= tables.capacity.endpoints; i++)
+    bpf_map_update_elem(bpf_map__fd(pod_->maps.counters), &i, zero.data(), BPF_ANY);
+}
+
+void Kernel::Loaded::ClearFragments() {
+  int fd = bpf_map__fd(pod_->maps.fragments);
+  sp_fragment_key key;
+  while (bpf_map_get_next_key(fd, nullptr, &key) == 0) bpf_map_delete_elem(fd, &key);
+}
+
+std::optional<sp_event> Kernel::Loaded::LastEvent() {
+  last_event_.reset();
+  ring_buffer__consume(events_);
+  return last_event_;
+}
+
+struct Kernel::Stated : Statement {};
+
+Kernel::Kernel(const KernelOptions& options)
+    : loaded_(Loaded::Get(options)), stated_(std::make_unique<Stated>()) {
+  CHECK(!loaded_.in_use) << "one Kernel of the same options at a time";
+  loaded_.in_use = true;
+  loaded_.Clear();
+}
+
+Kernel::~Kernel() { loaded_.in_use = false; }
+
+void Kernel::SetEndpoint(const Endpoint& e) { stated_->endpoints[e.ifindex] = e; }
+void Kernel::RemoveEndpoint(uint32_t ifindex) { stated_->endpoints.erase(ifindex); }
+void Kernel::SetPeer(Ip address, uint32_t identity, uint32_t ifindex) {
+  stated_->peers[address] = {identity, ifindex};
+}
+void Kernel::SetRule(uint32_t set, uint32_t identity, const Ports& ports) {
+  stated_->rules[{set, identity}] = ports;
+}
+void Kernel::RemoveRule(uint32_t set, uint32_t identity) { stated_->rules.erase({set, identity}); }
+
+void Kernel::SetPrefix(const char* cidr, uint32_t identity) {
+  net::Cidr prefix = net::Cidr::Parse(cidr).value();
+  stated_->prefixes[{prefix.mapped_length(), prefix.address()}] = identity;
+}
+void Kernel::RemovePrefix(const char* cidr) {
+  net::Cidr prefix = net::Cidr::Parse(cidr).value();
+  stated_->prefixes.erase({prefix.mapped_length(), prefix.address()});
+}
+
+void Kernel::NextGeneration() {
+  const Tables& t = loaded_.tables;
+  WriteHalf(t, *stated_, (t.control->generation + 1) & 1);
+  __atomic_store_n(&t.control->generation, t.control->generation + 1, __ATOMIC_SEQ_CST);
+  FreeEndpoints(t, *stated_);
+}
+
+void Kernel::SpoilOtherHalf() {
+  SpoilHalf(loaded_.tables, (loaded_.tables.control->generation + 1) & 1);
+}
+
+Outcome Kernel::FromPod(uint32_t ifindex, const Packet& packet, const Arrival& arrival) {
+  Outcome outcome = Run(SP_EGRESS, ifindex, packet.bytes(), arrival);
+  outcome.packet = "from the pod: " + packet.ToString();
+  return outcome;
+}
+
+Outcome Kernel::ToPod(uint32_t ifindex, const Packet& packet, const Arrival& arrival) {
+  Outcome outcome = Run(SP_INGRESS, ifindex, packet.bytes(), arrival);
+  outcome.packet = "to the pod: " + packet.ToString();
+  return outcome;
+}
+
+Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
+                    const Arrival& arrival) {
+  __sk_buff in = {}, out = {};
+  in.ifindex = ifindex;
+  in.ingress_ifindex = direction == SP_EGRESS ? ifindex : PrivateNetwork::Index(kInterfaces - 1);
+  if (arrival.ingress_ifindex) in.ingress_ifindex = arrival.ingress_ifindex;
+  in.mark = arrival.mark;
+  in.gso_size = arrival.gso_size;
+  LIBBPF_OPTS(bpf_test_run_opts, run);
+  run.data_in = frame.data();
+  run.data_size_in = static_cast<uint32_t>(frame.size());
+  run.ctx_in = &in;
+  run.ctx_size_in = sizeof(in);
+  run.ctx_out = &out;
+  run.ctx_size_out = sizeof(out);
+  int failed = bpf_prog_test_run_opts(loaded_.ProgramFd(direction), &run);
+  CHECK(failed == 0) << "cannot run a packet: " << std::strerror(-failed);
+  Outcome outcome;
+  outcome.action = static_cast<Action>(static_cast<int32_t>(run.retval));
+  outcome.mark = out.mark;
+  outcome.event = loaded_.LastEvent();
+  outcome.packet = "a frame of " + std::to_string(frame.size()) + " bytes";
+  if (outcome.event) {
+    outcome.reason = ReasonText(outcome.event->reason);
+    Produced()[outcome.event->reason] = true;
+  }
+  return outcome;
+}
+
+std::vector<sp_flow*> Kernel::Flows() {
+  std::vector<sp_flow*> used;
+  for (uint32_t i = 0; i < loaded_.tables.capacity.flow_buckets; i++)
+    for (sp_flow& flow : loaded_.tables.flows[i].flow)
+      if (flow.state) used.push_back(&flow);
+  return used;
+}
+
+void Kernel::Age(uint32_t ticks) {
+  for (sp_flow* flow : Flows()) flow->seen -= ticks;
+}
+
+void Kernel::AgeFragments(uint32_t ticks) {
+  int fd = bpf_map__fd(loaded_.pod_->maps.fragments);
+  sp_fragment_key key, *previous = nullptr;
+  std::vector<sp_fragment_key> keys;
+  while (bpf_map_get_next_key(fd, previous, &key) == 0) {
+    keys.push_back(key);
+    previous = &keys.back();
+  }
+  for (const sp_fragment_key& one : keys) {
+    sp_fragment value;
+    CHECK(bpf_map_lookup_elem(fd, &one, &value) == 0) << "a fragment went away";
+    value.seen -= ticks;
+    CHECK(bpf_map_update_elem(fd, &one, &value, BPF_ANY) == 0) << "cannot change a fragment";
+  }
+}
+
+sp_counters Kernel::Counters(uint32_t ifindex) {
+  uint32_t place = loaded_.tables.capacity.endpoints;
+  for (uint32_t i = 0; ifindex && i < loaded_.tables.capacity.endpoints; i++)
+    if (loaded_.tables.endpoints[i].ifindex == ifindex) place = i;
+  std::vector<sp_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));
+  CHECK(bpf_map_lookup_elem(bpf_map__fd(loaded_.pod_->maps.counters), &place, each.data()) == 0)
+      << "cannot read counters";
+  sp_counters sum = {};
+  for (const sp_counters& one : each) {
+    for (uint32_t d : {SP_EGRESS, SP_INGRESS}) {
+      sum.packets[d] += one.packets[d];
+      sum.bytes[d] += one.bytes[d];
+      for (uint32_t r = 0; r < SP_DROP_SLOTS; r++) sum.dropped[d][r] += one.dropped[d][r];
+    }
+    sum.events_suppressed += one.events_suppressed;
+    sum.event_tick = std::max(sum.event_tick, one.event_tick);
+  }
+  return sum;
+}
+
+sp_control* Kernel::control() { return loaded_.tables.control; }
+sp_endpoint* Kernel::endpoints() { return loaded_.tables.endpoints; }
+sp_peer_bucket* Kernel::peers() { return loaded_.tables.peers; }
+sp_rule_bucket* Kernel::rules() { return loaded_.tables.rules; }
+sp_port_set* Kernel::port_sets() { return loaded_.tables.port_sets; }
+sp_port_page* Kernel::port_pages() { return loaded_.tables.port_pages; }
+sp_trie_node* Kernel::prefixes() { return loaded_.tables.prefixes; }
+sp_flow_bucket* Kernel::flows() { return loaded_.tables.flows; }
+int Kernel::ProgramFd(sp_direction direction) { return loaded_.ProgramFd(direction); }
+
+uint32_t Kernel::VerifiedInstructions(sp_direction direction) {
+  bpf_prog_info info = {};
+  uint32_t size = sizeof(info);
+  CHECK(bpf_obj_get_info_by_fd(ProgramFd(direction), &info, &size) == 0) << "no program info";
+  return info.verified_insns;
+}
+
+const std::vector<bool>& ProducedReasons() { return Produced(); }
+
+namespace {
+
+const char* ActionText(Action action) {
+  switch (action) {
+    case Action::kPass:
+      return "passed";
+    case Action::kDrop:
+      return "dropped";
+    case Action::kDirect:
+      return "handed over";
+  }
+  return "given an unknown action";
+}
+
+testing::AssertionResult Expect(const Outcome& outcome, Action action, const std::string& reason) {
+  if (outcome.action == action && outcome.reason == reason) return testing::AssertionSuccess();
+  auto failure = testing::AssertionFailure()
+                 << outcome.packet << "\nwas " << ActionText(outcome.action);
+  if (!outcome.reason.empty()) failure << " (" << outcome.reason << ")";
+  failure << ", should be " << ActionText(action);
+  if (!reason.empty()) failure << " (" << reason << ")";
+  return failure;
+}
+
+}  // namespace
+
+testing::AssertionResult IsPass(const Outcome& outcome) {
+  return Expect(outcome, Action::kPass, "");
+}
+testing::AssertionResult IsDirect(const Outcome& outcome) {
+  return Expect(outcome, Action::kDirect, "");
+}
+testing::AssertionResult IsDrop(const Outcome& outcome, const std::string& reason) {
+  return Expect(outcome, Action::kDrop, reason);
+}
+
+}  // namespace sallyport::test

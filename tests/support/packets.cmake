@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+# Packets as expressions, and the kernel side as a thing to send them through.
+add_library(sallyport_test_packets STATIC packet.cc kernel.cc kernel_tables.cc)
+target_include_directories(sallyport_test_packets PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(sallyport_test_packets
+  PUBLIC sallyport_net GTest::gtest
+  PRIVATE sallyport_options sallyport_bpf_pod PkgConfig::LIBBPF)
