@@ -19,6 +19,12 @@
 
 namespace sallyport::policy {
 
+struct Compiled {
+  Image image;
+  model::Diagnostics diagnostics;
+};
+Compiled Compile(const model::Snapshot& snapshot, const std::string& node);
+
 class Compiler {
  public:
   explicit Compiler(std::string node);
@@ -36,14 +42,9 @@ class Compiler {
   const model::Diagnostics& diagnostics() const;
 
  private:
+  friend Compiled Compile(const model::Snapshot& snapshot, const std::string& node);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-struct Compiled {
-  Image image;
-  model::Diagnostics diagnostics;
-};
-Compiled Compile(const model::Snapshot& snapshot, const std::string& node);
 
 }  // namespace sallyport::policy

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The compiler: deltas in, changes to the image out. Each part owns one idea; this file is the
+// order they work in.
+//
+//   policies, endpoints --> Selection --> which policies are in force, sets for endpoints
+//                                |
+//                       Rules, PeerGroups --> which peers they tell apart
+//                                |
+//        ipBlocks --> PrefixTable, pods --> Peers --> identities
+//                                |
+//                           PolicySets --> rules: (set, identity) to port set
+#include <algorithm>
+
+#include "policy/batch.h"
+#include "policy/compile.h"
+#include "policy/peers.h"
+#include "policy/selection.h"
+
+namespace sallyport::policy {
+
+class Compiler::Impl {
+ public:
+  explicit Impl(std::string node)
+      : node_(std::move(node)),
+        prefixes_(identities_),
+        groups_(prefixes_, [this](const std::string& ns) { return snapshot_.NamespaceLabels(ns); }),
+        rules_(groups_, names_),
+        sets_(rules_, identities_, image_),
+        selection_(rules_, sets_, image_),
+        peers_(groups_, prefixes_, rules_, names_, identities_, image_) {}
+
+  Changes Apply(const std::vector<model::Delta>& deltas) { return Take(Fold(snapshot_, deltas)); }
+  Changes Load(const model::Snapshot& snapshot) {
+    snapshot_ = snapshot;
+    return Take(Everything(snapshot_));
+  }
+
+  const Image& image() const { return image_; }
+  const model::Snapshot& snapshot() const { return snapshot_; }
+  const model::Diagnostics& diagnostics() const { return diagnostics_; }
+  Image TakeImage() { return std::move(image_); }
+
+ private:
+  Changes Take(const Batch& batch);
+  void ChangePod(const model::PodPtr& before, const model::PodPtr& after);
+  void ChangeNode(Changes& changes);
+  void MarkTouched(const Touched& touched);
+  void MarkNamespace(const std::string& ns, const model::Selector& pods);
+  void MarkSelected(const PodLeaf& leaf);
+  bool IsEndpoint(const model::PodPtr& pod) const {
+    return pod && pod->IsLive() && pod->node == node_;
+  }
+
+  const std::string node_;
+  model::Snapshot snapshot_;
+  Image image_;
+  model::Diagnostics diagnostics_;
+
+  Identities identities_;
+  PrefixTable prefixes_;
+  PeerGroups groups_;
+  NamedPorts names_;
+  Rules rules_;
+  PolicySets sets_;
+  Selection selection_;
+  Peers peers_;
+};
+
+Changes Compiler::Impl::Take(const Batch& batch) {
+  Changes changes;
+  if (batch.node) ChangeNode(changes);
+  if (batch.empty()) return changes;
+
+  for (const auto& [before, after] : batch.policies) selection_.Change(before, after);
+  for (const auto& [before, after] : batch.pods) ChangePod(before, after);
+  selection_.Settle(changes);
+
+  MarkTouched(groups_.Settle());
+  for (const net::Cidr& range : prefixes_.Update(image_.prefixes, changes.prefixes)) {
+    peers_.MarkRange(range);
+  }
+  for (const auto& [before, after] : batch.namespaces) {
+    const std::string& ns = (before ? before : after)->name;
+    if (groups_.NamespaceChanged(ns)) MarkNamespace(ns, model::Selector());
+  }
+  peers_.Settle(changes);
+
+  sets_.Settle(changes);
+  rules_.Sweep();
+  diagnostics_ = peers_.Diagnose();
+  return changes;
+}
+
+void Compiler::Impl::ChangePod(const model::PodPtr& before, const model::PodPtr& after) {
+  if (before && before->IsLive()) peers_.Unclaim(*before);
+  if (after && after->IsLive()) peers_.Claim(*after);
+  model::PodPtr was = IsEndpoint(before) ? before : nullptr;
+  model::PodPtr is = IsEndpoint(after) ? after : nullptr;
+  if (was || is) selection_.Change(was, is);
+}
+
+void Compiler::Impl::ChangeNode(Changes& changes) {
+  std::set<net::Address> addresses = snapshot_.local_addresses;
+  if (auto it = snapshot_.nodes.find(node_); it != snapshot_.nodes.end()) {
+    addresses.insert(it->second->addresses.begin(), it->second->addresses.end());
+  }
+  if (addresses == image_.node_addresses) return;
+  image_.node_addresses = std::move(addresses);
+  changes.node_addresses = true;
+}
+
+void Compiler::Impl::MarkTouched(const Touched& touched) {
+  if (touched.everyone) {
+    peers_.MarkEveryone();
+    return;
+  }
+  for (const net::Cidr& range : touched.ranges) peers_.MarkRange(range);
+  for (const PodLeaf& leaf : touched.pods) MarkSelected(leaf);
+}
+
+void Compiler::Impl::MarkSelected(const PodLeaf& leaf) {
+  if (!leaf.scope.selector) {
+    MarkNamespace(leaf.scope.name, leaf.pods);
+    return;
+  }
+  // From one namespace that has pods to the next.
+  auto pod = snapshot_.pods.begin();
+  while (pod != snapshot_.pods.end()) {
+    const std::string& ns = pod->first.ns;
+    if (leaf.scope.selector->Matches(snapshot_.NamespaceLabels(ns))) MarkNamespace(ns, leaf.pods);
+    pod = snapshot_.pods.lower_bound({ns + '\0', ""});
+  }
+}
+
+void Compiler::Impl::MarkNamespace(const std::string& ns, const model::Selector& pods) {
+  auto it = snapshot_.pods.lower_bound({ns, ""});
+  for (; it != snapshot_.pods.end() && it->first.ns == ns; ++it) {
+    const model::Pod& pod = *it->second;
+    if (pod.IsLive() && pods.Matches(pod.labels)) peers_.MarkPod(pod);
+  }
+}
+
+Compiler::Compiler(std::string node) : impl_(std::make_unique<Impl>(std::move(node))) {}
+Compiler::~Compiler() = default;
+
+Changes Compiler::Apply(const std::vector<model::Delta>& deltas) { return impl_->Apply(deltas); }
+const Image& Compiler::image() const { return impl_->image(); }
+const model::Snapshot& Compiler::snapshot() const { return impl_->snapshot(); }
+const model::Diagnostics& Compiler::diagnostics() const { return impl_->diagnostics(); }
+
+Compiled Compile(const model::Snapshot& snapshot, const std::string& node) {
+  auto impl = std::make_unique<Compiler::Impl>(node);
+  impl->Load(snapshot);
+  return {impl->TakeImage(), impl->diagnostics()};
+}
+
+}  // namespace sallyport::policy

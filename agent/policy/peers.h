@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pods' addresses and the identity of each.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "model/diagnostic.h"
+#include "model/snapshot.h"
+#include "policy/identities.h"
+#include "policy/peer_groups.h"
+#include "policy/prefix_table.h"
+#include "policy/rules.h"
+
+namespace sallyport::policy {
+
+class Peers {
+ public:
+  // All must outlive this.
+  Peers(PeerGroups& groups, const PrefixTable& prefixes, const Rules& rules,
+        const NamedPorts& names, Identities& identities, Image& image)
+      : groups_(groups),
+        prefixes_(prefixes),
+        rules_(rules),
+        names_(names),
+        identities_(identities),
+        image_(image) {}
+
+  // A live pod claims its addresses, or gives them up. The pod is kept by reference until then.
+  void Claim(const model::Pod& pod);
+  void Unclaim(const model::Pod& pod);
+
+  // Addresses to look at again.
+  void MarkEveryone() { everyone_ = true; }
+  void MarkPod(const model::Pod& pod);
+  void MarkRange(const net::Cidr& range);
+
+  // Gives each marked address the identity it has now.
+  void Settle(Changes& changes);
+
+  // Addresses that several pods claim.
+  model::Diagnostics Diagnose() const;
+
+ private:
+  // An address's claimants: one nearly always.
+  struct Entry {
+    std::vector<const model::Pod*> pods;
+    IdentityId identity = kNoIdentity;  // in the image; kNoIdentity: not in it
+  };
+
+  void Sign(const net::Address& address, Entry& entry, Changes& changes);
+  Signature SignatureOf(const Entry& entry, IdentityId around);
+  const Numbers& LeavesOf(const model::Pod& pod);
+  Numbers SharedLeaves(const Entry& entry);
+  Resolution PortsOf(const Entry& entry, const Numbers& groups) const;
+  bool Matters(NamedPortId name, const Numbers& groups) const;
+
+  PeerGroups& groups_;
+  const PrefixTable& prefixes_;
+  const Rules& rules_;
+  const NamedPorts& names_;
+  Identities& identities_;
+  Image& image_;
+  std::map<net::Address, Entry> entries_;
+  std::set<net::Address> shared_;
+  std::vector<net::Address> marked_;
+  bool everyone_ = false;
+  // A pod's addresses are looked at one after the other: its leaves are looked up once.
+  const model::Pod* last_pod_ = nullptr;
+  Numbers last_leaves_;
+};
+
+}  // namespace sallyport::policy

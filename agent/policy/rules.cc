@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/rules.h"
+
+#include <map>
+
+namespace sallyport::policy {
+namespace {
+
+uint64_t MentionKey(GroupId group, NamedPortId name) {
+  return static_cast<uint64_t>(group) << 32 | name;
+}
+
+// The peers of all rules of one policy and direction that allow the same ports.
+struct Bucket {
+  bool any_peer = false;
+  std::vector<Leaf> leaves;
+};
+
+}  // namespace
+
+SpecId PortSpecs::Acquire(PortSpec spec) {
+  auto [id, fresh] = specs_.Acquire(std::move(spec));
+  if (fresh) {
+    for (NamedPortId name : specs_.key(id).names) names_.Retain(name);
+  }
+  return id;
+}
+
+void PortSpecs::Sweep() {
+  specs_.Sweep([this](SpecId, const PortSpec& spec, NoData&) {
+    for (NamedPortId name : spec.names) names_.Release(name);
+  });
+}
+
+CompiledPolicy Rules::Acquire(const model::NetworkPolicy& policy) {
+  CompiledPolicy out;
+  if (policy.isolates_egress) {
+    out.egress = AcquireTerms(policy.name.ns, policy.egress);
+    Mention(*out.egress, +1);
+  }
+  if (policy.isolates_ingress) out.ingress = AcquireTerms(policy.name.ns, policy.ingress);
+  return out;
+}
+
+void Rules::Release(const CompiledPolicy& policy) {
+  if (policy.egress) {
+    Mention(*policy.egress, -1);
+    ReleaseTerms(*policy.egress);
+  }
+  if (policy.ingress) ReleaseTerms(*policy.ingress);
+}
+
+Terms Rules::AcquireTerms(const std::string& ns, const std::vector<model::Rule>& rules) {
+  std::map<SpecId, Bucket> buckets;
+  for (const model::Rule& rule : rules) {
+    PortSpec spec = SpecOf(rule.ports, names_);
+    Numbers names = spec.names;
+    SpecId id = specs_.Acquire(std::move(spec));
+    for (NamedPortId name : names) names_.Release(name);  // the spec holds them
+    auto [it, fresh] = buckets.try_emplace(id);
+    if (!fresh) specs_.Release(id);  // one reference for each term
+    Bucket& bucket = it->second;
+    bucket.any_peer |= rule.peers.empty();
+    for (const model::Peer& peer : rule.peers) bucket.leaves.push_back(LeafOf(peer, ns));
+  }
+  Terms terms;
+  for (const auto& [spec, bucket] : buckets) {
+    GroupId group = bucket.any_peer ? kAnyPeer : groups_.Acquire(bucket.leaves);
+    terms.push_back({group, spec});
+  }
+  return terms;
+}
+
+void Rules::ReleaseTerms(const Terms& terms) {
+  for (const Term& term : terms) {
+    if (term.group != kAnyPeer) groups_.Release(term.group);
+    specs_.Release(term.spec);
+  }
+}
+
+void Rules::Mention(const Terms& egress, int by) {
+  for (const Term& term : egress) {
+    for (NamedPortId name : specs_.spec(term.spec).names) {
+      uint64_t key = MentionKey(term.group, name);
+      int& count = mentions_[key];
+      count += by;
+      bool first = by > 0 && count == by;
+      if (first || count == 0) groups_.Touch(term.group);
+      if (count == 0) mentions_.erase(key);
+    }
+  }
+}
+
+bool Rules::Mentions(GroupId group, NamedPortId name) const {
+  return mentions_.count(MentionKey(group, name)) > 0;
+}
+
+void Rules::Sweep() {
+  specs_.Sweep();
+  names_.Sweep();
+}
+
+}  // namespace sallyport::policy
