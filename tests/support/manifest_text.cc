@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "support/manifest_text.h"
+
+#include <sstream>
+
+namespace sallyport::testing {
+namespace {
+
+// Flow style throughout: one line for each rule.
+std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
+
+template <typename Items, typename Print>
+std::string List(const Items& items, Print print) {
+  std::string out = "[";
+  for (const auto& item : items) out += (out.size() > 1 ? ", " : "") + print(item);
+  return out + "]";
+}
+
+std::string Text(const model::Labels& labels) {
+  std::string out = "{";
+  for (const auto& [key, value] : labels.entries()) {
+    out += (out.size() > 1 ? ", " : "") + Quoted(key) + ": " + Quoted(value);
+  }
+  return out + "}";
+}
+
+std::string Text(const model::Requirement& requirement) {
+  static const char* const kOperators[] = {"In", "NotIn", "Exists", "DoesNotExist"};
+  std::string out = "{key: " + Quoted(requirement.key) +
+                    ", operator: " + kOperators[static_cast<int>(requirement.op)];
+  if (!requirement.values.empty()) out += ", values: " + List(requirement.values, Quoted);
+  return out + "}";
+}
+
+std::string Text(const model::Selector& selector) {
+  if (selector.MatchesEverything()) return "{}";
+  return "{matchExpressions: " +
+         List(selector.requirements(), [](const model::Requirement& r) { return Text(r); }) + "}";
+}
+
+std::string Text(const model::Peer& peer) {
+  if (const auto* block = std::get_if<model::IpBlock>(&peer)) {
+    std::string out = "{ipBlock: {cidr: " + Quoted(block->cidr.ToString());
+    if (!block->except.empty()) {
+      out += ", except: " +
+             List(block->except, [](const net::Cidr& cidr) { return Quoted(cidr.ToString()); });
+    }
+    return out + "}}";
+  }
+  const auto& pods = std::get<model::PodPeer>(peer);
+  std::string out;
+  if (pods.namespaces) out += "namespaceSelector: " + Text(*pods.namespaces);
+  if (pods.pods) out += (out.empty() ? "" : ", ") + ("podSelector: " + Text(*pods.pods));
+  return "{" + out + "}";
+}
+
+std::string Text(const model::PolicyPort& port) {
+  std::string out = "{protocol: " + net::ToString(port.protocol);
+  if (const auto* name = std::get_if<std::string>(&port.port)) out += ", port: " + Quoted(*name);
+  if (const auto* range = std::get_if<net::PortRange>(&port.port)) {
+    out += ", port: " + std::to_string(range->first);
+    if (range->last != range->first) out += ", endPort: " + std::to_string(range->last);
+  }
+  return out + "}";
+}
+
+std::string Text(const std::vector<model::Rule>& rules, const std::string& peers) {
+  std::string out;
+  for (const model::Rule& rule : rules) {
+    std::string parts;
+    if (!rule.peers.empty()) {
+      parts = peers + ": " + List(rule.peers, [](const model::Peer& p) { return Text(p); });
+    }
+    if (!rule.ports.empty()) {
+      parts += parts.empty() ? "ports: " : ", ports: ";
+      parts += List(rule.ports, [](const model::PolicyPort& p) { return Text(p); });
+    }
+    out += "  - {" + parts + "}\n";
+  }
+  return out;
+}
+
+void Print(std::ostream& out, const model::NetworkPolicy& policy) {
+  out << "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "
+      << policy.name.name << ", namespace: " << policy.name.ns
+      << "}\nspec:\n  podSelector: " << Text(policy.pods) << "\n  policyTypes: ["
+      << (policy.isolates_ingress ? "Ingress" : "")
+      << (policy.isolates_ingress && policy.isolates_egress ? ", " : "")
+      << (policy.isolates_egress ? "Egress" : "") << "]\n";
+  if (!policy.ingress.empty()) out << "  ingress:\n" << Text(policy.ingress, "from");
+  if (!policy.egress.empty()) out << "  egress:\n" << Text(policy.egress, "to");
+}
+
+void Print(std::ostream& out, const model::Pod& pod) {
+  static const char* const kPhases[] = {"Unknown", "Pending", "Running", "Succeeded", "Failed"};
+  out << "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " << pod.name.name
+      << ", namespace: " << pod.name.ns << ", labels: " << Text(pod.labels) << "}\nspec:\n";
+  if (!pod.node.empty()) out << "  nodeName: " << pod.node << "\n";
+  if (pod.host_network) out << "  hostNetwork: true\n";
+  out << "  containers:\n  - name: main\n    ports: "
+      << List(pod.ports,
+              [](const model::ContainerPort& port) {
+                std::string name = port.name.empty() ? "" : "name: " + port.name + ", ";
+                return "{" + name + "protocol: " + net::ToString(port.protocol) +
+                       ", containerPort: " + std::to_string(port.port) + "}";
+              })
+      << "\nstatus:\n  phase: " << kPhases[static_cast<int>(pod.phase)] << "\n  podIPs: "
+      << List(
+             pod.addresses,
+             [](const net::Address& address) { return "{ip: " + Quoted(address.ToString()) + "}"; })
+      << "\n";
+}
+
+}  // namespace
+
+std::string ManifestText(const model::Snapshot& snapshot) {
+  std::ostringstream out;
+  for (const auto& [name, ns] : snapshot.namespaces) {
+    out << "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: " << name
+        << ", labels: " << Text(ns->labels) << "}\n";
+  }
+  for (const auto& [name, node] : snapshot.nodes) {
+    out << "---\napiVersion: v1\nkind: Node\nmetadata: {name: " << name << "}\nstatus: {addresses: "
+        << List(node->addresses,
+                [](const net::Address& address) {
+                  return "{type: InternalIP, address: " + Quoted(address.ToString()) + "}";
+                })
+        << "}\n";
+  }
+  for (const auto& [name, pod] : snapshot.pods) Print(out, *pod);
+  for (const auto& [name, policy] : snapshot.policies) Print(out, *policy);
+  return out.str();
+}
+
+}  // namespace sallyport::testing

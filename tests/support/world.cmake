@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# Random worlds, large clusters, manifests as text.
+add_library(sallyport_test_world STATIC
+  image_checks.cc
+  manifest_text.cc
+  shrink.cc
+  world.cc
+  world_flows.cc)
+target_include_directories(sallyport_test_world PUBLIC ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(sallyport_test_world PUBLIC sallyport_policy PRIVATE sallyport_options)
