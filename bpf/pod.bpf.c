@@ -25,6 +25,7 @@
 #include "lib/peer.h"
 #include "lib/policy.h"
 #include "lib/report.h"
+#include "lib/usual.h"
 
 /* What is known while one packet is judged at one interface. */
 struct context {
@@ -207,6 +208,9 @@ static __always_inline __u32 packet_flags(const struct context *c, int opener)
 	return flags;
 }
 
+/* From judge_again: the flow is no more, and this packet is the first of another. */
+#define JUDGE_NEW 0x100
+
 /*
  * A packet of a flow whose decision is of an earlier generation, or that E was not asked about
  * yet: the flow is judged as it was opened. Denied, a connection stays cut until it is opened
@@ -240,7 +244,7 @@ OUTLINE int judge_again(struct context *c)
 		return verdict;
 	}
 	flow_free(ref);
-	return opener ? verdict : judge_new(c);
+	return opener ? verdict : JUDGE_NEW;
 }
 
 /* A packet of a live flow that E has allowed under this generation. */
@@ -259,7 +263,7 @@ static __always_inline int judge_known(struct context *c, int opener)
 static __always_inline int judge_transport(struct context *c)
 {
 	struct flow_ref *ref = &c->ref;
-	int opener;
+	int opener, verdict;
 	__u32 need;
 
 	flow_find(ref, &c->packet, c->now);
@@ -277,7 +281,8 @@ static __always_inline int judge_transport(struct context *c)
 			return -SP_DROP_CUT;
 		}
 	}
-	return judge_again(c);
+	verdict = judge_again(c);
+	return verdict == JUDGE_NEW ? judge_new(c) : verdict;
 }
 
 /* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
@@ -304,7 +309,7 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 }
 
 /* An ICMP error passes if the flow it is about does, or if policy allows ICMP with its sender. */
-OUTLINE int judge_icmp_error(struct __sk_buff *ctx, struct context *c)
+static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct context *c)
 {
 	__u64 peer;
 
@@ -381,24 +386,37 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 	return -SP_DROP_CLOSED;
 }
 
-static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
+/* Every packet that is not a usual one of a known flow. */
+OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 now)
 {
 	struct context c;
-	__u32 zero = 0;
-	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
 
-	if (!control_word)
-		return TC_ACT_SHOT;
-	c.judge.direction = direction;
+	__builtin_memset(&c.packet, 0, sizeof(c.packet));
 	c.judge.ifindex = ctx->ifindex;
+	c.judge.direction = direction;
 	c.judge.set = 0;
+	c.judge.generation = generation;
 	c.judge.hand_over = 0;
-	c.judge.generation = READ_ONCE(control_word->generation);
-	c.half = c.judge.generation & 1;
-	c.now = tick_now();
+	c.half = generation & 1;
+	c.now = now;
 	parse_packet(ctx, &c.packet);
 	c.endpoint = endpoint_find(ctx->ifindex, &c.judge.place);
 	return report(ctx, &c.packet, judge_packet(ctx, &c), &c.judge);
+}
+
+static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
+{
+	__u32 zero = 0, place, other, generation, now = tick_now();
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+	int verdict;
+
+	if (!control_word)
+		return TC_ACT_SHOT;
+	generation = READ_ONCE(control_word->generation);
+	verdict = usual_packet(ctx, direction, generation, now, &place, &other);
+	if (verdict < 0)
+		return the_long_way(ctx, direction, generation, now);
+	return report_pass(ctx, verdict, direction, place, other);
 }
 
 SEC("tc")

@@ -134,12 +134,17 @@ static __always_inline __u64 flow_here(const struct sp_flow_bucket *b, __u32 way
 	return (__u16)(state >> 16) == ref->tag ? state : 0;
 }
 
-/* Does one of the four 16-bit lanes hold the tag? May say yes too often, never no. */
-static __always_inline int may_hold(__u64 lanes, __u64 tags)
+/* The upper bit of each 16-bit lane that holds the tag; now and then of one more, never one less. */
+static __always_inline __u64 tag_hits(__u64 lanes, __u64 tags)
 {
 	__u64 x = lanes ^ tags;
 
-	return ((x - 0x0001000100010001ULL) & ~x & 0x8000800080008000ULL) != 0;
+	return (x - 0x0001000100010001ULL) & ~x & 0x8000800080008000ULL;
+}
+
+static __always_inline __u16 flow_tag(__u64 hash)
+{
+	return (__u16)(hash >> 48) | 1;
 }
 
 static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
@@ -151,7 +156,7 @@ static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
 		return FLOW_NONE;
 #pragma unroll
 	for (__u32 i = 0; i < 16; i += 4) {
-		if (!may_hold(READ_ONCE(b->lanes[i / 4]), tags))
+		if (!tag_hits(READ_ONCE(b->lanes[i / 4]), tags))
 			continue;
 #pragma unroll
 		for (__u32 way = i; way < i + 4 && way < SP_FLOW_WAYS; way++) {
@@ -175,7 +180,7 @@ GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
 	if (!ref)
 		return 0;
 	hash = sp_hash_flow(config.hash_seed, &ref->key);
-	ref->tag = (__u16)(hash >> 48) | 1;
+	ref->tag = flow_tag(hash);
 	ref->bucket[0] = sp_bucket((__u32)hash, config.flow_mask);
 	ref->bucket[1] = sp_other_bucket((__u32)hash, config.flow_mask);
 	ref->state = 0;

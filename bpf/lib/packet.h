@@ -93,22 +93,7 @@ static __always_inline void set_v4(struct sp_address *a, __be32 v4)
 	a->halves[1] = bpf_cpu_to_be64(0xffff00000000ULL | bpf_ntohl(v4));
 }
 
-/*
- * A header at a constant offset: in the packet itself if that part is linear, else a copy in
- * `buffer`. NULL: the packet is shorter. Read through a typed pointer: byte copies would cost more
- * than all the rest.
- */
-static __always_inline const void *header_at(struct __sk_buff *ctx, __u32 at, void *buffer,
-					     __u32 size)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-
-	if (data + at + size <= end)
-		return data + at;
-	return bpf_skb_load_bytes(ctx, at, buffer, size) ? NULL : buffer;
-}
-
-/* UDP, and any protocol whose header begins with two ports. */
+/* UDP. */
 struct ports {
 	__be16 source, destination;
 	__be32 rest;
@@ -214,24 +199,6 @@ GLOBAL int parse_transport(struct __sk_buff *ctx, struct packet *p)
 	return PACKET_TRANSPORT;
 }
 
-/* The same for the usual case: TCP or UDP right behind the IP header, at a constant offset. */
-static __always_inline int parse_transport_at(struct __sk_buff *ctx, struct packet *p, __u32 at)
-{
-	if (p->protocol == IPPROTO_TCP && at + sizeof(struct tcphdr) <= p->end) {
-		struct tcphdr buffer;
-		const struct tcphdr *tcp = header_at(ctx, at, &buffer, sizeof(buffer));
-
-		return tcp ? use_tcp(p, tcp) : PACKET_MALFORMED;
-	}
-	if (p->protocol == IPPROTO_UDP && at + sizeof(struct ports) <= p->end) {
-		struct ports buffer;
-		const struct ports *ports = header_at(ctx, at, &buffer, sizeof(buffer));
-
-		return ports ? use_ports(p, ports) : PACKET_MALFORMED;
-	}
-	return parse_transport(ctx, p);
-}
-
 /* RFC 1858: a fragment at offset 8 would overwrite the flags of the TCP header. */
 static __always_inline int fragment_kind(const struct packet *p, __u32 offset)
 {
@@ -240,32 +207,29 @@ static __always_inline int fragment_kind(const struct packet *p, __u32 offset)
 
 static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, const __u32 at)
 {
-	struct iphdr buffer;
-	const struct iphdr *ip = header_at(ctx, at, &buffer, sizeof(buffer));
 	__u32 header, total;
+	struct iphdr ip;
 	__u16 fragment;
 
-	if (!ip)
+	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
 		return PACKET_MALFORMED;
-	set_v4(&p->source, ip->saddr);
-	set_v4(&p->destination, ip->daddr);
-	header = ip->ihl * 4;
-	total = bpf_ntohs(ip->tot_len);
+	set_v4(&p->source, ip.saddr);
+	set_v4(&p->destination, ip.daddr);
+	header = ip.ihl * 4;
+	total = bpf_ntohs(ip.tot_len);
 	if (total == 0 && ctx->gso_size) /* BIG TCP */
 		total = ctx->len - at;
-	if (ip->version != 4 || header < sizeof(*ip) || total < header || at + total > ctx->len)
+	if (ip.version != 4 || header < sizeof(ip) || total < header || at + total > ctx->len)
 		return PACKET_MALFORMED;
-	p->protocol = ip->protocol;
-	p->hop_limit = ip->ttl;
+	p->protocol = ip.protocol;
+	p->hop_limit = ip.ttl;
 	p->l4 = at + header;
 	p->end = at + total;
-	fragment = bpf_ntohs(ip->frag_off);
-	p->fragment_id = ip->id;
+	fragment = bpf_ntohs(ip.frag_off);
+	p->fragment_id = ip.id;
 	if (fragment & IP_FRAGMENT_OFFSET)
 		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
 	p->first_fragment = !!(fragment & IP_MORE_FRAGMENTS);
-	if (header == sizeof(*ip))
-		return parse_transport_at(ctx, p, at + sizeof(*ip));
 	return parse_transport(ctx, p);
 }
 
@@ -332,37 +296,39 @@ static __always_inline int is_ext_header(__u8 next)
 
 static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, const __u32 at)
 {
-	struct ipv6hdr buffer;
-	const struct ipv6hdr *ip = header_at(ctx, at, &buffer, sizeof(buffer));
+	struct ipv6hdr ip;
 	__u32 payload;
 
-	if (!ip)
+	if (bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
 		return PACKET_MALFORMED;
-	set_v6(&p->source, &ip->saddr);
-	set_v6(&p->destination, &ip->daddr);
-	payload = bpf_ntohs(ip->payload_len);
+	set_v6(&p->source, &ip.saddr);
+	set_v6(&p->destination, &ip.daddr);
+	payload = bpf_ntohs(ip.payload_len);
 	if (payload == 0 && ctx->gso_size) /* BIG TCP */
-		payload = ctx->len - at - sizeof(*ip);
-	if (ip->version != 6 || at + sizeof(*ip) + payload > ctx->len)
+		payload = ctx->len - at - sizeof(ip);
+	if (ip.version != 6 || at + sizeof(ip) + payload > ctx->len)
 		return PACKET_MALFORMED;
 	/* ::ffff:a.b.c.d never stands in a packet (RFC 4291, 2.5.5.2): it would pass for IPv4. */
 	if (is_v4(&p->source) || is_v4(&p->destination))
 		return PACKET_MALFORMED;
-	p->protocol = ip->nexthdr;
-	p->hop_limit = ip->hop_limit;
-	p->l4 = at + sizeof(*ip);
+	p->protocol = ip.nexthdr;
+	p->hop_limit = ip.hop_limit;
+	p->l4 = at + sizeof(ip);
 	p->end = p->l4 + payload;
 	if (is_ext_header(p->protocol)) {
 		int kind = parse_v6_ext(ctx, p);
 
-		return kind == PACKET_TRANSPORT ? parse_transport(ctx, p) : kind;
+		if (kind != PACKET_TRANSPORT)
+			return kind;
 	}
-	return parse_transport_at(ctx, p, at + sizeof(*ip));
+	return parse_transport(ctx, p);
 }
 
-static __always_inline void parse_packet(struct __sk_buff *ctx, struct packet *p)
+/* Fills `p`, which the caller has zeroed. */
+GLOBAL int parse_packet(struct __sk_buff *ctx, struct packet *p)
 {
-	__builtin_memset(p, 0, sizeof(*p));
+	if (!p)
+		return 0;
 	if (ctx->vlan_present)
 		p->kind = PACKET_OTHER;
 	else if (ctx->protocol == bpf_htons(ETH_P_IP))
@@ -371,6 +337,7 @@ static __always_inline void parse_packet(struct __sk_buff *ctx, struct packet *p
 		p->kind = parse_v6(ctx, p, ETH_HLEN);
 	else
 		p->kind = ctx->protocol == bpf_htons(ETH_P_ARP) ? PACKET_ARP : PACKET_OTHER;
+	return 0;
 }
 
 /* The packet that an ICMP error quotes; PACKET_TRANSPORT only if it can be placed in a flow. */

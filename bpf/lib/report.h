@@ -28,14 +28,14 @@ struct judge {
 	__u32 hand_over; /* SP_DIRECT: ifindex to hand the packet to */
 };
 
-static __always_inline void count_pass(struct __sk_buff *ctx, const struct judge *j)
+static __always_inline void count_pass(struct __sk_buff *ctx, __u32 direction, __u32 place)
 {
-	struct sp_counters *c = bpf_map_lookup_elem(&counters, &j->place);
+	struct sp_counters *c = bpf_map_lookup_elem(&counters, &place);
 
 	if (!c)
 		return;
-	c->packets[j->direction & 1]++;
-	c->bytes[j->direction & 1] += ctx->len;
+	c->packets[direction & 1]++;
+	c->bytes[direction & 1] += ctx->len;
 }
 
 static __always_inline void send_event(struct __sk_buff *ctx, const struct packet *p,
@@ -95,11 +95,22 @@ GLOBAL int report_drop(struct __sk_buff *ctx, const struct packet *p, const stru
  * PACKET_HOST: on a bridge the frame is addressed to the other pod's own interface, and would be
  * taken for someone else's there.
  */
-static __always_inline int hand_over(struct __sk_buff *ctx, const struct judge *j)
+static __always_inline int hand_over(struct __sk_buff *ctx, __u32 ifindex)
 {
 	if (ctx->pkt_type != 0 && bpf_skb_change_type(ctx, 0))
 		return TC_ACT_SHOT;
-	return (int)bpf_redirect_peer(j->hand_over, 0);
+	return (int)bpf_redirect_peer(ifindex, 0);
+}
+
+static __always_inline int report_pass(struct __sk_buff *ctx, int verdict, __u32 direction,
+				       __u32 place, __u32 other)
+{
+	count_pass(ctx, direction, place);
+	if (verdict == SP_DIRECT)
+		return hand_over(ctx, other);
+	if (direction == SP_EGRESS)
+		ctx->mark |= config.mark;
+	return TC_ACT_UNSPEC;
 }
 
 static __always_inline int report(struct __sk_buff *ctx, const struct packet *p, int verdict,
@@ -107,12 +118,7 @@ static __always_inline int report(struct __sk_buff *ctx, const struct packet *p,
 {
 	if (verdict < 0)
 		return report_drop(ctx, p, j, (__u32)-verdict);
-	count_pass(ctx, j);
-	if (verdict == SP_DIRECT)
-		return hand_over(ctx, j);
-	if (j->direction == SP_EGRESS)
-		ctx->mark |= config.mark;
-	return TC_ACT_UNSPEC;
+	return report_pass(ctx, verdict, j->direction, j->place, j->hand_over);
 }
 
 #endif
