@@ -130,7 +130,7 @@ struct sp_trie_node {
 struct sp_flow_key {
 	struct sp_address low, high;
 	union {
-		struct {
+		__extension__ struct {
 			__be16 low_port, high_port; /* ICMP echo: both the identifier; without ports: 0 */
 			__u8 protocol;
 			__u8 pad[3];
