@@ -92,7 +92,9 @@ class PortWriter {
   uint32_t Set(const Ports& ports) {
     if (ports.all) return SP_PORTS_ALL;
     if (!ports.bits) return SP_PORTS_NONE;
-    uint32_t number = sets_.Take();
+    auto [known, is_new] = known_.try_emplace(ports.bits.get(), 0u);
+    if (!is_new) return known->second;
+    uint32_t number = known->second = sets_.Take();
     for (uint32_t protocol = 0; protocol < SP_PROTOCOLS; protocol++)
       for (uint32_t page = 0; page < SP_PAGES_PER_PROTOCOL; page++)
         t_.port_sets[number].page[protocol][page] = Page((*ports.bits)[protocol], page);
@@ -113,6 +115,7 @@ class PortWriter {
 
   const Tables& t_;
   Part sets_, pages_;
+  std::map<const void*, uint32_t> known_;
 };
 
 void WriteRule(const Tables& t, uint32_t set, uint32_t identity, uint32_t port_set) {

@@ -29,13 +29,13 @@ struct Ip : net::Address {
 };
 
 struct Ethernet {
-  std::optional<uint16_t> type;
+  std::optional<uint16_t> type = {};
   Bytes destination = {0, 0, 0, 0, 0, 0};  // of the loopback device: for this host
   Bytes source = {2, 0, 0, 0, 0, 1};
 };
 struct Vlan {
   uint16_t id = 1;
-  std::optional<uint16_t> type;
+  std::optional<uint16_t> type = {};
 };
 struct Arp {
   Ip sender = "10.0.0.1";
@@ -45,55 +45,55 @@ struct Arp {
 struct IPv4 {
   Ip src = "10.0.0.1";
   Ip dst = "10.0.0.2";
-  std::optional<uint8_t> protocol;
+  std::optional<uint8_t> protocol = {};
   uint8_t ttl = 64;
   uint16_t id = 1;
   bool more = false;    // fragments follow
   uint16_t offset = 0;  // of this fragment, in units of 8 bytes
-  Bytes options;        // a multiple of 4 bytes
+  Bytes options = {};   // a multiple of 4 bytes
   uint8_t version = 4;
-  std::optional<uint8_t> ihl;
-  std::optional<uint16_t> length;
+  std::optional<uint8_t> ihl = {};
+  std::optional<uint16_t> length = {};
 };
 struct IPv6 {
   Ip src = "fd00::1";
   Ip dst = "fd00::2";
-  std::optional<uint8_t> next;
+  std::optional<uint8_t> next = {};
   uint8_t hop_limit = 64;
   uint8_t version = 6;
-  std::optional<uint16_t> length;
+  std::optional<uint16_t> length = {};
 };
 
 // IPv6 extension headers. `options` without the first two bytes; 6, 14, ... bytes.
 struct HopByHop {
   Bytes options = {1, 4, 0, 0, 0, 0};
-  std::optional<uint8_t> next;
-  std::optional<uint8_t> length;
+  std::optional<uint8_t> next = {};
+  std::optional<uint8_t> length = {};
 };
 struct DestinationOptions {
   Bytes options = {1, 4, 0, 0, 0, 0};
-  std::optional<uint8_t> next;
-  std::optional<uint8_t> length;
+  std::optional<uint8_t> next = {};
+  std::optional<uint8_t> length = {};
 };
 struct Routing {
   uint8_t type = 4;
   uint8_t segments_left = 0;
-  std::optional<uint8_t> next;
-  std::optional<uint8_t> length;
+  std::optional<uint8_t> next = {};
+  std::optional<uint8_t> length = {};
 };
 struct Fragment {
   uint16_t offset = 0;  // in units of 8 bytes
   bool more = false;
   uint32_t id = 1;
-  std::optional<uint8_t> next;
+  std::optional<uint8_t> next = {};
 };
 struct AuthHeader {
-  std::optional<uint8_t> next;
-  std::optional<uint8_t> length;
+  std::optional<uint8_t> next = {};
+  std::optional<uint8_t> length = {};
 };
 struct Mobility {
-  std::optional<uint8_t> next;
-  std::optional<uint8_t> length;
+  std::optional<uint8_t> next = {};
+  std::optional<uint8_t> length = {};
 };
 
 inline constexpr uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
@@ -106,7 +106,7 @@ struct TCP {
 struct UDP {
   uint16_t sport = 1024;
   uint16_t dport = 80;
-  std::optional<uint16_t> length;
+  std::optional<uint16_t> length = {};
 };
 inline constexpr uint8_t kSctpData = 0, kSctpInit = 1, kSctpInitAck = 2, kSctpAbort = 6,
                          kSctpShutdownComplete = 14;
