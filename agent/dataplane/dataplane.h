@@ -110,7 +110,13 @@ class Dataplane {
   virtual Status Settle() = 0;
 
   virtual uint32_t generation() const = 0;
-  virtual std::map<uint32_t, Counters> ReadCounters() = 0;  // by ifindex
+  // What a person should know about this start: a capacity that could not be changed, ...
+  virtual const std::vector<std::string>& notes() const {
+    static const std::vector<std::string> kNone;
+    return kNone;
+  }
+  // By ifindex; under 0 those of interfaces that are closed because they are nobody's.
+  virtual std::map<uint32_t, Counters> ReadCounters() = 0;
   virtual std::vector<FlowEntry> ReadFlows(size_t limit) = 0;
   virtual std::vector<TableUse> ReadUse() = 0;
   // Calls back for each event that waits, on the calling thread; waits up to `timeout` for the

@@ -39,7 +39,10 @@ LAYERS = {
 
 PURE_FOLDERS = ["agent/net", "agent/model", "agent/policy"]
 # A pure file of a folder that also has a shell.
-PURE_FILES = ["agent/dataplane/encode", "agent/dataplane/diff", "agent/dataplane/image",
+PURE_FILES = ["agent/dataplane/" + name
+              for name in ("buckets", "content_index", "encoder", "endpoint_table", "flows",
+                           "identity_uses", "peer_table", "pen", "port_tables", "set_table",
+                           "tables", "trie")] + [
               "agent/egress/plan", "agent/egress/ports"]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
           "bpf/", "chrono", "condition_variable", "csignal", "cstdio", "ctime", "dirent.h",

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/dataplane.h"
+
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "dataplane/bpf_calls.h"
+#include "dataplane/encoder.h"
+#include "dataplane/flows.h"
+#include "dataplane/links.h"
+#include "dataplane/loader.h"
+#include "dataplane/mapped.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+// The kernel's clock for ticks and events.
+uint64_t CoarseNow() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+uint32_t TickNow() { return static_cast<uint32_t>(CoarseNow() >> SP_TICK_SHIFT); }
+
+void Sum(const sp_counters& cpu, Counters& out) {
+  for (int direction = 0; direction < 2; ++direction) {
+    out.packets[direction] += cpu.packets[direction];
+    out.bytes[direction] += cpu.bytes[direction];
+    for (uint32_t reason = 0; reason < SP_DROP_COUNT; ++reason)
+      if (uint64_t n = cpu.dropped[direction][reason]; n > 0)
+        out.dropped[direction][ReasonName(reason)] += n;
+  }
+  out.events_suppressed += cpu.events_suppressed;
+}
+
+class KernelDataplane : public Dataplane {
+ public:
+  Status Start(const Options& options);
+
+  Status Attach(uint32_t ifindex, const std::string& name) override {
+    Status status = links_->Attach(ifindex);
+    if (status.ok()) return status;
+    return std::move(status).error().Context("attach to " + name + " (interface " +
+                                             std::to_string(ifindex) + ")");
+  }
+  Status Detach(uint32_t ifindex) override {
+    Status status = links_->Detach(ifindex);
+    if (status.ok()) return status;
+    return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
+  }
+  std::vector<uint32_t> Attached() override { return links_->Attached(); }
+
+  Status Apply(const policy::Image& image, const policy::Changes* changes,
+               const Bindings& bindings) override {
+    return encoder_->Apply(image, changes, bindings);
+  }
+  Status Settle() override { return encoder_->Settle(); }
+  uint32_t generation() const override { return encoder_->generation(); }
+  const std::vector<std::string>& notes() const override { return notes_; }
+
+  std::map<uint32_t, Counters> ReadCounters() override;
+  std::vector<FlowEntry> ReadFlows(size_t limit) override;
+  std::vector<TableUse> ReadUse() override;
+  Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
+
+ private:
+  using PerCpu = std::vector<sp_counters>;
+  Counters ReadPlace(uint32_t place, PerCpu& room) const;
+  Result<Mapped> MapFlows() const {
+    return Mapped::Open(objects_->flows(), objects_->flow_buckets() * sizeof(sp_flow_bucket),
+                        /*writable=*/false);
+  }
+
+  UniqueFd lock_;
+  std::vector<std::string> notes_;
+  std::unique_ptr<KernelObjects> objects_;
+  GracePeriod grace_;
+  std::unique_ptr<Encoder> encoder_;
+  std::unique_ptr<Links> links_;
+  std::unique_ptr<RingReader> events_;
+};
+
+Status KernelDataplane::Start(const Options& options) {
+  Result<UniqueFd> lock = LockPins(options.pins);
+  if (!lock) return std::move(lock).error();
+  lock_ = *std::move(lock);
+  auto objects = KernelObjects::Open(options, &notes_);
+  if (!objects) return std::move(objects).error();
+  objects_ = *std::move(objects);
+  Result<GracePeriod> grace = GracePeriod::Open();
+  if (!grace) return std::move(grace).error();
+  grace_ = *std::move(grace);
+
+  Surroundings around;
+  around.grace_period = [this] { return grace_.Wait(); };
+  around.reset_counters = [this](uint32_t place) {
+    PerCpu zero(static_cast<size_t>(PossibleCpus()));
+    (void)WriteElement(objects_->counters(), place, zero.data());  // then they go on counting
+  };
+  encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
+  if (Status status = encoder_->Adopt(); !status.ok()) return status;
+
+  Links::Programs programs;
+  for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+    programs.fd[direction] = objects_->program(direction);
+    Result<uint32_t> id = IdOfProgram(programs.fd[direction]);
+    if (!id) return std::move(id).error();
+    programs.id[direction] = *id;
+  }
+  programs.control_map = objects_->control_id();
+  auto links = Links::Open(options.pins, programs, options.attach);
+  if (!links) return std::move(links).error();
+  links_ = *std::move(links);
+  auto events = RingReader::Open(objects_->events());
+  if (!events) return std::move(events).error();
+  events_ = *std::move(events);
+  return Ok();
+}
+
+Counters KernelDataplane::ReadPlace(uint32_t place, PerCpu& room) const {
+  Counters out;
+  if (ReadElement(objects_->counters(), place, room.data()).ok())
+    for (const sp_counters& cpu : room) Sum(cpu, out);
+  return out;
+}
+
+std::map<uint32_t, Counters> KernelDataplane::ReadCounters() {
+  static_assert(sizeof(sp_counters) % 8 == 0);
+  PerCpu room(static_cast<size_t>(PossibleCpus()));
+  std::map<uint32_t, Counters> out;
+  for (const auto& [ifindex, place] : encoder_->places()) out[ifindex] = ReadPlace(place, room);
+  out[0] = ReadPlace(static_cast<uint32_t>(objects_->tables().endpoints.size()), room);
+  return out;
+}
+
+std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
+  Result<Mapped> flows = MapFlows();
+  if (!flows) return {};
+  return LiveFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow(), limit);
+}
+
+std::vector<TableUse> KernelDataplane::ReadUse() {
+  std::vector<TableUse> out = encoder_->Use();
+  if (Result<Mapped> flows = MapFlows(); flows)
+    out.push_back({"flows", CountLiveFlows(flows->As<const sp_flow_bucket>(), TickNow()),
+                   uint64_t{objects_->flow_buckets()} * SP_FLOW_WAYS});
+  return out;
+}
+
+Status KernelDataplane::PollEvents(Duration timeout,
+                                   const std::function<void(const DropEvent&)>& sink) {
+  return events_->Poll(timeout, [&](const void* data, size_t size) {
+    sp_event event{};
+    if (size < sizeof event) return;
+    std::memcpy(&event, data, sizeof event);
+    Duration age(static_cast<int64_t>(CoarseNow() - event.time_ns));
+    WallTime time = SystemClock().WallNow() - std::chrono::duration_cast<WallTime::duration>(age);
+    sink(ToDropEvent(event, time));
+  });
+}
+
+// Ids of the maps pinned there, of any version.
+std::vector<uint32_t> PinnedMaps(const std::string& directory) {
+  std::vector<uint32_t> out;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, none)) {
+    Result<UniqueFd> pin = OpenPin(entry.path());
+    if (!pin) continue;
+    if (Result<MapInfo> info = InfoOfMap(pin->get()); info) out.push_back(info->id);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataplane>> Dataplane::Open(const Options& options) {
+  auto dataplane = std::make_unique<KernelDataplane>();
+  if (Status status = dataplane->Start(options); !status.ok()) return std::move(status).error();
+  return std::unique_ptr<Dataplane>(std::move(dataplane));
+}
+
+Status Dataplane::RemoveAll(const std::string& pins) {
+  std::error_code none;
+  if (!std::filesystem::exists(pins, none)) return Ok();
+  Result<UniqueFd> lock = LockPins(pins);
+  if (!lock) return std::move(lock).error();
+  CaptureBpfLog();
+  // The maps go last: filters are known by them.
+  Status links = Links::RemoveAll(pins, PinnedMaps(pins + "/maps"));
+  if (!links.ok()) return links;
+  for (const char* folder : {"/maps", "/links"}) {
+    std::filesystem::remove_all(pins + folder, none);
+    if (none) return ErrnoError("remove " + pins + folder, none.value());
+  }
+  if (::rmdir(pins.c_str()) != 0 && errno != ENOTEMPTY && errno != EBUSY)
+    return ErrnoError("remove " + pins);
+  return Ok();
+}
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Makes the tables say what an image says: the pure core of the data plane. Entry point: Apply.
+//
+//   image, changes, bindings -> peers, prefixes, rules, endpoints   written where nobody reads
+//                            -> control.generation                  one word: the flip
+//                            -> grace period -> Settle              the other half follows
+//
+// The process may be killed after any store: the half in force is then a complete image, and the
+// next Encoder adopts it and takes everything else for free. A failure is taken back: the tables
+// and the Encoder are as before.
+#pragma once
+
+#include <vector>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/endpoint_table.h"
+#include "dataplane/identity_uses.h"
+#include "dataplane/peer_table.h"
+#include "dataplane/set_table.h"
+#include "dataplane/tables.h"
+#include "dataplane/trie.h"
+
+namespace sallyport::dataplane {
+
+class Encoder {
+ public:
+  Encoder(const Tables& tables, Surroundings around);
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+
+  // Takes over what is in force. Call first, once.
+  Status Adopt();
+  // As Dataplane::Apply and Dataplane::Settle.
+  Status Apply(const policy::Image& image, const policy::Changes* changes,
+               const Bindings& bindings);
+  Status Settle();
+
+  uint32_t generation() const { return tables_.control->generation; }
+  // Open endpoints, or about to be closed: ifindex to place in "endpoints" and "counters".
+  const std::unordered_map<uint32_t, uint32_t>& places() const { return endpoints_.places(); }
+  std::vector<TableUse> Use() const;
+
+ private:
+  uint32_t half() const { return generation() & 1; }
+  Status Prepare(const policy::Image& image, const policy::Changes* changes,
+                 const Bindings& bindings, const PeerTable::Local& local);
+  bool changed() const;
+  Status Flip();
+  void Commit(const policy::Image& image, const PeerTable::Local& local);
+  void Undo();
+
+  Tables tables_;
+  const Surroundings around_;
+  IdentityUses uses_;
+  PeerTable peers_;
+  PrefixTrie prefixes_;
+  SetTable sets_;
+  EndpointTable endpoints_;
+  bool synced_ = false;  // an image of this process is in force, so changes mean something
+  bool settled_ = true;  // both halves say the same
+};
+
+}  // namespace sallyport::dataplane

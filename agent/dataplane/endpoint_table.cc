@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/endpoint_table.h"
+
+#include <algorithm>
+#include <set>
+
+namespace sallyport::dataplane {
+namespace {
+
+// IPv4, IPv6; all zero where there is none.
+struct Addresses {
+  sp_address of[2] = {};
+  friend bool operator==(const Addresses& a, const Addresses& b) {
+    return SameAddress(a.of[0], b.of[0]) && SameAddress(a.of[1], b.of[1]);
+  }
+};
+
+Addresses Of(const Binding& binding) {
+  Addresses out;
+  for (const net::Address& address : binding.addresses)
+    out.of[address.IsV4() ? 0 : 1] = ToAbi(address);
+  return out;
+}
+
+Addresses Of(const sp_endpoint& endpoint) {
+  return Addresses{{endpoint.address[0], endpoint.address[1]}};
+}
+
+}  // namespace
+
+EndpointTable::EndpointTable(Tables& tables, const Surroundings& around)
+    : endpoints_(tables.endpoints), around_(around), waiting_(endpoints_.size(), false) {}
+
+void EndpointTable::Adopt(uint32_t half) {
+  for (uint32_t place = 0; place < endpoints_.size(); ++place) {
+    sp_endpoint& e = endpoints_[place];
+    if (e.ifindex != 0 && (e.flags[half] & SP_ENDPOINT_OPEN) && !places_.contains(e.ifindex)) {
+      Write(place, State{e.flags[half], {e.set[half][0], e.set[half][1]}}, half ^ 1);
+      places_[e.ifindex] = place;
+    } else {
+      Write(place, State{}, half ^ 1);
+      Write(place, State{}, half);
+      around_.pen.Update(e.ifindex, 0);
+    }
+  }
+}
+
+std::vector<uint32_t> EndpointTable::SetsInForce(uint32_t half) const {
+  std::vector<uint32_t> out;
+  for (const auto& [ifindex, place] : places_)
+    for (uint32_t set : endpoints_[place].set[half]) out.push_back(set);
+  return out;
+}
+
+uint32_t EndpointTable::PlaceFor(uint32_t ifindex) const {
+  if (auto it = places_.find(ifindex); it != places_.end()) return it->second;
+  auto capacity = static_cast<uint32_t>(endpoints_.size());
+  for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; ++i) {
+    uint32_t place = (ifindex + i) & (capacity - 1);
+    if (endpoints_[place].ifindex == 0 && !waiting_[place]) return place;
+  }
+  return capacity;
+}
+
+void EndpointTable::Write(uint32_t place, const State& state, uint32_t half) {
+  sp_endpoint& e = endpoints_[place];
+  around_.pen.Update(e.set[half][SP_EGRESS], state.set[SP_EGRESS]);
+  around_.pen.Update(e.set[half][SP_INGRESS], state.set[SP_INGRESS]);
+  around_.pen.Update(e.flags[half], state.flags);
+}
+
+bool EndpointTable::CloseReaddressed(const Bindings& bindings, uint32_t next) {
+  next_ = next;
+  for (const auto& [name, binding] : bindings) {
+    auto it = places_.find(binding.ifindex);
+    if (it == places_.end() || Of(endpoints_[it->second]) == Of(binding)) continue;
+    edits_.push_back({it->second, State{}, false});
+    Write(it->second, State{}, next);
+  }
+  return !edits_.empty();
+}
+
+// A place for the binding, with its addresses. A new one is closed in both halves.
+Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
+  bool created = !places_.contains(binding.ifindex);
+  uint32_t place = PlaceFor(binding.ifindex);
+  bool crowded = created && places_.size() >= endpoints_.size() / 4 * 3;
+  if (place == endpoints_.size() || crowded)
+    return TableFull("endpoints", places_.size(), endpoints_.size());
+  if (created) {
+    Addresses addresses = Of(binding);
+    sp_endpoint& e = endpoints_[place];
+    around_.reset_counters(place);
+    for (int family = 0; family < 2; ++family)
+      for (int i = 0; i < 2; ++i)
+        around_.pen.Update(e.address[family].halves[i], addresses.of[family].halves[i]);
+    around_.pen.Store(e.ifindex, binding.ifindex);
+    places_[binding.ifindex] = place;
+  }
+  return Edit{place, State{}, created};
+}
+
+Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindings,
+                              const SetNumber& set_number, uint32_t next) {
+  next_ = next;
+  std::set<uint32_t> open;
+  for (const auto& [name, binding] : bindings) {
+    auto it = image.endpoints.find(name);
+    if (it == image.endpoints.end()) continue;
+    if (binding.ifindex == 0 || !open.insert(binding.ifindex).second)
+      return Error{"pod " + name.ToString() + " has interface " + std::to_string(binding.ifindex) +
+                   ", which is another pod's"};
+    Result<Edit> edit = Open(binding);
+    if (!edit) return std::move(edit).error().Context("pod " + name.ToString());
+    edit->state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0);
+    edit->state.set[SP_EGRESS] = set_number(it->second.egress);
+    edit->state.set[SP_INGRESS] = set_number(it->second.ingress);
+    Edited(*edit, next);
+  }
+  for (const auto& [ifindex, place] : places_)
+    if (!open.contains(ifindex)) Edited({place, State{}, false}, next);
+  return Ok();
+}
+
+void EndpointTable::Edited(const Edit& edit, uint32_t next) {
+  const sp_endpoint& e = endpoints_[edit.place];
+  uint32_t now = next ^ 1;
+  if (e.flags[now] == edit.state.flags && e.set[now][SP_EGRESS] == edit.state.set[SP_EGRESS] &&
+      e.set[now][SP_INGRESS] == edit.state.set[SP_INGRESS])
+    return;
+  edits_.push_back(edit);
+  Write(edit.place, edit.state, next);
+}
+
+void EndpointTable::Undo() {
+  for (const Edit& edit : edits_) {
+    const sp_endpoint& e = endpoints_[edit.place];
+    uint32_t now = next_ ^ 1;
+    Write(edit.place, State{e.flags[now], {e.set[now][0], e.set[now][1]}}, next_);
+    if (edit.created) Free(edit.place, /*read=*/false);
+  }
+  edits_.clear();
+}
+
+void EndpointTable::Free(uint32_t place, bool read) {
+  sp_endpoint& e = endpoints_[place];
+  places_.erase(e.ifindex);
+  around_.pen.Store(e.ifindex, 0);
+  if (!read) return;
+  waiting_[place] = true;
+  left_.push_back(place);
+}
+
+void EndpointTable::Settle() {
+  for (uint32_t place : left_) waiting_[place] = false;
+  left_.clear();
+  for (const Edit& edit : edits_) {
+    Write(edit.place, edit.state, next_ ^ 1);
+    if (edit.state.flags == 0) Free(edit.place, /*read=*/true);
+  }
+  edits_.clear();
+}
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flows that the kernel remembers, as values. Pure: `buckets` may change while it is read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "abi/tables.h"
+#include "dataplane/dataplane.h"
+
+namespace sallyport::dataplane {
+
+// Ticks that a flow lives after its last packet: flow_life() of bpf/lib/flow.h.
+uint32_t FlowLife(uint64_t state, uint8_t protocol);
+
+// Live ones, at most `limit`. `now` in ticks.
+std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
+                                 uint32_t now, size_t limit);
+uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now);
+
+// The drop, which happened at `time`, as a value.
+DropEvent ToDropEvent(const sp_event& event, WallTime time);
+// The reason's name in logs and metrics.
+std::string ReasonName(uint32_t reason);
+
+}  // namespace sallyport::dataplane

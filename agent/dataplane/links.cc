@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/links.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "dataplane/bpf_calls.h"
+#include "dataplane/tc_filters.h"
+#include "dataplane/tcx_links.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+class BothKinds : public Links {
+ public:
+  BothKinds(const std::string& pins, const Programs& programs, bool use_tcx)
+      : tcx_(pins, programs), filters_(programs), use_tcx_(use_tcx) {}
+
+  Status Adopt() {
+    if (Status status = filters_.Adopt(); !status.ok()) return status;
+    for (uint32_t ifindex : filters_.Attached()) filtered_.insert(ifindex);
+    return tcx_.Adopt();
+  }
+
+  Status Attach(uint32_t ifindex) override {
+    Status status = use_tcx_ ? tcx_.Attach(ifindex) : filters_.Attach(ifindex);
+    return status.ok() ? DropOtherKind(ifindex) : status;
+  }
+
+  Status Detach(uint32_t ifindex) override {
+    Status status = tcx_.Detach(ifindex);
+    if (status.ok() && (!use_tcx_ || filtered_.contains(ifindex)))
+      status = filters_.Detach(ifindex);
+    if (status.ok()) filtered_.erase(ifindex);
+    return status;
+  }
+
+  std::vector<uint32_t> Attached() override {
+    std::set<uint32_t> out = tcx_.Attached();
+    if (!use_tcx_ || !filtered_.empty()) out.merge(filters_.Attached());
+    return {out.begin(), out.end()};
+  }
+
+ private:
+  // An earlier instance may have attached in the other way. Judged twice for a moment, never not.
+  Status DropOtherKind(uint32_t ifindex) {
+    if (!use_tcx_) return tcx_.Detach(ifindex);
+    if (!filtered_.contains(ifindex)) return Ok();
+    Status status = filters_.Detach(ifindex);
+    if (status.ok()) filtered_.erase(ifindex);
+    return status;
+  }
+
+  TcxLinks tcx_;
+  TcFilters filters_;
+  const bool use_tcx_;
+  std::set<uint32_t> filtered_;  // had filters of an earlier instance at the start
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Links>> Links::Open(const std::string& pins, const Programs& programs,
+                                           AttachMode mode) {
+  std::string directory = pins + "/links";
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    return ErrnoError("make directory " + directory);
+  bool has_tcx = mode != AttachMode::kClsact && HasTcx(programs.fd[SP_EGRESS]);
+  if (mode == AttachMode::kTcx && !has_tcx)
+    return Error{"this kernel has no tcx (it came with 6.6); attach with clsact"};
+  auto links = std::make_unique<BothKinds>(pins, programs, has_tcx);
+  if (Status status = links->Adopt(); !status.ok()) return std::move(status).error();
+  return std::unique_ptr<Links>(std::move(links));
+}
+
+Status Links::RemoveAll(const std::string& pins, const std::vector<uint32_t>& maps) {
+  Status filters = TcFilters::RemoveAll(maps);
+  Status tcx = TcxLinks::RemoveAll(pins);
+  return filters.ok() ? tcx : filters;
+}
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our two programs on interfaces: as tcx links, pinned as PINS/links/IFINDEX-{egress,ingress}, or
+// as clsact filters, which need no pin. Nothing is remembered here: the kernel is asked each time,
+// so what somebody else took off or displaced is noticed, and put back by the next Attach().
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/dataplane.h"
+
+namespace sallyport::dataplane {
+
+class Links {
+ public:
+  struct Programs {
+    int fd[2] = {-1, -1};  // [enum sp_direction]
+    uint32_t id[2] = {};
+    uint32_t control_map = 0;  // used by every version of the programs on these pins
+  };
+
+  // Requires that the pins are locked. Puts these programs wherever those of an earlier instance
+  // are, each in one step, and removes the pins of interfaces that have gone.
+  static Result<std::unique_ptr<Links>> Open(const std::string& pins, const Programs& programs,
+                                             AttachMode mode);
+  virtual ~Links() = default;
+
+  // As Dataplane's.
+  virtual Status Attach(uint32_t ifindex) = 0;
+  virtual Status Detach(uint32_t ifindex) = 0;
+  virtual std::vector<uint32_t> Attached() = 0;
+
+  // Takes away every link below `pins`, and every filter whose program uses one of the maps.
+  static Status RemoveAll(const std::string& pins, const std::vector<uint32_t>& maps);
+};
+
+}  // namespace sallyport::dataplane

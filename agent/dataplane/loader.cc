@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/loader.h"
+
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <random>
+
+#include "abi/tables.h"
+#include "dataplane/bpf_calls.h"
+#include "dataplane/mapped.h"
+
+#include <pod.skel.h>
+
+namespace sallyport::dataplane {
+namespace {
+
+constexpr uint32_t kMostEntries = 1u << 26;
+constexpr const char* kStartAfresh =
+    "; to start afresh, take everything away with sallyportd --detach (pods are open until the "
+    "next start), or give this agent a --pins of its own";
+
+Status MakeDirectory(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return Ok();
+  return ErrnoError("make directory " + path);
+}
+
+Status CheckBpffs(const std::string& path) {
+  struct statfs info {};
+  if (::statfs(path.c_str(), &info) != 0) return ErrnoError(path);
+  if (static_cast<uint32_t>(info.f_type) == BPF_FS_MAGIC) return Ok();
+  return Error{path +
+               " is not on a bpf file system; mount one (mount -t bpf bpf /sys/fs/bpf), or "
+               "name a directory on one with --pins"};
+}
+
+// How many entries a table of `wanted` things with `ways` in each entry has.
+uint32_t Entries(uint32_t wanted, uint32_t ways) {
+  return std::bit_ceil(std::max(2u, (wanted + ways - 1) / ways));
+}
+
+// By map; those that are not named keep the default.
+std::map<std::string, uint32_t> Wanted(const Capacities& c) {
+  std::map<std::string, uint32_t> out;
+  if (c.endpoints) out["endpoints"] = Entries(std::max(c.endpoints, 16u), 1);
+  if (c.peers) out["peers"] = Entries(c.peers, SP_PEER_WAYS);
+  if (c.rules) out["rules"] = Entries(c.rules, SP_RULE_WAYS);
+  if (c.port_sets) out["port_sets"] = c.port_sets + 2;
+  if (c.port_pages) out["port_pages"] = c.port_pages + 2;
+  if (c.prefixes) out["prefixes"] = c.prefixes + 1;
+  if (c.flows) out["flows"] = Entries(c.flows, SP_FLOW_WAYS);
+  return out;
+}
+
+Status CheckCapacities(const Capacities& c) {
+  for (uint32_t n : {c.endpoints, c.peers, c.rules, c.port_sets, c.port_pages, c.prefixes, c.flows})
+    if (n > kMostEntries)
+      return Error{"a capacity of " + std::to_string(n) + " is more than a table can have (" +
+                   std::to_string(kMostEntries) + ")"};
+  return Ok();
+}
+
+class PodObjects : public KernelObjects {
+ public:
+  ~PodObjects() override {
+    if (skeleton_) pod__destroy(skeleton_);
+  }
+  Status Start(const Options& options, std::vector<std::string>* notes);
+
+  Tables tables() const override;
+  int program(sp_direction direction) const override {
+    return bpf_program__fd(direction == SP_EGRESS ? skeleton_->progs.pod_egress
+                                                  : skeleton_->progs.pod_ingress);
+  }
+  int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
+  int events() const override { return bpf_map__fd(skeleton_->maps.events); }
+  int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
+  uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
+  uint32_t control_id() const override { return control_id_; }
+
+ private:
+  std::string PathOf(const bpf_map* map) const { return pins_ + "/maps/" + bpf_map__name(map); }
+  std::vector<bpf_map*> Maps() const;
+  Result<bool> FindPins();
+  Status AdoptMap(bpf_map* map);
+  void SizeMaps(const Capacities& capacities, std::vector<std::string>* notes);
+  void Configure(const Options& options);
+  Status Load();
+  Status PinMaps();
+  Status MapMemory();
+
+  std::string pins_;
+  pod* skeleton_ = nullptr;
+  bool adopted_ = false;
+  uint32_t hash_seed_ = 0;
+  uint32_t control_id_ = 0;
+  std::map<const bpf_map*, Mapped> memory_;
+};
+
+std::vector<bpf_map*> PodObjects::Maps() const {
+  std::vector<bpf_map*> out;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, skeleton_->obj) {
+    if (!bpf_map__is_internal(map)) out.push_back(map);
+  }
+  return out;
+}
+
+// Whether there is something to adopt; if so, its secret. The control entry gets its version after
+// everything else was pinned, so without one nobody has ever used what is there.
+Result<bool> PodObjects::FindPins() {
+  Result<UniqueFd> pin = OpenPin(PathOf(skeleton_->maps.control));
+  if (!pin) {
+    if (pin.error().code == ENOENT) return false;
+    return std::move(pin).error().Context(PathOf(skeleton_->maps.control));
+  }
+  sp_control control{};
+  Result<MapInfo> info = InfoOfMap(pin->get());
+  bool readable =
+      info && info->value_size == sizeof control && ReadElement(pin->get(), 0, &control).ok();
+  if (!readable)
+    return Error{"the pinned map " + PathOf(skeleton_->maps.control) +
+                 " is not a control entry of ours" + kStartAfresh};
+  if (control.abi_version == 0) return false;
+  if (control.abi_version != SP_ABI_VERSION)
+    return Error{"what is pinned in " + pins_ + " has version " +
+                 std::to_string(control.abi_version) + " of the tables, this agent knows version " +
+                 std::to_string(SP_ABI_VERSION) + ": left as it is, and in force" + kStartAfresh};
+  hash_seed_ = control.hash_seed;
+  return true;
+}
+
+Status PodObjects::AdoptMap(bpf_map* map) {
+  std::string path = PathOf(map);
+  Result<UniqueFd> pin = OpenPin(path);
+  if (!pin)
+    return std::move(pin).error().Context(path + " (the other maps of " + pins_ + " are there" +
+                                          kStartAfresh + ")");
+  Result<MapInfo> info = InfoOfMap(pin->get());
+  if (!info) return std::move(info).error().Context(path);
+  bool same = info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+              info->value_size == bpf_map__value_size(map) &&
+              info->flags == bpf_map__map_flags(map);
+  if (!same) return Error{path + " has another layout than this agent's" + kStartAfresh};
+  int result = bpf_map__reuse_fd(map, pin->get());
+  return result < 0 ? Status(ErrnoError(path, -result)) : Ok();
+}
+
+void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>* notes) {
+  std::map<std::string, uint32_t> wanted = Wanted(capacities);
+  for (bpf_map* map : Maps()) {
+    auto it = wanted.find(bpf_map__name(map));
+    if (it == wanted.end()) continue;
+    if (!adopted_) {
+      bpf_map__set_max_entries(map, it->second);
+    } else if (bpf_map__max_entries(map) != it->second) {
+      notes->push_back("table \"" + it->first + "\" keeps its size of " +
+                       std::to_string(bpf_map__max_entries(map)) + " entries, not " +
+                       std::to_string(it->second) +
+                       ": it is in use; sallyportd --detach, then a start, would change it");
+    }
+  }
+  if (!adopted_)
+    bpf_map__set_max_entries(skeleton_->maps.counters,
+                             bpf_map__max_entries(skeleton_->maps.endpoints) + 1);
+}
+
+void PodObjects::Configure(const Options& options) {
+  sp_config& config = skeleton_->rodata->config;
+  config.endpoint_mask = bpf_map__max_entries(skeleton_->maps.endpoints) - 1;
+  config.peer_mask = bpf_map__max_entries(skeleton_->maps.peers) - 1;
+  config.rule_mask = bpf_map__max_entries(skeleton_->maps.rules) - 1;
+  config.flow_mask = flow_buckets() - 1;
+  config.mark = options.mark;
+  config.anti_spoofing = options.anti_spoofing ? 1 : 0;
+  config.fast_path = options.fast_path ? 1 : 0;
+  config.events_per_tick =
+      options.events_per_second ? options.events_per_second : SP_EVENTS_PER_TICK;
+  config.hash_seed = hash_seed_;
+}
+
+Status PodObjects::Load() {
+  TakeBpfLog();
+  int result = pod__load(skeleton_);
+  if (result == 0) return Ok();
+  Error error = ErrnoError("load the programs", -result);
+  if (error.code == EPERM) error.message += " (root, or CAP_BPF and CAP_NET_ADMIN, is needed)";
+  std::string log = TakeBpfLog();
+  if (!log.empty()) error.message += "; libbpf says:\n" + log;
+  return error;
+}
+
+Status PodObjects::PinMaps() {
+  if (adopted_) return Ok();
+  for (bpf_map* map : Maps()) {
+    std::string path = PathOf(map);
+    ::unlink(path.c_str());  // of a start that did not get to its end
+    if (Status status = Pin(bpf_map__fd(map), path); !status.ok())
+      return std::move(status).error().Context(path);
+  }
+  return Ok();
+}
+
+Status PodObjects::MapMemory() {
+  const auto& maps = skeleton_->maps;
+  for (const bpf_map* map : {maps.control, maps.endpoints, maps.peers, maps.rules, maps.port_sets,
+                             maps.port_pages, maps.prefixes}) {
+    size_t size = size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
+    Result<Mapped> memory = Mapped::Open(bpf_map__fd(map), size, /*writable=*/true);
+    if (!memory) return std::move(memory).error().Context(PathOf(map));
+    memory_[map] = *std::move(memory);
+  }
+  return Ok();
+}
+
+Tables PodObjects::tables() const {
+  const auto& maps = skeleton_->maps;
+  Tables out;
+  out.control = memory_.at(maps.control).As<sp_control>().data();
+  out.endpoints = memory_.at(maps.endpoints).As<sp_endpoint>();
+  out.peers = memory_.at(maps.peers).As<sp_peer_bucket>();
+  out.rules = memory_.at(maps.rules).As<sp_rule_bucket>();
+  out.port_sets = memory_.at(maps.port_sets).As<sp_port_set>();
+  out.port_pages = memory_.at(maps.port_pages).As<sp_port_page>();
+  out.prefixes = memory_.at(maps.prefixes).As<sp_trie_node>();
+  out.hash_seed = hash_seed_;
+  return out;
+}
+
+Status PodObjects::Start(const Options& options, std::vector<std::string>* notes) {
+  pins_ = options.pins;
+  if (Status status = MakeDirectory(pins_ + "/maps"); !status.ok()) return status;
+  skeleton_ = pod__open();
+  if (!skeleton_) return ErrnoError("open the programs' object");
+  Result<bool> adopted = FindPins();
+  if (!adopted) return std::move(adopted).error();
+  adopted_ = *adopted;
+  if (adopted_) {
+    for (bpf_map* map : Maps())
+      if (Status status = AdoptMap(map); !status.ok()) return status;
+  } else {
+    hash_seed_ = std::random_device{}();
+  }
+  SizeMaps(options.capacities, notes);
+  Configure(options);
+  if (Status status = Load(); !status.ok()) return status;
+  if (Status status = PinMaps(); !status.ok()) return status;
+  if (Status status = MapMemory(); !status.ok()) return status;
+  Result<MapInfo> control = InfoOfMap(bpf_map__fd(skeleton_->maps.control));
+  if (!control) return std::move(control).error();
+  control_id_ = control->id;
+  if (!adopted_) {
+    Pen pen;
+    sp_control* entry = tables().control;
+    pen.Store(entry->hash_seed, hash_seed_);
+    pen.Store(entry->abi_version, SP_ABI_VERSION);
+  }
+  return Ok();
+}
+
+}  // namespace
+
+Result<UniqueFd> LockPins(const std::string& pins) {
+  namespace fs = std::filesystem;
+  fs::path existing = fs::path(pins).lexically_normal();
+  std::error_code failed;
+  while (!fs::exists(existing, failed) && existing.has_relative_path())
+    existing = existing.parent_path();
+  if (Status status = CheckBpffs(existing); !status.ok()) return std::move(status).error();
+  fs::create_directories(pins, failed);
+  if (failed) return ErrnoError("make directory " + pins, failed.value());
+  UniqueFd lock(::open(pins.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock) return ErrnoError(pins);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno == EWOULDBLOCK)
+    return Error{"another agent uses " + pins + "; give this one a --pins of its own", EWOULDBLOCK};
+  return ErrnoError("lock " + pins);
+}
+
+Result<std::unique_ptr<KernelObjects>> KernelObjects::Open(const Options& options,
+                                                           std::vector<std::string>* notes) {
+  if (Status status = CheckCapacities(options.capacities); !status.ok())
+    return std::move(status).error();
+  CaptureBpfLog();
+  auto objects = std::make_unique<PodObjects>();
+  if (Status status = objects->Start(options, notes); !status.ok())
+    return std::move(status).error();
+  return std::unique_ptr<KernelObjects>(std::move(objects));
+}
+
+}  // namespace sallyport::dataplane

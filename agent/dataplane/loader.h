@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The programs and maps in the kernel: loaded, or adopted from the pins of an earlier instance.
+//
+//   PINS/maps/NAME                    every map
+//   PINS/links/IFINDEX-DIRECTION      tcx links: links.h
+//
+// The directory itself is the lock: flock(2) on it, as a bpffs holds no plain files. The secret of
+// the hashes stays in the pinned control entry.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/tables.h"
+
+namespace sallyport::dataplane {
+
+// Makes the directory if need be, and locks it. Fails where it is not on a bpffs, and when another
+// process holds it.
+Result<UniqueFd> LockPins(const std::string& pins);
+
+class KernelObjects {
+ public:
+  // Requires that the pins are locked. `notes`: what a person should know about this start.
+  static Result<std::unique_ptr<KernelObjects>> Open(const Options& options,
+                                                     std::vector<std::string>* notes);
+  virtual ~KernelObjects() = default;
+
+  virtual Tables tables() const = 0;
+  virtual int program(sp_direction direction) const = 0;
+  virtual int counters() const = 0;
+  virtual int events() const = 0;
+  virtual int flows() const = 0;
+  virtual uint32_t flow_buckets() const = 0;
+  // The one map that every version of the programs uses.
+  virtual uint32_t control_id() const = 0;
+};
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/peer_table.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace sallyport::dataplane {
+namespace {
+
+constexpr auto kNowhere = BucketTable<PeerTraits>::kNowhere;
+
+void SortUnique(std::vector<net::Address>& addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+}
+
+}  // namespace
+
+PeerTable::PeerTable(Tables& tables, const Surroundings& around, IdentityUses& uses)
+    : table_(tables.peers, tables.hash_seed, around), around_(around), uses_(uses) {}
+
+void PeerTable::Count(uint32_t word, int64_t by) {
+  uint32_t identity = word & SP_PEER_IDENTITY;
+  if (identity != SP_PEER_NONE) uses_.Add(identity, by);
+}
+
+void PeerTable::Adopt(uint32_t half) {
+  table_.Adopt([half](const sp_peer& peer) { return peer.identity[half] != 0; });
+  std::vector<sp_peer> peers;
+  table_.ForEach([&](const sp_peer& peer) { peers.push_back(peer); });
+  for (const sp_peer& peer : peers) {
+    sp_peer& place = table_.at(table_.Find(peer));
+    around_.pen.Update(place.identity[half ^ 1], place.identity[half]);
+    Count(place.identity[half], 1);
+    if (place.identity[half] & SP_PEER_NODE) node_.insert(FromAbi(place.address));
+    if (place.identity[half] & SP_PEER_ENDPOINT) local_[FromAbi(place.address)] = place.ifindex;
+  }
+}
+
+std::vector<net::Address> PeerTable::Candidates(const policy::Image& image,
+                                                const policy::Changes* changes,
+                                                const Local& local) const {
+  std::vector<net::Address> out;
+  if (changes) {
+    out.assign(changes->peers.begin(), changes->peers.end());
+  } else {
+    table_.ForEach([&](const sp_peer& peer) { out.push_back(FromAbi(peer.address)); });
+    for (const auto& [address, identity] : image.peers) out.push_back(address);
+  }
+  if (!changes || changes->node_addresses)
+    std::set_symmetric_difference(node_.begin(), node_.end(), image.node_addresses.begin(),
+                                  image.node_addresses.end(), std::back_inserter(out));
+  std::vector<Local::value_type> moved;
+  std::set_symmetric_difference(local_.begin(), local_.end(), local.begin(), local.end(),
+                                std::back_inserter(moved));
+  for (const auto& [address, ifindex] : moved) out.push_back(address);
+  SortUnique(out);
+  return out;
+}
+
+PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& local,
+                                   const net::Address& address) const {
+  Edit edit{};
+  edit.key.address = ToAbi(address);
+  if (auto it = image.peers.find(address); it != image.peers.end()) {
+    CHECK(it->second < SP_PEER_NONE) << "identity numbers are used up";
+    edit.value = it->second == policy::kNoIdentity ? SP_PEER_NONE : it->second;
+  }
+  if (image.node_addresses.contains(address)) edit.value |= SP_PEER_NODE;
+  if (auto it = local.find(address); it != local.end()) {
+    edit.value |= SP_PEER_ENDPOINT;
+    edit.ifindex = it->second;
+  }
+  return edit;
+}
+
+Status PeerTable::Prepare(const policy::Image& image, const policy::Changes* changes,
+                          const Local& local, uint32_t next) {
+  next_ = next;
+  std::vector<sp_peer> added;
+  for (const net::Address& address : Candidates(image, changes, local)) {
+    Edit edit = Desired(image, local, address);
+    uint32_t place = table_.Find(edit.key);
+    uint32_t value = place == kNowhere ? 0 : table_.at(place).identity[next ^ 1];
+    edit.old_ifindex = place == kNowhere ? 0 : table_.at(place).ifindex;
+    if (edit.value == value && edit.ifindex == edit.old_ifindex) continue;
+    if (place == kNowhere) added.push_back(edit.key);
+    edits_.push_back(edit);
+  }
+  if (Status status = table_.Place(added); !status.ok()) return status;
+  for (Edit& edit : edits_) {
+    sp_peer& place = table_.at(table_.Find(edit.key));
+    edit.written = true;
+    // A hint that someone may follow now is changed when nobody does any more.
+    if (edit.old_ifindex == 0) around_.pen.Update(place.ifindex, edit.ifindex);
+    around_.pen.Update(place.identity[next], edit.value);
+    Count(place.identity[next ^ 1], -1);
+    Count(edit.value, 1);
+  }
+  return Ok();
+}
+
+void PeerTable::Undo() {
+  for (const Edit& edit : edits_) {
+    if (!edit.written) continue;
+    sp_peer& place = table_.at(table_.Find(edit.key));
+    around_.pen.Update(place.identity[next_], place.identity[next_ ^ 1]);
+    around_.pen.Update(place.ifindex, edit.old_ifindex);
+    Count(edit.value, -1);
+    Count(place.identity[next_ ^ 1], 1);
+  }
+  edits_.clear();
+  table_.Undo();
+}
+
+void PeerTable::Commit(const policy::Image& image, const Local& local) {
+  table_.Commit();
+  node_ = image.node_addresses;
+  local_ = local;
+}
+
+void PeerTable::Settle() {
+  table_.AfterGrace();
+  for (const Edit& edit : edits_) {
+    uint32_t at = table_.Find(edit.key);
+    sp_peer& place = table_.at(at);
+    around_.pen.Update(place.ifindex, edit.ifindex);
+    around_.pen.Update(place.identity[next_ ^ 1], edit.value);
+    if (edit.value == 0) table_.Remove(at);
+  }
+  edits_.clear();
+}
+
+}  // namespace sallyport::dataplane

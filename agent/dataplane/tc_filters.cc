@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/tc_filters.h"
+
+#include <net/if.h>
+
+#include <cerrno>
+
+#include "dataplane/bpf_calls.h"
+#include "dataplane/qdisc.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+constexpr sp_direction kDirections[] = {SP_EGRESS, SP_INGRESS};
+
+std::vector<uint32_t> Interfaces() {
+  std::vector<uint32_t> out;
+  struct if_nameindex* all = ::if_nameindex();
+  for (struct if_nameindex* i = all; i && i->if_index != 0; ++i) out.push_back(i->if_index);
+  if (all) ::if_freenameindex(all);
+  return out;
+}
+
+bool IsOurs(uint32_t ifindex, sp_direction direction, const std::vector<uint32_t>& maps) {
+  std::optional<uint32_t> program = FilterProgram(ifindex, direction);
+  return program && UsesMap(*program, maps);
+}
+
+// Fine if filter, qdisc or interface have gone.
+Status Remove(uint32_t ifindex, sp_direction direction) {
+  Status status = DetachFilter(ifindex, direction);
+  int code = status.ok() ? 0 : status.error().code;
+  bool gone = code == ENOENT || code == ENODEV || code == EINVAL;
+  return gone ? Ok() : status;
+}
+
+}  // namespace
+
+Status TcFilters::Adopt() {
+  for (uint32_t ifindex : Interfaces())
+    for (sp_direction direction : kDirections)
+      if (IsOurs(ifindex, direction, {programs_.control_map})) {
+        Status status = AttachFilter(programs_.fd[direction], ifindex, direction);
+        if (!status.ok() && status.error().code != ENODEV) return status;
+      }
+  return Ok();
+}
+
+Status TcFilters::Attach(uint32_t ifindex) {
+  for (sp_direction direction : kDirections) {
+    if (FilterProgram(ifindex, direction) == programs_.id[direction]) continue;
+    Status status = AttachFilter(programs_.fd[direction], ifindex, direction);
+    if (!status.ok()) return status;
+  }
+  return Ok();
+}
+
+Status TcFilters::Detach(uint32_t ifindex) {
+  for (sp_direction direction : kDirections)
+    if (IsOurs(ifindex, direction, {programs_.control_map}))
+      if (Status status = Remove(ifindex, direction); !status.ok()) return status;
+  return Ok();
+}
+
+std::set<uint32_t> TcFilters::Attached() const {
+  std::set<uint32_t> out;
+  for (uint32_t ifindex : Interfaces())
+    if (FilterProgram(ifindex, SP_EGRESS) == programs_.id[SP_EGRESS] &&
+        FilterProgram(ifindex, SP_INGRESS) == programs_.id[SP_INGRESS])
+      out.insert(ifindex);
+  return out;
+}
+
+Status TcFilters::RemoveAll(const std::vector<uint32_t>& maps) {
+  Status result;
+  if (maps.empty()) return result;
+  for (uint32_t ifindex : Interfaces()) {
+    bool ours = false;
+    for (sp_direction direction : kDirections) {
+      if (!IsOurs(ifindex, direction, maps)) continue;
+      ours = true;
+      if (Status status = Remove(ifindex, direction); !status.ok()) result = std::move(status);
+    }
+    if (!ours) continue;
+    if (Status status = RemoveEmptyClsact(ifindex); !status.ok()) result = std::move(status);
+  }
+  return result;
+}
+
+}  // namespace sallyport::dataplane

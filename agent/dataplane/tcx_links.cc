@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/tcx_links.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+
+#include "dataplane/bpf_calls.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr sp_direction kDirections[] = {SP_EGRESS, SP_INGRESS};
+
+const char* NameOf(sp_direction direction) {
+  return direction == SP_EGRESS ? "-egress" : "-ingress";
+}
+
+std::vector<std::string> FilesIn(const std::string& directory) {
+  std::vector<std::string> out;
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory, none))
+    out.push_back(entry.path());
+  return out;
+}
+
+Status Unlink(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return Ok();
+  return ErrnoError("remove pin " + path);
+}
+
+}  // namespace
+
+TcxLinks::TcxLinks(const std::string& pins, const Links::Programs& programs)
+    : directory_(pins + "/links"), programs_(programs) {}
+
+std::string TcxLinks::PathOf(uint32_t ifindex, sp_direction direction) const {
+  return directory_ + "/" + std::to_string(ifindex) + NameOf(direction);
+}
+
+std::set<uint32_t> TcxLinks::Pinned() const {
+  std::set<uint32_t> out;
+  for (const std::string& path : FilesIn(directory_)) {
+    std::string name = fs::path(path).filename();
+    uint32_t ifindex = 0;
+    std::from_chars(name.data(), name.data() + name.size(), ifindex);
+    if (path == PathOf(ifindex, SP_EGRESS) || path == PathOf(ifindex, SP_INGRESS))
+      out.insert(ifindex);
+  }
+  return out;
+}
+
+std::optional<UniqueFd> TcxLinks::Living(uint32_t ifindex, sp_direction direction,
+                                         uint32_t* program_id) const {
+  Result<UniqueFd> link = OpenPin(PathOf(ifindex, direction));
+  if (!link) return std::nullopt;
+  Result<LinkInfo> info = InfoOfLink(link->get());
+  if (!info || !info->is_tcx || info->ifindex != ifindex || info->direction != direction)
+    return std::nullopt;
+  *program_id = info->program_id;
+  return *std::move(link);
+}
+
+Status TcxLinks::AttachOne(uint32_t ifindex, sp_direction direction) {
+  std::string path = PathOf(ifindex, direction);
+  uint32_t program_id = 0;
+  if (std::optional<UniqueFd> link = Living(ifindex, direction, &program_id)) {
+    if (program_id == programs_.id[direction]) return Ok();
+    return UpdateLink(link->get(), programs_.fd[direction]);
+  }
+  if (Status status = Unlink(path); !status.ok()) return status;
+  Result<UniqueFd> link = AttachTcx(programs_.fd[direction], ifindex, direction);
+  if (!link) return std::move(link).error();
+  Status status = Pin(link->get(), path);
+  return status.ok() ? Ok() : Status(std::move(status).error().Context(path));
+}
+
+Status TcxLinks::DetachOne(uint32_t ifindex, sp_direction direction) {
+  uint32_t program_id = 0;
+  if (std::optional<UniqueFd> link = Living(ifindex, direction, &program_id))
+    if (Status status = DetachLink(link->get()); !status.ok()) return status;
+  return Unlink(PathOf(ifindex, direction));
+}
+
+Status TcxLinks::Adopt() {
+  for (uint32_t ifindex : Pinned()) {
+    for (sp_direction direction : kDirections) {
+      uint32_t program_id = 0;
+      bool alive = Living(ifindex, direction, &program_id).has_value();
+      Status status = alive ? AttachOne(ifindex, direction) : Unlink(PathOf(ifindex, direction));
+      if (!status.ok())
+        return std::move(status).error().Context("interface " + std::to_string(ifindex));
+    }
+  }
+  return Ok();
+}
+
+Status TcxLinks::Attach(uint32_t ifindex) {
+  for (sp_direction direction : kDirections)
+    if (Status status = AttachOne(ifindex, direction); !status.ok()) return status;
+  return Ok();
+}
+
+Status TcxLinks::Detach(uint32_t ifindex) {
+  for (sp_direction direction : kDirections)
+    if (Status status = DetachOne(ifindex, direction); !status.ok()) return status;
+  return Ok();
+}
+
+std::set<uint32_t> TcxLinks::Attached() const {
+  std::set<uint32_t> out;
+  for (uint32_t ifindex : Pinned()) {
+    bool both = true;
+    for (sp_direction direction : kDirections) {
+      uint32_t program_id = 0;
+      both =
+          both && Living(ifindex, direction, &program_id) && program_id == programs_.id[direction];
+    }
+    if (both) out.insert(ifindex);
+  }
+  return out;
+}
+
+Status TcxLinks::RemoveAll(const std::string& pins) {
+  Status result;
+  for (const std::string& path : FilesIn(pins + "/links")) {
+    // Unpinning would end the link too, if nobody else holds it.
+    if (Result<UniqueFd> link = OpenPin(path); link) (void)DetachLink(link->get());
+    if (Status status = Unlink(path); !status.ok()) result = std::move(status);
+  }
+  return result;
+}
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs on interfaces as pinned tcx links (kernel 6.6 and later).
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "abi/verdict.h"
+#include "base/unique_fd.h"
+#include "dataplane/links.h"
+
+namespace sallyport::dataplane {
+
+class TcxLinks {
+ public:
+  TcxLinks(const std::string& pins, const Links::Programs& programs);
+
+  // Swaps the programs of living links for ours; removes the pins of dead ones.
+  Status Adopt();
+  Status Attach(uint32_t ifindex);
+  Status Detach(uint32_t ifindex);
+  // Interfaces with both of our programs.
+  std::set<uint32_t> Attached() const;
+  // Interfaces with a pin, dead or alive.
+  std::set<uint32_t> Pinned() const;
+
+  // Detaches and unpins every link below `pins`.
+  static Status RemoveAll(const std::string& pins);
+
+ private:
+  std::string PathOf(uint32_t ifindex, sp_direction direction) const;
+  Status AttachOne(uint32_t ifindex, sp_direction direction);
+  Status DetachOne(uint32_t ifindex, sp_direction direction);
+  // The pinned link, if it is alive and what its name says.
+  std::optional<UniqueFd> Living(uint32_t ifindex, sp_direction direction,
+                                 uint32_t* program_id) const;
+
+  std::string directory_;
+  Links::Programs programs_;
+};
+
+}  // namespace sallyport::dataplane

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+sallyport_test(dataplane LABEL bpf
+  SOURCES
+    dataplane/dataplane_test.cc
+  DEPS sallyport_dataplane sallyport_test_sandbox
+  TIMEOUT 300)
