@@ -9,7 +9,7 @@ namespace {
 
 // Each script does what the image's own entrypoint documents, as far as a lab needs it.
 
-constexpr std::string_view kRedis = R"sh(
+constexpr std::string_view kRedis = R"script(
 [ "$1" != redis-server ] || shift
 conf=
 case "$1" in *.conf) conf=$1; shift ;; esac
@@ -18,30 +18,29 @@ set -- redis-server $conf --dir /data --protected-mode no "$@"
 [ "$(id -u)" = 0 ] && id redis >/dev/null 2>&1 || exec "$@"
 chown redis /data
 exec setpriv --reuid=redis --regid="$(id -g redis)" --clear-groups "$@"
-)sh";
+)script";
 
-constexpr std::string_view kPostgres = R"sh(
+constexpr std::string_view kPostgres = R"script(
 [ "$1" != postgres ] || shift
 bin=$(dirname "$(ls -d /usr/lib/postgresql/*/bin/postgres | sort -V | tail -n 1)")
-export PGDATA="${PGDATA:-/var/lib/postgresql/data}" PATH="$bin:$PATH" LANG=C LC_ALL=C
+export PGDATA="${PGDATA:-/var/lib/postgresql/data}" PATH="$bin:$PATH" LANG=C.UTF-8 LC_ALL=C.UTF-8
 user=${POSTGRES_USER:-postgres}
 [ -z "$POSTGRES_PASSWORD_FILE" ] || POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
-if [ -z "$POSTGRES_PASSWORD" ] && [ "$POSTGRES_HOST_AUTH_METHOD" != trust ];
-then
+if [ -z "$POSTGRES_PASSWORD" ] && [ "$POSTGRES_HOST_AUTH_METHOD" != trust ]; then
   echo "postgres: POSTGRES_PASSWORD is not set: give it a value (from a Secret)" >&2
   exit 1
 fi
 mkdir -p "$PGDATA" /run/postgresql
 chmod 700 "$PGDATA"
 drop=
-if [ "$(id -u)" = 0 ];
-then drop = "setpriv --reuid=postgres --regid=$(id -g postgres) --clear-groups" chown -
-            R postgres "$PGDATA" / run / postgresql fi as() {
-  $drop "$@";
-}
-if
-  [!-s "$PGDATA/PG_VERSION"];
-then pwfile = if[-n "$POSTGRES_PASSWORD"]; then
+if [ "$(id -u)" = 0 ]; then
+  drop="setpriv --reuid=postgres --regid=$(id -g postgres) --clear-groups"
+  chown -R postgres "$PGDATA" /run/postgresql
+fi
+as() { $drop "$@"; }
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  pwfile=
+  if [ -n "$POSTGRES_PASSWORD" ]; then
     pwfile=--pwfile=/run/postgresql/password
     (umask 077; printf '%s\n' "$POSTGRES_PASSWORD" > /run/postgresql/password)
     [ -z "$drop" ] || chown postgres /run/postgresql/password
@@ -49,29 +48,31 @@ then pwfile = if[-n "$POSTGRES_PASSWORD"]; then
   as initdb --no-sync -U "$user" $pwfile $POSTGRES_INITDB_ARGS
   rm -f /run/postgresql/password
   echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-scram-sha-256}" >> "$PGDATA/pg_hba.conf"
-  as pg_ctl -D "$PGDATA" -w start -o "-c listen_addresses='' -k /run/postgresql" >/dev/null
-  export PGHOST=/run/postgresql PGPASSWORD="$POSTGRES_PASSWORD"
   database=${POSTGRES_DB:-$user}
-  [ "$database" = postgres ] || as createdb -U "$user" "$database"
-  for file in /docker-entrypoint-initdb.d/*; do
-    case "$file" in
-      *.sh) . "$file" ;;
-      *.sql) as psql -v ON_ERROR_STOP=1 --no-psqlrc -U "$user" -d "$database" -f "$file" ;;
-    esac
-  done
-  as pg_ctl -D "$PGDATA" -m fast -w stop >/dev/null
-  unset PGHOST PGPASSWORD
+  if [ "$database" != postgres ] || ls /docker-entrypoint-initdb.d/* >/dev/null 2>&1; then
+    as pg_ctl -D "$PGDATA" -w start -o "-c listen_addresses='' -k /run/postgresql" >/dev/null
+    export PGHOST=/run/postgresql PGPASSWORD="$POSTGRES_PASSWORD"
+    [ "$database" = postgres ] || as createdb -U "$user" "$database"
+    for file in /docker-entrypoint-initdb.d/*; do
+      case "$file" in
+        *.sh) . "$file" ;;
+        *.sql) as psql -v ON_ERROR_STOP=1 --no-psqlrc -U "$user" -d "$database" -f "$file" ;;
+      esac
+    done
+    as pg_ctl -D "$PGDATA" -m fast -w stop >/dev/null
+    unset PGHOST PGPASSWORD
+  fi
 fi
 exec $drop postgres -D "$PGDATA" -c listen_addresses='*' -k /run/postgresql -c fsync=off \
   -c full_page_writes=off "$@"
-)sh";
+)script";
 
-constexpr std::string_view kNginx = R"sh(
+constexpr std::string_view kNginx = R"script(
 mkdir -p /var/log/nginx /var/lib/nginx /run
 [ "$1" != nginx ] || shift
 [ $# -gt 0 ] || set -- -g 'daemon off;'
 exec nginx "$@"
-)sh";
+)script";
 
 constexpr std::array<KnownImage, 4> kImages = {{
     {"nginx", "nginx", "nginx-light", kNginx},

@@ -63,6 +63,12 @@ void AddObject(const Value& tree, const std::string& file, ObjectSet* objects,
     for (const Value& item : Items(tree.Find("items"))) AddObject(item, file, objects, diagnostics);
     return;
   }
+  for (const char* field : {"namespace", "name"}) {
+    const Value* value = At(tree, {"metadata", field});
+    if (value && !value->IsString() && value->type != Value::Type::kNull)
+      return complain(kind, std::string("metadata.") + field,
+                      "must be a string; YAML reads it as something else, put it in quotes");
+  }
   ObjectKey key{kind, NameOf(tree)};
   if (key.name.name.empty()) {
     bool generated = At(tree, {"metadata", "generateName"});

@@ -66,9 +66,10 @@ class RecipeMaker {
       if (id) (field[5] == 'U' ? out.uid : out.gid) = static_cast<uint32_t>(*id);
     }
     for (const Value& mount : Items(tree.Find("volumeMounts"))) {
-      out.mounts.push_back({TextAt(mount, {"name"}), TextAt(mount, {"mountPath"}),
+      std::string volume = TextAt(mount, {"name"});
+      out.mounts.push_back({volume, TextAt(mount, {"mountPath"}),
                             ExpandVariables(SubPath(mount), out.env),
-                            IsTrue(mount.Find("readOnly"))});
+                            IsTrue(mount.Find("readOnly")) || IsReadOnly(volume)});
     }
     bool known = ChooseProgram(tree, init, &out);
     out.readiness = ParseReadiness(tree.Find("readinessProbe"), out.ports);
@@ -78,6 +79,11 @@ class RecipeMaker {
     if (const Value* probe = tree.Find("readinessProbe"); probe && probe->Find("grpc"))
       Note(out.name, "its gRPC readiness probe is not made; it is ready when it runs");
     return out;
+  }
+
+  bool IsReadOnly(const std::string& volume) const {
+    return std::any_of(recipe_.volumes.begin(), recipe_.volumes.end(),
+                       [&](const Volume& v) { return v.name == volume && v.read_only; });
   }
 
   static std::string SubPath(const Value& mount) {

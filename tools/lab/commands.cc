@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lab/commands.h"
+
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "lab/agents.h"
+#include "lab/exec.h"
+#include "lab/guard.h"
+#include "lab/keeper.h"
+#include "lab/lab.h"
+#include "lab/report.h"
+
+namespace sallyport::lab {
+namespace {
+
+constexpr int kYes = 0;
+constexpr int kNo = 1;
+constexpr int kCouldNotTell = 2;
+
+constexpr const char* kAbout =
+    "Several nodes, pods and an outside world on this machine, from ordinary manifests";
+constexpr const char* kFooter = R"(
+Nodes, pods and the outside are network namespaces; pods get their network from real CNI plugins;
+containers run as processes: their command, or a stand-in that answers on the declared ports.
+
+Examples:
+  sudo sallyport lab up -f shop/             make it
+  sudo sallyport lab exec shop/web -- curl http://10.244.2.2/
+  sudo sallyport lab apply -f policy.yaml    change it while it runs
+  sudo sallyport lab status
+  sudo sallyport lab down)";
+
+// What `lab up` and its like are asked for, as text.
+struct UpWords {
+  UpOptions options;
+  std::vector<std::string> pod_networks;
+  std::vector<std::string> node_networks;
+  std::vector<std::string> outside_networks;
+  std::vector<std::string> outside_addresses;
+  int nodes = 0;
+  int patience = 60;
+  bool no_agent = false;
+};
+
+int FailWith(const Error& error) {
+  ProcessConsole().Fail(error.message);
+  return kCouldNotTell;
+}
+
+CLI::App* AddCommand(CLI::App& lab, const char* name, const char* about, int* exit_code,
+                     std::function<int()> run, const char* footer = "") {
+  CLI::App* command = lab.add_subcommand(name, about);
+  command->footer(footer);
+  command->callback([exit_code, run = std::move(run)] { *exit_code = run(); });
+  return command;
+}
+
+void AddName(CLI::App* command, std::string* name) {
+  command->add_option("--name", *name, "Which lab (default: lab)");
+}
+
+// A family that is given replaces the default of that family; the other stays.
+Status TakeNetworks(const std::vector<std::string>& texts, const char* flag,
+                    std::vector<net::Cidr>* networks) {
+  for (const std::string& text : texts) {
+    auto cidr = net::Cidr::Parse(text);
+    if (!cidr) return std::move(cidr).error().Context(flag);
+    std::erase_if(*networks, [&](const net::Cidr& old) { return old.IsV4() == cidr->IsV4(); });
+    networks->push_back(*cidr);
+  }
+  return Ok();
+}
+
+Status Understand(UpWords* words) {
+  UpOptions& options = words->options;
+  if (words->nodes < 0 || words->nodes > 100) return Error{"--nodes: 1 to 100", 0};
+  if (words->nodes) options.nodes = words->nodes;
+  options.agents = !words->no_agent;
+  options.patience = std::chrono::seconds(words->patience);
+  Networks& networks = options.networks;
+  Status done = TakeNetworks(words->pod_networks, "--pod-network", &networks.pods);
+  if (done) done = TakeNetworks(words->node_networks, "--node-network", &networks.nodes);
+  if (done) done = TakeNetworks(words->outside_networks, "--outside-network", &networks.outside);
+  for (const std::string& text : words->outside_addresses) {
+    auto address = net::Address::Parse(text);
+    if (!address) return std::move(address).error().Context("--outside-address");
+    networks.outside_addresses.push_back(*address);
+  }
+  return done;
+}
+
+int RunUp(UpWords* words) {
+  Console console = ProcessConsole();
+  if (Status good = Understand(words); !good) return FailWith(good.error());
+  MonotonicTime start = SystemClock().Now();
+  auto outcome = Up(words->options, console);
+  if (!outcome) return FailWith(outcome.error());
+  ReportOutcome(words->options.name, *outcome, console);
+  auto took = std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().Now() - start);
+  auto well = ReportStatus(words->options.name, false, console);
+  if (!well) return FailWith(well.error());
+  console.err << "lab " << words->options.name << " is up"
+              << (outcome->ok() ? "" : ", but not all of it is ready") << " ("
+              << static_cast<double>(took.count() / 100) / 10 << " s)" << std::endl;
+  return outcome->ok() ? kYes : kNo;
+}
+
+void AddUp(CLI::App& lab, int* exit_code) {
+  auto words = std::make_shared<UpWords>();
+  CLI::App* command = AddCommand(lab, "up", "Make a lab from manifests", exit_code,
+                                 [words] { return RunUp(words.get()); });
+  UpOptions& options = words->options;
+  command->add_option("-f,--filename", options.paths, "Manifests: files or directories")
+      ->required();
+  AddName(command, &options.name);
+  command->add_option("--cni", options.cni, "Plugin that wires the pods: ptp or bridge")
+      ->check(CLI::IsMember({"ptp", "bridge"}));
+  command->add_option("--nodes", words->nodes,
+                      "Nodes to invent where the manifests have none (default: 2, or as many as "
+                      "anti-affinity needs)");
+  CLI::Option* agent = command->add_option("--agent", options.agent, "Path of sallyportd");
+  command->add_flag("--no-agent", words->no_agent, "No agents: nothing is enforced")
+      ->excludes(agent);
+  command->add_option("--pod-network", words->pod_networks,
+                      "Where nodes' pod ranges come from, one a family (default: 10.244.0.0/16 "
+                      "fd00:10:244::/48)");
+  command->add_option("--node-network", words->node_networks,
+                      "Where nodes' addresses come from (default: 172.30.0.0/24 "
+                      "fd00:172:30::/64)");
+  command->add_option("--outside-network", words->outside_networks,
+                      "The outside's network (default: 198.51.100.0/24 2001:db8:100::/64; the "
+                      "outside has address 10 in it)");
+  command->add_option("--outside-address", words->outside_addresses,
+                      "More addresses that the outside has");
+  command->add_option("--timeout", words->patience,
+                      "Seconds to wait for the pods to become ready (default: 60)");
+}
+
+void AddDown(CLI::App& lab, int* exit_code) {
+  struct Words {
+    std::string name = kDefaultLab;
+    bool all = false;
+  };
+  auto words = std::make_shared<Words>();
+  CLI::App* command =
+      AddCommand(lab, "down", "Take a lab away, whatever state it is in", exit_code, [words] {
+        std::vector<std::string> names = {words->name};
+        if (words->all) names = ListLabs();
+        int code = kYes;
+        for (const std::string& name : names)
+          if (Status down = Down(name, ProcessConsole()); !down) code = FailWith(down.error());
+        return code;
+      });
+  AddName(command, &words->name);
+  command->add_flag("--all", words->all, "Every lab on this machine");
+}
+
+int FinishChange(const std::string& name, const Result<Outcome>& outcome) {
+  if (!outcome) return FailWith(outcome.error());
+  ReportOutcome(name, *outcome, ProcessConsole());
+  return outcome->ok() ? kYes : kNo;
+}
+
+void AddApply(CLI::App& lab, int* exit_code) {
+  auto options = std::make_shared<UpOptions>();
+  CLI::App* command = AddCommand(
+      lab, "apply", "Add objects to a running lab, or replace them", exit_code, [options] {
+        return FinishChange(options->name, Apply(options->name, options->paths, ProcessConsole()));
+      });
+  AddName(command, &options->name);
+  command->add_option("-f,--filename", options->paths, "Manifests: files or directories")
+      ->required();
+}
+
+struct DeleteWords {
+  std::string name = kDefaultLab;
+  std::vector<std::string> paths;
+  std::vector<std::string> words;  // KIND NAME...
+  std::string ns = "default";
+};
+
+Result<std::vector<ObjectKey>> KeysOf(const DeleteWords& words) {
+  std::vector<ObjectKey> keys;
+  if (!words.paths.empty()) {
+    auto read = ReadObjects(words.paths);
+    if (!read) return std::move(read).error();
+    for (const auto& [key, object] : read->objects) keys.push_back(key);
+  } else if (words.words.size() < 2) {
+    return Error{"say what to delete: -f PATH, or KIND NAME (KIND NAMESPACE/NAME)", 0};
+  }
+  for (size_t i = 1; i < words.words.size(); ++i) {
+    ObjectKey key{CanonicalKind(words.words.front()), {words.ns, words.words[i]}};
+    if (size_t slash = key.name.name.find('/'); slash != std::string::npos)
+      key.name = {key.name.name.substr(0, slash), key.name.name.substr(slash + 1)};
+    if (IsClusterScoped(key.kind)) key.name.ns.clear();
+    keys.push_back(std::move(key));
+  }
+  return keys;
+}
+
+void AddDelete(CLI::App& lab, int* exit_code) {
+  auto words = std::make_shared<DeleteWords>();
+  CLI::App* command =
+      AddCommand(lab, "delete", "Take objects out of a running lab", exit_code, [words] {
+        auto keys = KeysOf(*words);
+        if (!keys) return FailWith(keys.error());
+        return FinishChange(words->name, Delete(words->name, *keys, ProcessConsole()));
+      });
+  AddName(command, &words->name);
+  command->add_option("-f,--filename", words->paths, "Manifests of what is to go");
+  command->add_option("-n,--namespace", words->ns, "Namespace of the names (default: default)");
+  command->add_option("what", words->words, "KIND NAME...");
+}
+
+void AddExec(CLI::App& lab, int* exit_code) {
+  struct Words {
+    std::string name = kDefaultLab;
+    ExecTarget target;
+    std::vector<std::string> words;
+  };
+  auto words = std::make_shared<Words>();
+  auto run = [words] {
+    std::vector<std::string> command = words->words;
+    bool in_pod = words->target.node.empty() && !words->target.outside;
+    if (in_pod && !command.empty()) {
+      words->target.pod = command.front();
+      command.erase(command.begin());
+    }
+    if (command.empty())
+      return FailWith({"say what to run: lab exec POD -- COMMAND (or --node NODE, --outside)", 0});
+    auto code = Exec(words->name, words->target, command);
+    return code ? *code : FailWith(code.error());
+  };
+  CLI::App* command =
+      AddCommand(lab, "exec", "Run a command in a pod, on a node or outside", exit_code, run, R"(
+Examples:
+  sallyport lab exec shop/web -- curl -s http://10.244.2.2:8080/
+  sallyport lab exec --node node1 -- ip route
+  sallyport lab exec --outside -- ping -c 1 172.30.0.11)");
+  AddName(command, &words->name);
+  CLI::Option* node = command->add_option("--node", words->target.node, "On this node");
+  command->add_flag("--outside", words->target.outside, "Outside")->excludes(node);
+  command->add_option("-c,--container", words->target.container,
+                      "Container of the pod (default: the first)");
+  command->add_option("command", words->words, "POD -- COMMAND, or -- COMMAND");
+}
+
+void AddViews(CLI::App& lab, int* exit_code) {
+  struct Words {
+    std::string name = kDefaultLab;
+    std::string output = "table";
+  };
+  auto words = std::make_shared<Words>();
+  CLI::App* status =
+      AddCommand(lab, "status", "Nodes, agents and pods of a lab (1: something is not well)",
+                 exit_code, [words] {
+                   auto well = ReportStatus(words->name, words->output == "json", ProcessConsole());
+                   if (!well) return FailWith(well.error());
+                   return *well ? kYes : kNo;
+                 });
+  AddName(status, &words->name);
+  CLI::App* list = AddCommand(lab, "list", "The labs on this machine", exit_code, [words] {
+    ReportLabs(words->output == "json", ProcessConsole());
+    return kYes;
+  });
+  for (CLI::App* command : {status, list})
+    command->add_option("-o,--output", words->output, "table or json")
+        ->check(CLI::IsMember({"table", "json"}));
+}
+
+Status ChangeAgent(const LabState& state, const std::string& node, const std::string& verb) {
+  if (verb != "start") {
+    Status stopped = StopAgent(state, node, verb == "kill" ? SIGKILL : SIGTERM);
+    if (!stopped || verb != "restart") return stopped;
+  }
+  return StartAgent(state, node);
+}
+
+void AddAgent(CLI::App& lab, int* exit_code) {
+  struct Words {
+    std::string name = kDefaultLab;
+    std::string verb;
+    std::vector<std::string> nodes;
+  };
+  auto words = std::make_shared<Words>();
+  auto run = [words] {
+    if (Status root = CheckRoot(); !root) return FailWith(root.error());
+    auto lock = LockLab(words->name, ProcessConsole());
+    if (!lock) return FailWith(lock.error());
+    auto state = LoadState(words->name);
+    if (!state) return FailWith(state.error());
+    std::vector<std::string> nodes = words->nodes;
+    if (nodes.empty())
+      for (const NodePlan& node : state->nodes) nodes.push_back(node.name());
+    for (const std::string& node : nodes)
+      if (Status done = ChangeAgent(*state, node, words->verb); !done)
+        return FailWith(done.error());
+    return kYes;
+  };
+  CLI::App* command =
+      AddCommand(lab, "agent", "Start or end the agents of a lab", exit_code, run, R"(
+stop is SIGTERM, kill is SIGKILL: enforcement goes on after both.)");
+  command->add_option("verb", words->verb, "start, stop, kill or restart")
+      ->required()
+      ->check(CLI::IsMember({"start", "stop", "kill", "restart"}));
+  command->add_option("--node", words->nodes, "Of these nodes only");
+  AddName(command, &words->name);
+}
+
+// What a lab starts for each pod; not for people.
+void AddKeep(CLI::App& lab, int* exit_code) {
+  struct Words {
+    std::string name;
+    std::string pod;
+  };
+  auto words = std::make_shared<Words>();
+  CLI::App* command = AddCommand(lab, "keep", "Keep one pod of a lab running", exit_code, [words] {
+    size_t slash = words->pod.find('/');
+    if (slash == std::string::npos) return FailWith({"keep: NAMESPACE/NAME", 0});
+    constexpr int kDoorbell = 3;
+    return RunKeeper(words->name, {words->pod.substr(0, slash), words->pod.substr(slash + 1)},
+                     kDoorbell);
+  });
+  command->group("");
+  command->add_option("--name", words->name)->required();
+  command->add_option("pod", words->pod)->required();
+}
+
+}  // namespace
+
+void AddCommands(CLI::App& app, int* exit_code) {
+  CLI::App* lab = app.add_subcommand("lab", kAbout);
+  lab->footer(kFooter);
+  lab->require_subcommand(1);
+  AddUp(*lab, exit_code);
+  AddDown(*lab, exit_code);
+  AddApply(*lab, exit_code);
+  AddDelete(*lab, exit_code);
+  AddExec(*lab, exit_code);
+  AddViews(*lab, exit_code);
+  AddAgent(*lab, exit_code);
+  AddKeep(*lab, exit_code);
+}
+
+}  // namespace sallyport::lab

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lab/exec.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <sstream>
+#include <utility>
+
+#include "lab/container.h"
+#include "lab/files.h"
+#include "lab/guard.h"
+#include "lab/netns.h"
+#include "lab/process.h"
+
+namespace sallyport::lab {
+namespace {
+
+std::vector<std::string> EnvironmentOf(pid_t pid) {
+  std::vector<std::string> out;
+  auto text = ReadFile("/proc/" + std::to_string(pid) + "/environ");
+  std::istringstream in(text ? *text : "");
+  for (std::string setting; std::getline(in, setting, '\0');) out.push_back(setting);
+  return out;
+}
+
+// A child, because a namespace of processes holds for children only. The terminal's signals are
+// the child's business.
+Result<int> RunChild(const std::vector<std::string>& command, const std::vector<std::string>& env) {
+  pid_t pid = fork();
+  if (pid < 0) return ErrnoError("fork");
+  if (pid == 0) {
+    Status failed = ExecuteHere(command, env);
+    std::string text = "sallyport: " + failed.error().message + "\n";
+    [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, text.data(), text.size());
+    _exit(127);
+  }
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+Result<int> InNamespace(const std::string& lab, const std::string& netns,
+                        const std::vector<std::string>& command) {
+  if (Status entered = EnterNetns(NetnsPath(netns)); !entered) return std::move(entered).error();
+  Status failed = ExecuteHere(command, EnvironmentWith({std::string(kMarker) + "=" + lab}));
+  return std::move(failed).error();
+}
+
+Result<int> InPod(const Layout& layout, const ExecTarget& target,
+                  const std::vector<std::string>& command) {
+  std::vector<PodState> pods = PodStates(layout);
+  auto picked = PickPod(pods, target.pod);
+  if (!picked) return std::move(picked).error();
+  const PodState& pod =
+      *std::find_if(pods.begin(), pods.end(), [&](const PodState& p) { return p.pod == *picked; });
+  const ContainerStatus* container = nullptr;
+  for (const ContainerStatus& status : pod.status.containers)
+    if (!container && (target.container.empty() || status.name == target.container))
+      container = &status;
+  if (!container && !target.container.empty())
+    return Error{"pod " + picked->ToString() + " has no container " + target.container, 0};
+  if (container && !container->stand_in && IsAlive(container->pid)) {
+    std::vector<std::string> env = EnvironmentOf(container->pid);
+    if (const char* terminal = getenv("TERM")) env.push_back(std::string("TERM=") + terminal);
+    if (Status entered = EnterContainer(container->pid); !entered)
+      return std::move(entered).error();
+    if (chdir("/") != 0) return ErrnoError("enter /");
+    return RunChild(command, env);
+  }
+  auto spec = LoadPodSpec(layout, *picked);
+  if (!spec) return std::move(spec).error();
+  bool host_network = IsTrue(At(spec->tree, {"spec", "hostNetwork"}));
+  std::string netns = host_network ? layout.node_netns(pod.node) : layout.pod_netns(*picked);
+  return InNamespace(layout.lab(), netns, command);
+}
+
+}  // namespace
+
+Result<model::ObjectName> PickPod(const std::vector<PodState>& pods, const std::string& word) {
+  size_t slash = word.find('/');
+  std::string ns = slash == std::string::npos ? "" : word.substr(0, slash);
+  std::string name = slash == std::string::npos ? word : word.substr(slash + 1);
+  for (bool by_owner : {false, true}) {
+    std::vector<const PodState*> found;
+    for (const PodState& pod : pods) {
+      std::string owner = pod.owner.substr(pod.owner.rfind('/') + 1);
+      bool named = by_owner ? !pod.owner.empty() && owner == name : pod.pod.name == name;
+      if (named && (ns.empty() || pod.pod.ns == ns)) found.push_back(&pod);
+    }
+    bool one_namespace = std::all_of(found.begin(), found.end(), [&](const PodState* pod) {
+      return pod->pod.ns == found.front()->pod.ns;
+    });
+    if (!found.empty() && one_namespace) return found.front()->pod;
+    if (!found.empty())
+      return Error{"\"" + word + "\" is in several namespaces (" + found.front()->pod.ToString() +
+                       ", " + found.back()->pod.ToString() + "): say NAMESPACE/NAME",
+                   0};
+  }
+  return Error{"no pod \"" + word + "\" in the lab; `sallyport lab status` lists them", 0};
+}
+
+Result<int> Exec(const std::string& lab, const ExecTarget& target,
+                 const std::vector<std::string>& command) {
+  if (Status root = CheckRoot(); !root) return std::move(root).error();
+  auto state = LoadState(lab);
+  if (!state) return std::move(state).error();
+  Layout layout(lab);
+  if (target.outside) return InNamespace(lab, layout.outside_netns(), command);
+  if (target.node.empty()) return InPod(layout, target, command);
+  for (const NodePlan& node : state->nodes)
+    if (node.name() == target.node)
+      return InNamespace(lab, layout.node_netns(target.node), command);
+  std::string names;
+  for (const NodePlan& node : state->nodes) names += " " + node.name();
+  return Error{"no node " + target.node + " in the lab; there is:" + names, 0};
+}
+
+}  // namespace sallyport::lab

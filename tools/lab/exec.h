@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running a command inside a lab: in a pod's container, on a node, or outside.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "lab/inventory.h"
+#include "lab/lab.h"
+
+namespace sallyport::lab {
+
+struct ExecTarget {
+  std::string pod;        // as PickPod takes it
+  std::string container;  // "" the first
+  std::string node;
+  bool outside = false;
+};
+
+// Becomes the command, or waits for it; returns its exit code. Fails where it could not be started.
+Result<int> Exec(const std::string& lab, const ExecTarget& target,
+                 const std::vector<std::string>& command);
+
+// The pod that a word means: "ns/name"; or a name that only one namespace has; or, of a workload,
+// its name ("ns/name" or alone): then its first pod.
+Result<model::ObjectName> PickPod(const std::vector<PodState>& pods, const std::string& word);
+
+}  // namespace sallyport::lab

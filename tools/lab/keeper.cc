@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lab/keeper.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/unique_fd.h"
+#include "lab/cni.h"
+#include "lab/container.h"
+#include "lab/feed.h"
+#include "lab/files.h"
+#include "lab/netns.h"
+#include "lab/pod_files.h"
+#include "lab/process.h"
+#include "lab/readiness.h"
+#include "lab/sandbox.h"
+
+namespace sallyport::lab {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFirstRestart = 1s;
+constexpr Duration kSlowestRestart = 30s;
+constexpr Duration kCheckUntilReady = 100ms;  // then the probe's own period
+constexpr Duration kGrace = 2s;               // between SIGTERM and SIGKILL
+
+struct Running {
+  ContainerRecipe recipe;
+  ContainerStatus status;
+  Backoff backoff{kFirstRestart, kSlowestRestart};
+  std::optional<MonotonicTime> start_at;  // when it is to be started
+  MonotonicTime check_at{};
+  pid_t check = 0;  // a check under way
+  MonotonicTime check_deadline{};
+  int successes = 0;
+  int failures = 0;
+  bool over = false;  // it will not be started again
+};
+
+class Keeper {
+ public:
+  Keeper(Layout layout, model::ObjectName pod, int doorbell)
+      : layout_(std::move(layout)), pod_(std::move(pod)), doorbell_(doorbell) {}
+
+  Status Run() {
+    if (Status prepared = Prepare(); !prepared) return prepared;
+    if (!MakeNetwork()) return Ok();  // asked to end meanwhile
+    if (Status started = PrepareContainers(); !started) {
+      status_.reason = started.error().message;
+      Publish();
+      return started;
+    }
+    while (!stopping_ && !status_.IsOver()) {
+      Step();
+      Publish();
+      if (!status_.IsOver()) Wait(NextEvent());
+    }
+    if (stopping_) return StopContainers();
+    return sandbox_ ? RemoveSandbox(state_, *node_, *sandbox_) : Ok();
+  }
+
+ private:
+  Status Prepare() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&signals, signal);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) return ErrnoError("signalfd");
+    status_.keeper = getpid();
+    auto spec = LoadPodSpec(layout_, pod_);
+    if (!spec) return std::move(spec).error();
+    spec_ = *std::move(spec);
+    auto state = LoadState(layout_.lab());
+    if (!state) return std::move(state).error();
+    state_ = *std::move(state);
+    std::string node = TextAt(spec_.tree, {"spec", "nodeName"});
+    auto found = std::find_if(state_.nodes.begin(), state_.nodes.end(),
+                              [&](const NodePlan& plan) { return plan.name() == node; });
+    if (found == state_.nodes.end()) return Error{"there is no node " + node, 0};
+    node_ = &*found;
+    feed_ = OpenFeed(layout_);
+    return EnterNetns(NetnsPath(layout_.node_netns(node)));
+  }
+
+  std::string HostIp() const { return node_->addresses.internal.front().address.ToString(); }
+
+  // False when asked to end before there was a network.
+  bool MakeNetwork() {
+    Publish();
+    if (IsTrue(At(spec_.tree, {"spec", "hostNetwork"}))) {
+      netns_ = NetnsPath(layout_.node_netns(node_->name()));
+      for (const InterfaceAddress& own : node_->addresses.internal)
+        status_.addresses.push_back(own.address.ToString());
+      return true;
+    }
+    Sandbox sandbox = SandboxOf(layout_, spec_);
+    netns_ = sandbox.netns_path;
+    for (Backoff backoff(kFirstRestart, kSlowestRestart);;) {
+      auto addresses = MakeSandbox(state_, *node_, sandbox);
+      if (addresses) {
+        for (const net::Address& address : *addresses)
+          status_.addresses.push_back(address.ToString());
+        status_.reason.clear();
+        sandbox_ = std::move(sandbox);
+        return true;
+      }
+      status_.reason = addresses.error().message;
+      Publish();
+      Wait(SystemClock().Now() + backoff.Next());
+      if (stopping_) return false;
+    }
+  }
+
+  Status PrepareContainers() {
+    RecipeContext context;
+    context.objects = &spec_.configs;
+    context.facts = {node_->name(), status_.addresses.front(), status_.addresses, HostIp()};
+    context.sallyport = state_.sallyport;
+    context.has_program = [](const std::string& name) {
+      return !FindProgram(name, kStandardPath).empty();
+    };
+    auto recipe = MakeRecipe(spec_.tree, context);
+    if (!recipe) return std::move(recipe).error();
+    recipe_ = *std::move(recipe);
+    status_.notes = recipe_.notes;
+    if (Status made = MakeVolumes(); !made) return made;
+    for (const ContainerRecipe& init : recipe_.init_containers) AddContainer(init, &init_);
+    for (const ContainerRecipe& container : recipe_.containers)
+      AddContainer(container, &containers_);
+    return Ok();
+  }
+
+  void AddContainer(const ContainerRecipe& recipe, std::vector<std::unique_ptr<Running>>* list) {
+    auto running = std::make_unique<Running>();
+    running->recipe = recipe;
+    running->status.name = recipe.name;
+    running->status.state = "waiting";
+    running->status.stand_in = recipe.stand_in;
+    running->start_at = SystemClock().Now();
+    list->push_back(std::move(running));
+  }
+
+  Status MakeVolumes() {
+    for (const Volume& volume : recipe_.volumes) {
+      std::string folder = layout_.pod(pod_) + "/volumes/" + volume.name;
+      if (Status made = MakeDirectories(folder, 0755); !made) return made;
+      chmod(folder.c_str(), volume.read_only ? 0755 : 0777);
+      for (const auto& [path, content] : volume.files) {
+        std::string file = folder + "/" + path;
+        Status written = MakeDirectories(file.substr(0, file.rfind('/')), 0755);
+        if (written) written = WriteFile(file, content, 0644);
+        if (!written) return written;
+      }
+    }
+    return MakeDirectories(layout_.pod(pod_) + "/root", 0755);
+  }
+
+  // The init container whose turn it is; nullptr when they are done.
+  Running* CurrentInit() {
+    for (auto& init : init_)
+      if (!init->over) return init.get();
+    return nullptr;
+  }
+
+  void Step() {
+    MonotonicTime now = SystemClock().Now();
+    if (Running* init = CurrentInit()) {
+      StartIfDue(init, now);
+      return;
+    }
+    for (auto& container : containers_) {
+      StartIfDue(container.get(), now);
+      CheckIfDue(container.get(), now);
+    }
+    Summarise();
+  }
+
+  void StartIfDue(Running* container, MonotonicTime now) {
+    if (!container->start_at || *container->start_at > now) return;
+    container->start_at.reset();
+    ContainerPlace place;
+    place.netns_path = netns_;
+    place.hostname = recipe_.hostname;
+    place.volumes = layout_.pod(pod_) + "/volumes";
+    place.root = layout_.pod(pod_) + "/root";
+    place.log = layout_.log(pod_.ns + "_" + pod_.name + "_" + container->recipe.name);
+    place.env = {std::string(kMarker) + "=" + layout_.lab()};
+    auto pid = StartContainer(container->recipe, place);
+    if (!pid) {
+      status_.reason = container->recipe.name + ": " + pid.error().message;
+      Ended(container, 128);
+      return;
+    }
+    container->status.pid = *pid;
+    container->status.state = "running";
+    container->successes = container->failures = 0;
+    container->check_at = now;
+    if (!container->recipe.readiness) container->status.ready = true;
+  }
+
+  void CheckIfDue(Running* container, MonotonicTime now) {
+    if (container->check) {
+      if (now >= container->check_deadline) kill(container->check, SIGKILL);
+      return;
+    }
+    const auto& check = container->recipe.readiness;
+    if (container->status.state != "running" || !check || now < container->check_at) return;
+    if (check->type == ReadinessCheck::Type::kListening) {
+      Checked(container, AllListening(container->status.pid, container->recipe.ports));
+      return;
+    }
+    auto pid = StartCheck(*check, status_.addresses.front(), container->status.pid,
+                          !container->recipe.stand_in);
+    if (!pid) return Checked(container, false);
+    container->check = *pid;
+    container->check_deadline = now + std::chrono::seconds(check->timeout);
+  }
+
+  void Checked(Running* container, bool good) {
+    const ReadinessCheck& check = *container->recipe.readiness;
+    container->check = 0;
+    container->successes = good ? container->successes + 1 : 0;
+    container->failures = good ? 0 : container->failures + 1;
+    bool& ready = container->status.ready;
+    if (!ready && container->successes >= check.successes) ready = true;
+    if (ready && container->failures >= check.failures) ready = false;
+    container->check_at = SystemClock().Now() +
+                          (ready ? Duration(std::chrono::seconds(check.period)) : kCheckUntilReady);
+  }
+
+  void Ended(Running* container, int code) {
+    container->status.state = "ended";
+    container->status.pid = 0;
+    container->status.exit_code = code;
+    container->status.ready = false;
+    bool init = CurrentInit() != nullptr;
+    const std::string& policy = recipe_.restart_policy;
+    bool again = init ? code != 0 && policy != "Never"
+                      : policy == "Always" || (policy == "OnFailure" && code != 0);
+    container->over = !again;
+    if (again) {
+      container->start_at = SystemClock().Now() + container->backoff.Next();
+      ++container->status.restarts;
+    } else if (init && code != 0) {
+      status_.phase = "Failed";
+    }
+    if (code != 0)
+      status_.reason = container->recipe.name + " ended with code " + std::to_string(code) +
+                       (again ? ", is started again" : "");
+  }
+
+  void Summarise() {
+    bool started = std::any_of(containers_.begin(), containers_.end(),
+                               [](const auto& c) { return c->status.state != "waiting"; });
+    if (started && status_.phase == "Pending") status_.phase = "Running";
+    bool over =
+        std::all_of(containers_.begin(), containers_.end(), [](const auto& c) { return c->over; });
+    bool good = std::all_of(containers_.begin(), containers_.end(),
+                            [](const auto& c) { return c->status.exit_code == 0; });
+    if (over) status_.phase = good ? "Succeeded" : "Failed";
+    status_.ready = !over && std::all_of(containers_.begin(), containers_.end(),
+                                         [](const auto& c) { return c->status.ready; });
+    if (status_.ready) status_.reason.clear();
+  }
+
+  void Publish() {
+    status_.containers.clear();
+    for (const auto& container : containers_) status_.containers.push_back(container->status);
+    if (published_ == status_) return;
+    published_ = status_;
+    // Failing to say so is no reason to stop what runs; the next change says it again.
+    if (Status saved = SavePodStatus(layout_, pod_, status_); !saved) Log(saved.error().message);
+    Value told = ClusterStatus(status_, HostIp());
+    if (!SameContent(told, told_)) {
+      if (Status s = feed_->SetStatus({"Pod", pod_}, told); !s)
+        Log(s.error().message);
+      else
+        told_ = std::move(told);
+    }
+    if (doorbell_ >= 0 && write(doorbell_, ".", 1) < 0) doorbell_ = -1;
+  }
+
+  void Log(const std::string& text) const {
+    std::fprintf(stderr, "%s: %s\n", pod_.ToString().c_str(), text.c_str());
+  }
+
+  std::optional<MonotonicTime> NextEvent() const {
+    std::optional<MonotonicTime> next;
+    auto consider = [&](MonotonicTime time) { next = next ? std::min(*next, time) : time; };
+    for (const auto* list : {&init_, &containers_}) {
+      for (const auto& container : *list) {
+        if (container->start_at) consider(*container->start_at);
+        if (container->check) consider(container->check_deadline);
+        if (!container->check && container->status.state == "running" &&
+            container->recipe.readiness)
+          consider(container->check_at);
+      }
+    }
+    return next;
+  }
+
+  // Until a signal or the time; takes note of children that ended, and of being asked to end.
+  void Wait(std::optional<MonotonicTime> until) {
+    int timeout = -1;
+    if (until) {
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - SystemClock().Now());
+      timeout = static_cast<int>(std::max<int64_t>(left.count(), 0));
+    }
+    pollfd wait{signals_.get(), POLLIN, 0};
+    poll(&wait, 1, timeout);
+    signalfd_siginfo info{};
+    while (read(signals_.get(), &info, sizeof info) == sizeof info)
+      if (info.ssi_signo != SIGCHLD) stopping_ = true;
+    Reap();
+  }
+
+  void Reap() {
+    int code = 0;
+    while (pid_t pid = waitpid(-1, &code, WNOHANG)) {
+      if (pid < 0) return;
+      int exit_code = WIFEXITED(code) ? WEXITSTATUS(code) : 128 + WTERMSIG(code);
+      for (auto* list : {&init_, &containers_}) {
+        for (auto& container : *list) {
+          if (container->status.pid == pid)
+            Ended(container.get(), exit_code);
+          else if (container->check == pid)
+            Checked(container.get(), exit_code == 0);
+        }
+      }
+    }
+  }
+
+  Status StopContainers() {
+    std::vector<pid_t> pids;
+    for (const auto* list : {&init_, &containers_})
+      for (const auto& container : *list)
+        if (container->status.pid) pids.push_back(container->status.pid);
+    if (!EndProcesses(pids, SIGTERM, kGrace)) EndProcesses(pids, SIGKILL, kGrace);
+    return Ok();
+  }
+
+  Layout layout_;
+  model::ObjectName pod_;
+  int doorbell_;
+  UniqueFd signals_;
+  PodSpec spec_;
+  LabState state_;
+  const NodePlan* node_ = nullptr;
+  std::unique_ptr<ClusterFeed> feed_;
+  std::optional<Sandbox> sandbox_;
+  std::string netns_;
+  PodRecipe recipe_;
+  std::vector<std::unique_ptr<Running>> init_;
+  std::vector<std::unique_ptr<Running>> containers_;
+  PodStatus status_;
+  PodStatus published_{"", false, "", 0, {}, {}, {}};
+  Value told_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+int RunKeeper(const std::string& lab, const model::ObjectName& pod, int doorbell) {
+  Status done = Keeper(Layout(lab), pod, doorbell).Run();
+  if (done) return 0;
+  std::fprintf(stderr, "%s: %s\n", pod.ToString().c_str(), done.error().message.c_str());
+  return 1;
+}
+
+}  // namespace sallyport::lab

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a running lab remembers between commands: state.json.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "lab/layout.h"
+#include "lab/plan.h"
+
+namespace sallyport::lab {
+
+struct LabState {
+  std::string name;
+  std::string cni;        // ptp, bridge
+  std::string sallyport;  // paths of the binaries
+  std::string agent;      // "" without agents
+  Networks networks;
+  OutsideAddresses outside;
+  std::vector<NodePlan> nodes;
+  bool complete = false;  // `lab up` came to its end
+};
+
+Status SaveState(const LabState& state);
+// Fails where no such lab is up, with the names of those that are.
+Result<LabState> LoadState(const std::string& lab);
+
+// Labs that are up, half up, or left something behind: by their files and their namespaces.
+std::vector<std::string> ListLabs();
+
+// Pure, for state.json.
+Value StateToTree(const LabState& state);
+Result<LabState> StateFromTree(const Value& tree);
+
+}  // namespace sallyport::lab
