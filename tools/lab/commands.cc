@@ -221,16 +221,17 @@ void AddExec(CLI::App& lab, int* exit_code) {
   struct Words {
     std::string name = kDefaultLab;
     ExecTarget target;
-    std::vector<std::string> words;
+    std::string first;  // the pod; where another place is named, the command
+    std::vector<std::string> rest;
   };
   auto words = std::make_shared<Words>();
   auto run = [words] {
-    std::vector<std::string> command = words->words;
+    std::vector<std::string> command = words->rest;
     bool in_pod = words->target.node.empty() && !words->target.outside;
-    if (in_pod && !command.empty()) {
-      words->target.pod = command.front();
-      command.erase(command.begin());
-    }
+    if (in_pod)
+      words->target.pod = words->first;
+    else if (!words->first.empty())
+      command.insert(command.begin(), words->first);
     if (command.empty())
       return FailWith({"say what to run: lab exec POD -- COMMAND (or --node NODE, --outside)", 0});
     auto code = Exec(words->name, words->target, command);
@@ -247,7 +248,9 @@ Examples:
   command->add_flag("--outside", words->target.outside, "Outside")->excludes(node);
   command->add_option("-c,--container", words->target.container,
                       "Container of the pod (default: the first)");
-  command->add_option("command", words->words, "POD -- COMMAND, or -- COMMAND");
+  command->add_option("pod", words->first,
+                      "NAMESPACE/NAME, a name alone, or that of a workload (its first pod)");
+  command->add_option("command", words->rest, "What to run, behind --");
 }
 
 void AddViews(CLI::App& lab, int* exit_code) {

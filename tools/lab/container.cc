@@ -162,7 +162,7 @@ Status EnterContainer(pid_t pid) {
   }
   for (const auto& [fd, type] : namespaces)
     if (setns(fd.get(), type) != 0) return ErrnoError("enter the namespaces of the container");
-  return Ok();
+  return LimitCapabilities();
 }
 
 }  // namespace sallyport::lab

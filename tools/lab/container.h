@@ -32,7 +32,7 @@ struct ContainerPlace {
 Result<pid_t> StartContainer(const ContainerRecipe& recipe, const ContainerPlace& place);
 
 // Moves the calling process into the namespaces of the container with this process, its root and
-// its processes included (for children that are forked from here on).
+// its processes included (for children that are forked from here on); with its capabilities only.
 Status EnterContainer(pid_t pid);
 
 // Replaces the calling process. Only returns where that failed.
