@@ -30,7 +30,8 @@ function(sallyport_program name)
 endfunction()
 
 # sallyport_test(NAME LABEL label SOURCES file... DEPS target... [TIMEOUT seconds] [SERIAL])
-# A GoogleTest program, one ctest entry called LABEL.NAME. Labels bpf and lab need root.
+# A GoogleTest program, one ctest entry called LABEL.NAME. Labels bpf and lab need root. The test's
+# own code is not optimised: it is compiled more often than it is run.
 function(sallyport_test name)
   cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   set(target ${ARG_LABEL}_${name})
@@ -40,6 +41,7 @@ function(sallyport_test name)
     ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE
     sallyport_options ${ARG_DEPS} GTest::gtest_main GTest::gmock)
+  target_compile_options(${target} PRIVATE -O0)
   target_compile_definitions(${target} PRIVATE
     SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_dependencies(tests-${ARG_LABEL} ${target})
