@@ -193,8 +193,9 @@ OUTLINE int judge_new(struct context *c)
 }
 
 /* Flags that say what went over the wire: they stay when a flow is judged again. */
-#define FLOW_HISTORY                                                                               \
-	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | SP_FLOW_RESET)
+#define FLOW_HISTORY                                                                     \
+	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
+	 SP_FLOW_RESET)
 
 /* Flags that this packet adds to its flow. */
 static __always_inline __u32 packet_flags(const struct context *c, int opener)
@@ -302,7 +303,8 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	if (!ref->alive || (ref->state & SP_FLOW_CUT))
 		return 0;
 	opener = from_opener(ref);
-	c->judge.set = endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
+	c->judge.set =
+		endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
 	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
 	return policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
 			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS;
@@ -336,7 +338,8 @@ static __always_inline int sent_by_node(struct __sk_buff *ctx)
 /* Is the packet, one with addresses, for one of this node's own? */
 static __always_inline int is_for_node(const struct packet *p, __u32 half)
 {
-	if (p->kind != PACKET_TRANSPORT && p->kind != PACKET_FRAGMENT && p->kind != PACKET_ICMP_ERROR)
+	if (p->kind != PACKET_TRANSPORT && p->kind != PACKET_FRAGMENT &&
+	    p->kind != PACKET_ICMP_ERROR)
 		return 0;
 	return peer_is_node(peer_find(&p->destination, half));
 }
@@ -351,13 +354,20 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	if (c->judge.direction == SP_EGRESS && config.anti_spoofing &&
 	    !endpoint_has(c->endpoint, &p->source))
 		return -SP_DROP_SPOOFED;
-	/* A pod and itself; marked, so it did leave an endpoint of this node, with its own source. */
-	if (same_address(&p->source, &p->destination) &&
-	    (c->judge.direction == SP_EGRESS || (ctx->mark & config.mark)))
-		return SP_PASS;
 	if (p->kind == PACKET_MALFORMED)
 		return unless_isolated(c, -SP_DROP_MALFORMED);
-	if (p->kind != PACKET_TRANSPORT && c->judge.direction == SP_EGRESS && is_for_node(p, c->half))
+	/*
+	 * A pod and itself. Not even without anti-spoofing may it say so of someone else; so what is
+	 * marked did leave the pod that it goes to.
+	 */
+	if (same_address(&p->source, &p->destination)) {
+		if (c->judge.direction == SP_EGRESS)
+			return endpoint_has(c->endpoint, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
+		if (ctx->mark & config.mark)
+			return SP_PASS;
+	}
+	if (p->kind != PACKET_TRANSPORT && c->judge.direction == SP_EGRESS &&
+	    is_for_node(p, c->half))
 		return SP_PASS;
 	if (p->kind == PACKET_ICMP_ERROR)
 		return judge_icmp_error(ctx, c);

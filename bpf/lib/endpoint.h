@@ -31,7 +31,10 @@ static __always_inline struct sp_endpoint *endpoint_find(__u32 ifindex, __u32 *p
 
 static __always_inline int endpoint_has(const struct sp_endpoint *e, const struct sp_address *a)
 {
-	return is_v4(a) ? same_address(&e->address[0], a) : same_address(&e->address[1], a);
+	if (is_v4(a))
+		return same_address(&e->address[0], a);
+	/* All zero: "::", the source of who has no address yet, or a header that could not be read. */
+	return same_address(&e->address[1], a) && (a->halves[0] | a->halves[1]);
 }
 
 #endif

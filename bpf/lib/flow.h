@@ -88,8 +88,9 @@ static __always_inline int flow_key(struct sp_flow_key *key, const struct packet
 {
 	__u64 s0 = p->source.halves[0], d0 = p->destination.halves[0];
 	__u64 s1 = p->source.halves[1], d1 = p->destination.halves[1];
-	int source_is_high = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1
-							   : p->source_port > p->destination_port;
+	int source_is_high = s0 != d0   ? s0 > d0
+			     : s1 != d1 ? s1 > d1
+					: p->source_port > p->destination_port;
 
 	if (source_is_high) {
 		key->low.halves[0] = d0;
@@ -229,7 +230,8 @@ static __always_inline void flow_update(struct flow_ref *ref, __u64 state)
 }
 
 /* Notes the interfaces of both ends, 0: not an endpoint here, or not known. */
-static __always_inline void flow_note_ends(const struct flow_ref *ref, __u32 source, __u32 destination)
+static __always_inline void flow_note_ends(const struct flow_ref *ref, __u32 source,
+					   __u32 destination)
 {
 	struct sp_flow *f = flow_at(ref->place);
 	__u32 high = ref->source_is_high ? source : destination;

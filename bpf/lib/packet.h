@@ -22,8 +22,8 @@ enum packet_kind {
 	PACKET_ICMP_ERROR, /* about another packet, quoted from offset `l4` + 8 on */
 	PACKET_NEIGHBOUR,  /* IPv6 neighbour discovery and its multicast listener reports */
 	PACKET_ARP,
-	PACKET_FRAGMENT,   /* a later fragment: no ports */
-	PACKET_OTHER,      /* another ethertype, VLAN tags included */
+	PACKET_FRAGMENT, /* a later fragment: no ports */
+	PACKET_OTHER,    /* another ethertype, VLAN tags included */
 	PACKET_MALFORMED,
 };
 
@@ -38,8 +38,8 @@ struct packet {
 	__u8 icmp_type;
 	__u16 hop_limit;
 	__u32 fragment_id;
-	__u32 l4;            /* offset of the transport header */
-	__u32 end;           /* offset behind the IP payload */
+	__u32 l4;  /* offset of the transport header */
+	__u32 end; /* offset behind the IP payload */
 };
 
 #define PACKET_FIN 1
@@ -132,11 +132,16 @@ static __always_inline int parse_sctp(struct __sk_buff *ctx, struct packet *p)
 	return PACKET_TRANSPORT;
 }
 
-/* RFC 4861: always with hop limit 255; RFC 2710, 3810: always with hop limit 1. */
+/*
+ * RFC 4861: always with hop limit 255; RFC 2710, 3810: always with hop limit 1. RFC 6980: never in
+ * fragments.
+ */
 static __always_inline int is_neighbour_discovery(const struct packet *p)
 {
 	__u8 t = p->icmp_type;
 
+	if (p->first_fragment)
+		return 0;
 	return (p->hop_limit == 255 && t >= 133 && t <= 137) ||
 	       (p->hop_limit == 1 && ((t >= 130 && t <= 132) || t == 143));
 }
@@ -145,8 +150,8 @@ static __always_inline int is_icmp_error(__u8 protocol, __u8 type)
 {
 	if (protocol == IPPROTO_ICMPV6)
 		return type < 128;
-	return type == ICMP_UNREACHABLE || type == ICMP_SOURCE_QUENCH || type == ICMP_TIME_EXCEEDED ||
-	       type == ICMP_PARAMETER;
+	return type == ICMP_UNREACHABLE || type == ICMP_SOURCE_QUENCH ||
+	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER;
 }
 
 static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
@@ -161,7 +166,8 @@ static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
 		return PACKET_NEIGHBOUR;
 	if (is_icmp_error(p->protocol, icmp.type))
 		return PACKET_ICMP_ERROR;
-	request = icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
+	request =
+		icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
 	reply = icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY);
 	if (request || reply) {
 		p->source_port = icmp.id;
@@ -181,7 +187,8 @@ GLOBAL int parse_transport(struct __sk_buff *ctx, struct packet *p)
 		return PACKET_MALFORMED;
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		if (p->l4 + sizeof(tcp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &tcp, sizeof(tcp)))
+		if (p->l4 + sizeof(tcp) > p->end ||
+		    bpf_skb_load_bytes(ctx, p->l4, &tcp, sizeof(tcp)))
 			return PACKET_MALFORMED;
 		return use_tcp(p, &tcp);
 	case IPPROTO_UDP:
@@ -266,7 +273,8 @@ GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 				return PACKET_MALFORMED;
 			if (p->protocol == IPPROTO_ROUTING && ext.segments_left)
 				return PACKET_MALFORMED;
-			p->l4 += p->protocol == IPPROTO_AH ? (ext.length + 2) * 4 : (ext.length + 1) * 8;
+			p->l4 += p->protocol == IPPROTO_AH ? (ext.length + 2) * 4
+							   : (ext.length + 1) * 8;
 			p->protocol = ext.next;
 			break;
 		case IPPROTO_FRAGMENT:
@@ -381,7 +389,8 @@ GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struc
 	/* At least 8 bytes of the transport header are quoted (RFC 792). */
 	if (p->l4 + 8 > p->end || bpf_skb_load_bytes(ctx, p->l4, &ports, sizeof(ports)))
 		return PACKET_MALFORMED;
-	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP) {
+	if (p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP ||
+	    p->protocol == IPPROTO_SCTP) {
 		p->source_port = (__be16)ports;
 		p->destination_port = (__be16)(ports >> 16);
 	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {

@@ -60,7 +60,7 @@ static __always_inline int port_allowed(__u32 port_set, __u8 protocol, __u16 por
 {
 	struct sp_port_set *ports = bpf_map_lookup_elem(&port_sets, &port_set);
 	struct sp_port_page *page;
-	__u32 number, index = protocol == IPPROTO_TCP   ? SP_PROTOCOL_TCP
+	__u32 number, index = protocol == IPPROTO_TCP    ? SP_PROTOCOL_TCP
 			      : protocol == IPPROTO_UDP  ? SP_PROTOCOL_UDP
 			      : protocol == IPPROTO_SCTP ? SP_PROTOCOL_SCTP
 							 : SP_PROTOCOLS;

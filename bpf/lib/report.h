@@ -20,7 +20,7 @@ struct {
 
 /* Who denies: the endpoint of the interface, or the other end for a packet judged for both. */
 struct judge {
-	__u32 place;     /* in "endpoints", for counters */
+	__u32 place; /* in "endpoints", for counters */
 	__u32 ifindex;
 	__u32 direction; /* enum sp_direction */
 	__u32 set;
@@ -62,7 +62,8 @@ static __always_inline void send_event(struct __sk_buff *ctx, const struct packe
 	e->icmp_type = p->icmp_type;
 	e->ethertype = (__be16)ctx->protocol;
 	e->set = j->set;
-	e->suppressed = c->events_suppressed > 0xffffffff ? 0xffffffff : (__u32)c->events_suppressed;
+	e->suppressed =
+		c->events_suppressed > 0xffffffff ? 0xffffffff : (__u32)c->events_suppressed;
 	bpf_ringbuf_submit(e, 0);
 }
 

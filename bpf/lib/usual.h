@@ -41,7 +41,8 @@ static __always_inline int usual_ports(struct __sk_buff *ctx, struct ends *e, co
 	const struct tcp_start *tcp = data + at;
 
 	if (e->protocol == IPPROTO_TCP) {
-		if (data + at + sizeof(struct tcphdr) > data_end || at + sizeof(struct tcphdr) > end)
+		if (data + at + sizeof(struct tcphdr) > data_end ||
+		    at + sizeof(struct tcphdr) > end)
 			return 0;
 		if ((tcp->flags & TCP_FIN_SYN_RST) || tcp->length < 0x50)
 			return 0;

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 sallyport_test(packets LABEL bpf
-  SOURCES packets/basic_test.cc
+  SOURCES
+    packets/closed_test.cc
+    packets/policy_test.cc
+    packets/spoofing_test.cc
   DEPS sallyport_test_packets
   TIMEOUT 300)

@@ -279,7 +279,7 @@ Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame
   __sk_buff in = {}, out = {};
   in.ifindex = ifindex;
   in.ingress_ifindex = direction == SP_EGRESS ? ifindex : PrivateNetwork::Index(kInterfaces - 1);
-  if (arrival.ingress_ifindex) in.ingress_ifindex = arrival.ingress_ifindex;
+  if (arrival.ingress_ifindex) in.ingress_ifindex = *arrival.ingress_ifindex;
   in.mark = arrival.mark;
   in.gso_size = arrival.gso_size;
   LIBBPF_OPTS(bpf_test_run_opts, run);
@@ -290,7 +290,8 @@ Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame
   run.ctx_out = &out;
   run.ctx_size_out = sizeof(out);
   int failed = bpf_prog_test_run_opts(loaded_.ProgramFd(direction), &run);
-  CHECK(failed == 0) << "cannot run a packet: " << std::strerror(-failed);
+  CHECK(failed == 0) << "cannot run a frame of " << frame.size()
+                     << " bytes: " << std::strerror(-failed);
   Outcome outcome;
   outcome.action = static_cast<Action>(static_cast<int32_t>(run.retval));
   outcome.mark = out.mark;

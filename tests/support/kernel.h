@@ -91,7 +91,9 @@ struct Outcome {
 // How a packet arrives at the programs.
 struct Arrival {
   uint32_t mark = 0;
-  uint32_t ingress_ifindex = 0;  // 0: the pod's for pod_egress, another one for pod_ingress
+  // The interface it came in by. Default: the pod's own for pod_egress, another one for pod_ingress;
+  // 0: none, it was sent on this machine.
+  std::optional<uint32_t> ingress_ifindex = {};
   uint32_t gso_size = 0;
 };
 

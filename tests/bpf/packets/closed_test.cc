@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Closed endpoints, what the node sends and gets, and what never needs a policy.
+#include "bpf/packets/world.h"
+
+namespace sallyport::test {
+namespace {
+
+class ClosedTest : public FamilyTest {};
+BOTH_FAMILIES(ClosedTest);
+
+TEST_P(ClosedTest, AnInterfaceWithoutEntryIsClosed) {
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80)), "closed");
+  EXPECT_DROP(ToWeb(Tcp(kFar, 1024, kWeb, 80)), "closed");
+}
+
+TEST_P(ClosedTest, TablesThatNoAgentHasFilledAreClosed) {
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80)), "closed");
+  EXPECT_DROP(ToWeb(Ping(kFar, kWeb)), "closed");
+}
+
+TEST_P(ClosedTest, AnEntryThatIsNotOpenIsClosed) {
+  Web(kOpen, kOpen, 0);
+  EXPECT_DROP(FromWeb(Udp(kWeb, 1024, kFar, 53)), "closed");
+  EXPECT_DROP(ToWeb(Udp(kFar, 1024, kWeb, 53)), "closed");
+  EXPECT_DROP(FromWeb(Ping(kWeb, kFar)), "closed");
+  EXPECT_DROP(FromWeb(Udp(kWeb, 1024, kWeb, 53)), "closed");
+}
+
+TEST_P(ClosedTest, ClosingCutsLiveFlows) {
+  Web(kOpen, kOpen);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kSyn | kAck)));
+  Web(kOpen, kOpen, SP_ENDPOINT_DIRECT);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)), "closed");
+  EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)), "closed");
+}
+
+TEST_P(ClosedTest, OpeningLetsTheSameFlowBegin) {
+  Web(kOpen, kOpen, 0);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80)), "closed");
+  Web(kOpen, kOpen);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
+}
+
+TEST_P(ClosedTest, ARemovedEndpointIsClosed) {
+  Web(kOpen, kOpen);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
+  k.RemoveEndpoint(web);
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)), "closed");
+}
+
+TEST_P(ClosedTest, AClosedPodReachesItsNode) {
+  Web(kOpen, kOpen, 0);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kNode, 80)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kNode, 53)));
+  EXPECT_PASS(FromWeb(Ping(kWeb, kNode)));
+  EXPECT_PASS(FromWeb(Error(kWeb, kNode, Udp(kNode, 1024, kWeb, 53))));
+}
+
+TEST_P(ClosedTest, SomeoneElseWithTheNodesAddressIsAStranger) {
+  Web(kOpen, kOpen, 0);
+  EXPECT_DROP(ToWeb(Tcp(kNode, 1024, kWeb, 80)), "closed");
+  Web(kOpen, kNothing);
+  EXPECT_DROP(ToWeb(Tcp(kNode, 1025, kWeb, 80)), "policy");
+}
+
+TEST_P(ClosedTest, AnIsolatedPodReachesItsNode) {
+  Web(kNothing, kNothing);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kNode, 80)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 10250, kNode, 1024, kSyn | kAck)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kNode, 53)));
+  EXPECT_PASS(FromWeb(Ping(kWeb, kNode)));
+  EXPECT_PASS(FromWeb(Error(kWeb, kNode, Udp(kNode, 1024, kWeb, 53))));
+  EXPECT_EQ(k.Flows().size(), 0u);
+}
+
+// A socket that BPF_PROG_TEST_RUN gives a packet is nobody's; the node's own are in
+// traffic_test.cc.
+TEST_P(ClosedTest, AMarkedPacketIsNotTheNodesOwn) {
+  Web(kOpen, kNothing);
+  EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.mark = 0x100}), "policy");
+}
+
+TEST_P(ClosedTest, APodReachesItself) {
+  Web(kNothing, kNothing);
+  Outcome out = FromWeb(Tcp(kWeb, 1024, kWeb, 80));
+  EXPECT_PASS(out);
+  EXPECT_PASS(k.ToPod(web, Tcp(kWeb, 1024, kWeb, 80), {.mark = out.mark}));
+  EXPECT_PASS(FromWeb(Ping(kWeb, kWeb)));
+  EXPECT_PASS(k.ToPod(web, Pong(kWeb, kWeb), {.mark = out.mark}));
+}
+
+TEST_P(ClosedTest, APacketThatOnlyClaimsToBeThePodsOwnIsJudged) {
+  Web(kNothing, kNothing);
+  EXPECT_DROP(ToWeb(Tcp(kWeb, 1024, kWeb, 80)), "policy");
+  EXPECT_DROP(ToWeb(Udp(kWeb, 1024, kWeb, 80)), "policy");
+}
+
+class AlwaysTest : public PodTest {};
+
+Packet Neighbour(uint8_t type, const char* source, const char* target, uint8_t hop_limit = 255) {
+  return Ethernet() / IPv6{.src = source, .dst = target, .hop_limit = hop_limit} /
+         ICMPv6{.type = type, .id = 0, .sequence = 0} / Payload(16);
+}
+
+Packet Listener(uint8_t type, uint8_t hop_limit = 1) {
+  return Ethernet() / IPv6{.src = "fe80::1", .dst = "ff02::16", .hop_limit = hop_limit} /
+         HopByHop{.options = {5, 2, 0, 0, 1, 0}} / ICMPv6{.type = type} / Payload(20);
+}
+
+TEST_F(AlwaysTest, ArpAndNeighbourDiscoveryPassClosedAndIsolated) {
+  for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
+    Web(kNothing, kNothing, flags);
+    EXPECT_PASS(FromWeb(Ethernet() / Arp{}));
+    EXPECT_PASS(ToWeb(Ethernet() / Arp{.operation = 2}));
+    for (uint8_t type : {kRouterSolicitation, kRouterAdvertisement, kNeighbourSolicitation,
+                         kNeighbourAdvertisement, kRedirect6}) {
+      EXPECT_PASS(FromWeb(Neighbour(type, "fe80::1", "ff02::2")));
+      EXPECT_PASS(ToWeb(Neighbour(type, "fd00::2", "fd00::1")));
+    }
+    EXPECT_PASS(FromWeb(Neighbour(kNeighbourSolicitation, "::", "ff02::1:ff00:1")));
+    for (uint8_t type : {kListenerQuery, kListenerReport, kListenerDone, kListenerReport2}) {
+      EXPECT_PASS(FromWeb(Listener(type)));
+      EXPECT_PASS(ToWeb(Listener(type)));
+    }
+  }
+}
+
+// Messages of the link carry a hop limit that no router can have let through.
+TEST_F(AlwaysTest, NeighbourDiscoveryFromBeyondTheLinkIsJudged) {
+  Web(kNothing, kNothing);
+  EXPECT_DROP(FromWeb(Neighbour(kNeighbourAdvertisement, kWeb.v6, kFar.v6, 254)), "policy");
+  EXPECT_DROP(ToWeb(Neighbour(kNeighbourAdvertisement, kFar.v6, kWeb.v6, 254)), "policy");
+  EXPECT_DROP(ToWeb(Neighbour(kEchoRequest6, kFar.v6, kWeb.v6)), "policy");
+  EXPECT_DROP(ToWeb(Listener(kListenerReport2, 64)), "policy");
+  EXPECT_DROP(ToWeb(Listener(kEchoRequest6)), "policy");
+}
+
+// RFC 6980: such fragments are ignored by who gets them, so nobody may need them.
+TEST_F(AlwaysTest, FragmentedNeighbourDiscoveryIsJudged) {
+  Web(kNothing, kNothing);
+  Packet fragment = Ethernet() / IPv6{.src = kWeb.v6, .dst = kFar.v6, .hop_limit = 255} /
+                    Fragment{.more = true} / ICMPv6{.type = kNeighbourAdvertisement} / Payload(24);
+  EXPECT_DROP(FromWeb(fragment), "policy");
+}
+
+TEST_F(AlwaysTest, Ipv4HasNoNeighbourDiscovery) {
+  Web(kNothing, kNothing);
+  EXPECT_DROP(FromWeb(Ethernet() / IPv4{.src = kWeb.v4, .dst = kFar.v4, .ttl = 255} /
+                      ICMPv6{.type = kNeighbourSolicitation} / Payload(16)),
+              "malformed");
+}
+
+}  // namespace
+}  // namespace sallyport::test
