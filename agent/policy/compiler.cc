@@ -14,6 +14,7 @@
 #include "policy/batch.h"
 #include "policy/compile.h"
 #include "policy/peers.h"
+#include "policy/pod_index.h"
 #include "policy/selection.h"
 
 namespace sallyport::policy {
@@ -47,6 +48,7 @@ class Compiler::Impl {
   void MarkTouched(const Touched& touched);
   void MarkNamespace(const std::string& ns, const model::Selector& pods);
   void MarkSelected(const PodLeaf& leaf);
+  bool InScope(const std::string& ns, const Scope& scope) const;
   bool IsEndpoint(const model::PodPtr& pod) const {
     return pod && pod->IsLive() && pod->node == node_;
   }
@@ -64,6 +66,7 @@ class Compiler::Impl {
   PolicySets sets_;
   Selection selection_;
   Peers peers_;
+  PodIndex pods_;
 };
 
 Changes Compiler::Impl::Take(const Batch& batch) {
@@ -92,8 +95,14 @@ Changes Compiler::Impl::Take(const Batch& batch) {
 }
 
 void Compiler::Impl::ChangePod(const model::PodPtr& before, const model::PodPtr& after) {
-  if (before && before->IsLive()) peers_.Unclaim(*before);
-  if (after && after->IsLive()) peers_.Claim(*after);
+  if (before && before->IsLive()) {
+    peers_.Unclaim(*before);
+    pods_.Remove(*before);
+  }
+  if (after && after->IsLive()) {
+    peers_.Claim(*after);
+    pods_.Add(*after);
+  }
   model::PodPtr was = IsEndpoint(before) ? before : nullptr;
   model::PodPtr is = IsEndpoint(after) ? after : nullptr;
   if (was || is) selection_.Change(was, is);
@@ -110,15 +119,26 @@ void Compiler::Impl::ChangeNode(Changes& changes) {
 }
 
 void Compiler::Impl::MarkTouched(const Touched& touched) {
-  if (touched.everyone) {
-    peers_.MarkEveryone();
-    return;
+  if (touched.everyone) peers_.MarkEveryone();
+  for (const net::Cidr& range : Outermost(touched.ranges)) peers_.MarkRange(range);
+  for (const PodLeaf& leaf : touched.pods) {
+    if (peers_.ManyMarked()) {
+      peers_.MarkEveryone();
+      return;
+    }
+    MarkSelected(leaf);
   }
-  for (const net::Cidr& range : touched.ranges) peers_.MarkRange(range);
-  for (const PodLeaf& leaf : touched.pods) MarkSelected(leaf);
 }
 
 void Compiler::Impl::MarkSelected(const PodLeaf& leaf) {
+  if (auto candidates = pods_.Candidates(leaf.pods)) {
+    for (const model::Pod* pod : *candidates) {
+      if (leaf.pods.Matches(pod->labels) && InScope(pod->name.ns, leaf.scope)) {
+        peers_.MarkPod(*pod);
+      }
+    }
+    return;
+  }
   if (!leaf.scope.selector) {
     MarkNamespace(leaf.scope.name, leaf.pods);
     return;
@@ -127,9 +147,16 @@ void Compiler::Impl::MarkSelected(const PodLeaf& leaf) {
   auto pod = snapshot_.pods.begin();
   while (pod != snapshot_.pods.end()) {
     const std::string& ns = pod->first.ns;
-    if (leaf.scope.selector->Matches(snapshot_.NamespaceLabels(ns))) MarkNamespace(ns, leaf.pods);
+    if (InScope(ns, leaf.scope)) MarkNamespace(ns, leaf.pods);
     pod = snapshot_.pods.lower_bound({ns + '\0', ""});
   }
+}
+
+bool Compiler::Impl::InScope(const std::string& ns, const Scope& scope) const {
+  if (!scope.selector) return scope.name == ns;
+  auto known = snapshot_.namespaces.find(ns);
+  if (known != snapshot_.namespaces.end()) return scope.selector->Matches(known->second->labels);
+  return scope.selector->Matches(snapshot_.NamespaceLabels(ns));
 }
 
 void Compiler::Impl::MarkNamespace(const std::string& ns, const model::Selector& pods) {

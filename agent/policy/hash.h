@@ -17,6 +17,11 @@ inline uint64_t Mix(uint64_t seed, uint64_t word) {
 
 inline uint64_t HashText(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
+// Of a label; differs from HashText(key), which stands for the key alone.
+inline uint64_t HashLabel(std::string_view key, std::string_view value) {
+  return Mix(HashText(key), HashText(value) | 1);
+}
+
 template <typename Iterable, typename HashItem>
 uint64_t HashItems(const Iterable& items, HashItem hash) {
   uint64_t seed = items.size();

@@ -24,16 +24,18 @@ class Interner {
   Interner& operator=(const Interner&) = delete;
 
   // Takes a reference. second: the content is new.
-  std::pair<uint32_t, bool> Acquire(Key key) {
-    auto [it, fresh] = by_key_.try_emplace(std::move(key));
-    Entry& entry = it->second;
-    if (fresh) {
-      CHECK(next_ != 0) << "numbers are used up";
-      entry.id = next_++;
-      by_id_.emplace(entry.id, &*it);
+  std::pair<uint32_t, bool> Acquire(const Key& key) {
+    auto it = by_key_.find(key);
+    if (it != by_key_.end()) {
+      ++it->second.references;
+      return {it->second.id, false};
     }
-    ++entry.references;
-    return {entry.id, fresh};
+    CHECK(next_ != 0) << "numbers are used up";
+    it = by_key_.try_emplace(key).first;
+    it->second.id = next_++;
+    it->second.references = 1;
+    by_id_.emplace(it->second.id, &*it);
+    return {it->second.id, true};
   }
 
   void Retain(uint32_t id) { ++At(id).second.references; }

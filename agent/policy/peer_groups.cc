@@ -6,9 +6,8 @@
 namespace sallyport::policy {
 namespace {
 
-// With more leaves than this touched in one change, looking at every pod once is cheaper than
-// looking for the pods of each.
-constexpr size_t kManyLeaves = 32;
+// With more leaves than this touched in one change, everyone is looked at.
+constexpr size_t kManyLeaves = 4096;
 
 uint64_t HashCidr(const net::Cidr& cidr) {
   return Mix(std::hash<net::Address>{}(cidr.address()), static_cast<uint64_t>(cidr.length()));
@@ -109,13 +108,10 @@ void PeerGroups::Touch(GroupId group) {
 void PeerGroups::TouchLeaf(const Leaf& leaf) {
   if (const auto* pods = std::get_if<PodLeaf>(&leaf)) {
     touched_.pods.push_back(*pods);
+    touched_.everyone |= touched_.pods.size() > kManyLeaves;
   } else {
     touched_.ranges.push_back(std::get<model::IpBlock>(leaf).cidr);
   }
-  if (touched_.pods.size() + touched_.ranges.size() <= kManyLeaves) return;
-  touched_.everyone = true;
-  touched_.pods.clear();
-  touched_.ranges.clear();
 }
 
 Touched PeerGroups::Settle() {

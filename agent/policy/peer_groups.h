@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Peer groups: the peer lists of the rules in force, and who is in them.
 //
-// A rule's `from` or `to`, and those of rules beside it in one policy with the same ports, are one
-// group: its members are allowed the same, so nothing needs to tell them apart. A group has leaves
-// (one NetworkPolicyPeer each), and groups share equal leaves. Leaves that select pods hang under
-// the namespaces they mean (their scope), and there in an index by label; leaves that are ipBlocks
-// live in the prefix table. So a pod meets only leaves that may match it.
+// A group is a list of leaves, one NetworkPolicyPeer each, whose members rules allow the same: so
+// nothing needs to tell them apart. Rules.cc makes one group of all ipBlocks of a policy that allow
+// the same ports, however many they are, and one of each peer that selects pods: those are often
+// the same in many policies, and then so is the group.
+//
+// Leaves that select pods hang under the namespaces they mean (their scope), and there in an index
+// by label; leaves that are ipBlocks live in the prefix table. So a pod meets only leaves that may
+// match it.
 #pragma once
 
 #include <compare>

@@ -34,6 +34,8 @@ class Peers {
 
   // Addresses to look at again.
   void MarkEveryone() { everyone_ = true; }
+  // True when there are so many to look at that one might as well look at everyone.
+  bool ManyMarked() const { return everyone_ || marked_.size() >= entries_.size(); }
   void MarkPod(const model::Pod& pod);
   void MarkRange(const net::Cidr& range);
 

@@ -22,13 +22,12 @@ inline int CommonBits(const net::Address& a, const net::Address& b) {
   return 128;
 }
 
-// The longest prefix in `map` that contains the address, or map.end(). Prefixes of both families
-// may be in the map; those of one say nothing about addresses of the other.
-template <typename Value>
-typename std::map<net::Cidr, Value>::const_iterator LongestPrefix(
-    const std::map<net::Cidr, Value>& map, const net::Address& address) {
+// The longest prefix in `map` that contains the address and has at most `bits` bits (of 128), or
+// map.end(). Prefixes of both families may be in the map; those of one say nothing about addresses
+// of the other. Map: std::map<net::Cidr, ...>.
+template <typename Map>
+auto LongestPrefix(Map& map, const net::Address& address, int bits = 128) {
   const int family_bits = address.IsV4() ? 96 : 0;
-  int bits = 128;
   while (bits >= family_bits) {
     auto it = map.upper_bound(net::Cidr(address, bits - family_bits));
     if (it == map.begin()) break;

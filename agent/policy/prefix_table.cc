@@ -10,9 +10,6 @@ namespace {
 
 using Counts = std::vector<std::pair<GroupId, int>>;
 
-// With more ranges than this to look at, everything is looked at once.
-constexpr size_t kManyRanges = 64;
-
 void AddTo(Counts& counts, GroupId group, int by) {
   auto it =
       std::lower_bound(counts.begin(), counts.end(), group,
@@ -42,21 +39,6 @@ std::vector<net::Cidr> Holes(const model::IpBlock& block) {
 bool IsEmpty(const model::IpBlock& block) {
   return std::any_of(block.except.begin(), block.except.end(),
                      [&](const net::Cidr& hole) { return hole.Contains(block.cidr); });
-}
-
-// Ranges of which none contains another.
-std::vector<net::Cidr> Outermost(std::vector<net::Cidr> ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  std::vector<net::Cidr> out;
-  for (bool v4 : {true, false}) {
-    size_t first = out.size();
-    for (const net::Cidr& range : ranges) {
-      if (range.IsV4() != v4) continue;
-      if (out.size() > first && out.back().Contains(range)) continue;
-      out.push_back(range);
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -96,9 +78,15 @@ class PrefixTable::Walk {
   };
 
   void EnterAncestors() {
-    for (int length = 0; length < range_.length(); ++length) {
-      auto it = nodes_.find(net::Cidr(range_.address(), length));
-      if (it != nodes_.end()) Enter(it->first, it->second);
+    std::vector<Nodes::iterator> ancestors;  // the innermost first
+    for (int bits = range_.mapped_length() - 1; bits >= 0;) {
+      auto it = LongestPrefix(nodes_, range_.address(), bits);
+      if (it == nodes_.end()) break;
+      ancestors.push_back(it);
+      bits = it->first.mapped_length() - 1;
+    }
+    for (auto it = ancestors.rbegin(); it != ancestors.rend(); ++it) {
+      Enter((*it)->first, (*it)->second);
     }
   }
 
@@ -162,22 +150,24 @@ void PrefixTable::Count(const model::IpBlock& block, GroupId group, int by) {
   dirty_.push_back(block.cidr);
 }
 
-std::vector<net::Cidr> PrefixTable::TakeDirty() {
-  std::vector<net::Cidr> ranges;
-  ranges.swap(dirty_);
-  ranges = Outermost(std::move(ranges));
-  if (ranges.size() <= kManyRanges) return ranges;
-  std::vector<net::Cidr> roots;
-  for (const net::Cidr& range : ranges) {
-    net::Cidr root(range.address(), 0);
-    if (roots.empty() || roots.back() != root) roots.push_back(root);
+std::vector<net::Cidr> Outermost(std::vector<net::Cidr> ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  std::vector<net::Cidr> out;
+  for (bool v4 : {true, false}) {
+    size_t first = out.size();
+    for (const net::Cidr& range : ranges) {
+      if (range.IsV4() != v4) continue;
+      if (out.size() > first && out.back().Contains(range)) continue;
+      out.push_back(range);
+    }
   }
-  return roots;
+  return out;
 }
 
 std::vector<net::Cidr> PrefixTable::Update(std::map<net::Cidr, IdentityId>& prefixes,
                                            std::set<net::Cidr>& changed) {
-  std::vector<net::Cidr> ranges = TakeDirty();
+  std::vector<net::Cidr> ranges = Outermost(std::move(dirty_));
+  dirty_.clear();
   for (const net::Cidr& range : ranges) Walk(*this, range, prefixes, changed).Run();
   return ranges;
 }

@@ -17,6 +17,9 @@
 
 namespace sallyport::policy {
 
+// The same addresses as ranges of which none contains another; IPv4 first.
+std::vector<net::Cidr> Outermost(std::vector<net::Cidr> ranges);
+
 class PrefixTable {
  public:
   explicit PrefixTable(Identities& identities) : identities_(identities) {}
@@ -44,7 +47,6 @@ class PrefixTable {
   class Walk;
 
   void Count(const model::IpBlock& block, GroupId group, int by);
-  std::vector<net::Cidr> TakeDirty();
   Nodes& NodesOf(const net::Cidr& cidr) { return nodes_[cidr.IsV4() ? 0 : 1]; }
 
   Identities& identities_;

@@ -10,16 +10,17 @@ uint64_t MentionKey(GroupId group, NamedPortId name) {
   return static_cast<uint64_t>(group) << 32 | name;
 }
 
-// The peers of all rules of one policy and direction that allow the same ports.
-struct Bucket {
-  bool any_peer = false;
-  std::vector<Leaf> leaves;
-};
-
 }  // namespace
 
-SpecId PortSpecs::Acquire(PortSpec spec) {
-  auto [id, fresh] = specs_.Acquire(std::move(spec));
+// The peers of all rules of one policy and direction that allow the same ports.
+struct Rules::Bucket {
+  bool any_peer = false;
+  std::vector<Leaf> pods;
+  std::vector<Leaf> blocks;
+};
+
+SpecId PortSpecs::Acquire(const PortSpec& spec) {
+  auto [id, fresh] = specs_.Acquire(spec);
   if (fresh) {
     for (NamedPortId name : specs_.key(id).names) names_.Retain(name);
   }
@@ -54,21 +55,40 @@ Terms Rules::AcquireTerms(const std::string& ns, const std::vector<model::Rule>&
   std::map<SpecId, Bucket> buckets;
   for (const model::Rule& rule : rules) {
     PortSpec spec = SpecOf(rule.ports, names_);
-    Numbers names = spec.names;
-    SpecId id = specs_.Acquire(std::move(spec));
-    for (NamedPortId name : names) names_.Release(name);  // the spec holds them
+    SpecId id = specs_.Acquire(spec);
+    for (NamedPortId name : spec.names) names_.Release(name);  // the spec holds them
     auto [it, fresh] = buckets.try_emplace(id);
-    if (!fresh) specs_.Release(id);  // one reference for each term
+    if (!fresh) specs_.Release(id);  // one reference for each bucket
     Bucket& bucket = it->second;
     bucket.any_peer |= rule.peers.empty();
-    for (const model::Peer& peer : rule.peers) bucket.leaves.push_back(LeafOf(peer, ns));
+    for (const model::Peer& peer : rule.peers) {
+      Leaf leaf = LeafOf(peer, ns);
+      bool block = std::holds_alternative<model::IpBlock>(leaf);
+      (block ? bucket.blocks : bucket.pods).push_back(std::move(leaf));
+    }
   }
   Terms terms;
   for (const auto& [spec, bucket] : buckets) {
-    GroupId group = bucket.any_peer ? kAnyPeer : groups_.Acquire(bucket.leaves);
-    terms.push_back({group, spec});
+    for (GroupId group : AcquireGroups(bucket)) {
+      terms.push_back({group, spec});
+      specs_.Retain(spec);
+    }
+    specs_.Release(spec);
   }
   return terms;
+}
+
+Numbers Rules::AcquireGroups(const Bucket& bucket) {
+  if (bucket.any_peer) return {kAnyPeer};
+  Numbers groups;
+  auto add = [&](const std::vector<Leaf>& leaves) {
+    GroupId group = groups_.Acquire(leaves);
+    if (Has(groups, group)) groups_.Release(group);  // listed twice
+    Insert(groups, group);
+  };
+  for (const Leaf& selecting : bucket.pods) add({selecting});
+  if (!bucket.blocks.empty()) add(bucket.blocks);
+  return groups;
 }
 
 void Rules::ReleaseTerms(const Terms& terms) {

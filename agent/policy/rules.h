@@ -34,7 +34,7 @@ class PortSpecs {
  public:
   explicit PortSpecs(NamedPorts& names) : names_(names) {}
   // Takes a reference.
-  SpecId Acquire(PortSpec spec);
+  SpecId Acquire(const PortSpec& spec);
   void Retain(SpecId id) { specs_.Retain(id); }
   void Release(SpecId id) { specs_.Release(id); }
   const PortSpec& spec(SpecId id) const { return specs_.key(id); }
@@ -64,6 +64,8 @@ class Rules {
   NamedPorts& names() { return names_; }
 
  private:
+  struct Bucket;
+  Numbers AcquireGroups(const Bucket& bucket);
   Terms AcquireTerms(const std::string& ns, const std::vector<model::Rule>& rules);
   void ReleaseTerms(const Terms& terms);
   void Mention(const Terms& egress, int by);

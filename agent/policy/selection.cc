@@ -188,7 +188,7 @@ void Selection::Assign(Local& local) {
       key.ingress_ports.emplace_back(name, *number);
     }
   }
-  auto [profile, fresh] = profiles_.Acquire(std::move(key));
+  auto [profile, fresh] = profiles_.Acquire(key);
   if (fresh) {
     for (uint32_t subject : local.subjects) Insert(subjects_.data(subject).profiles, profile);
     dirty_profiles_.insert(profile);

@@ -9,12 +9,6 @@
 namespace sallyport::policy {
 namespace {
 
-uint64_t KeyHash(const std::string& key) { return HashText(key); }
-
-uint64_t ValueHash(uint64_t key_hash, const std::string& value) {
-  return Mix(key_hash, HashText(value) | 1);
-}
-
 void Drop(auto& bucket, uint32_t id) {
   auto it = std::find_if(bucket.begin(), bucket.end(), [id](const auto& c) { return c.id == id; });
   CHECK(it != bucket.end()) << "selector " << id;
@@ -32,16 +26,17 @@ uint64_t HashSelector(const model::Selector& selector) {
 }
 
 std::vector<uint64_t> SelectorIndex::AnchorKeys(const model::Requirement& requirement) {
-  uint64_t key = KeyHash(requirement.key);
   std::vector<uint64_t> out;
   switch (requirement.op) {
     case model::Operator::kIn:
-      for (const std::string& value : requirement.values) out.push_back(ValueHash(key, value));
+      for (const std::string& value : requirement.values) {
+        out.push_back(HashLabel(requirement.key, value));
+      }
       std::sort(out.begin(), out.end());
       out.erase(std::unique(out.begin(), out.end()), out.end());
       break;
     case model::Operator::kExists:
-      out.push_back(key);
+      out.push_back(HashText(requirement.key));
       break;
     case model::Operator::kNotIn:
     case model::Operator::kDoesNotExist:
@@ -106,10 +101,10 @@ void SelectorIndex::Match(const model::Labels& labels, std::vector<uint32_t>& ou
   Collect(unanchored_, labels, out);
   if (buckets_.empty()) return;
   for (const auto& [key, value] : labels.entries()) {
-    uint64_t hash = KeyHash(key);
-    if (auto it = buckets_.find(hash); it != buckets_.end()) Collect(it->second, labels, out);
-    auto it = buckets_.find(ValueHash(hash, value));
-    if (it != buckets_.end()) Collect(it->second, labels, out);
+    for (uint64_t hash : {HashText(key), HashLabel(key, value)}) {
+      auto it = buckets_.find(hash);
+      if (it != buckets_.end()) Collect(it->second, labels, out);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Random worlds, large clusters, manifests as text.
 add_library(sallyport_test_world STATIC
+  cluster.cc
   image_checks.cc
   manifest_text.cc
   shrink.cc
@@ -8,3 +9,6 @@ add_library(sallyport_test_world STATIC
   world_flows.cc)
 target_include_directories(sallyport_test_world PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(sallyport_test_world PUBLIC sallyport_policy PRIVATE sallyport_options)
+
+# What compiling costs: for tests/bench, and by hand.
+sallyport_program(compile_cost SOURCES compile_cost.cc DEPS sallyport_test_world)
