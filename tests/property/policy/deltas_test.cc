@@ -78,7 +78,7 @@ void CheckSteps(int count, int length, WhatFails what_fails) {
 }
 
 TEST(DeltasProperty, ChangesAreExactlyTheDifference) {
-  CheckSteps(300, 25, [](const Steps& steps) {
+  CheckSteps(150, 25, [](const Steps& steps) {
     return Play(steps,
                 [](const Compiler& compiler, const Image& before,
                    const policy::Changes& changes) -> std::string {
@@ -90,7 +90,7 @@ TEST(DeltasProperty, ChangesAreExactlyTheDifference) {
 }
 
 TEST(DeltasProperty, NumbersKeepTheirMeaning) {
-  CheckSteps(300, 25, [](const Steps& steps) {
+  CheckSteps(150, 25, [](const Steps& steps) {
     return Play(steps, [](const Compiler& compiler, const Image& before, const policy::Changes&) {
       return Mutation(before, compiler.image());
     });
@@ -124,7 +124,7 @@ TEST(DeltasProperty, NumbersAreNotUsedAgain) {
 }
 
 TEST(DeltasProperty, EveryStepEqualsCompilingAfresh) {
-  CheckSteps(200, 25, [](const Steps& steps) {
+  CheckSteps(100, 25, [](const Steps& steps) {
     return Play(steps,
                 [](const Compiler& compiler, const Image&, const policy::Changes&) -> std::string {
                   std::string wrong = Inconsistency(compiler.image());
@@ -170,7 +170,7 @@ TEST(DeltasProperty, DeltasThatChangeNothingChangeNothing) {
 }
 
 TEST(DeltasProperty, OrderDoublesAndDetoursDoNotMatter) {
-  for (uint64_t seed : Seeds(600)) {
+  for (uint64_t seed : Seeds(300)) {
     Random random(seed);
     World world = RandomWorld(seed);
     // What leads to this world: each object set, some after another version of it, some removed
