@@ -84,6 +84,11 @@ bool EndpointTable::CloseReaddressed(const Bindings& bindings, uint32_t next) {
 Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
   bool created = !places_.contains(binding.ifindex);
   uint32_t place = PlaceFor(binding.ifindex);
+  if (place == endpoints_.size() && !left_.empty()) {
+    if (Status status = around_.grace_period(); !status.ok()) return std::move(status).error();
+    AfterGrace();
+    place = PlaceFor(binding.ifindex);
+  }
   bool crowded = created && places_.size() >= endpoints_.size() / 4 * 3;
   if (place == endpoints_.size() || crowded)
     return TableFull("endpoints", places_.size(), endpoints_.size());
@@ -151,9 +156,13 @@ void EndpointTable::Free(uint32_t place, bool read) {
   left_.push_back(place);
 }
 
-void EndpointTable::Settle() {
+void EndpointTable::AfterGrace() {
   for (uint32_t place : left_) waiting_[place] = false;
   left_.clear();
+}
+
+void EndpointTable::Settle() {
+  AfterGrace();
   for (const Edit& edit : edits_) {
     Write(edit.place, edit.state, next_ ^ 1);
     if (edit.state.flags == 0) Free(edit.place, /*read=*/true);

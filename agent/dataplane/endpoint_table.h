@@ -60,6 +60,7 @@ class EndpointTable {
   void Edited(const Edit& edit, uint32_t next);
   // `read`: was open once, so a program may still read it: not used again before a grace period.
   void Free(uint32_t place, bool read);
+  void AfterGrace();
 
   std::span<sp_endpoint> endpoints_;
   const Surroundings& around_;
