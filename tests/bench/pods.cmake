@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+add_executable(bench_pods pods/arena.cc pods/main.cc pods/variants.cc pods/workloads.cc)
+target_include_directories(bench_pods PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(bench_pods PRIVATE
+  sallyport_options sallyport_dataplane sallyport_policy nlohmann_json::nlohmann_json CLI11::CLI11
+  Threads::Threads)
