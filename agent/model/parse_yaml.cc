@@ -10,8 +10,7 @@
 
 #include <algorithm>
 #include <exception>
-#include <istream>
-#include <streambuf>
+#include <sstream>
 
 #include "model/parse.h"
 #include "model/resolve_scalar.h"
@@ -21,26 +20,6 @@ namespace {
 
 // Thrown out of yaml-cpp by the handler, caught in ParseYaml: the builder knows why.
 struct Stop {};
-
-// Two texts as one stream, without a copy.
-class TwoTexts : public std::streambuf {
- public:
-  TwoTexts(std::string_view first, std::string_view second) : second_(second) { Set(first); }
-
- protected:
-  int_type underflow() override {
-    if (second_.empty()) return traits_type::eof();
-    Set(std::exchange(second_, {}));
-    return traits_type::to_int_type(*gptr());
-  }
-
- private:
-  void Set(std::string_view text) {
-    char* begin = const_cast<char*>(text.data());  // NOLINT: streambuf's get area is never written
-    setg(begin, begin, begin + text.size());
-  }
-  std::string_view second_;
-};
 
 constexpr std::string_view kCoreTag = "tag:yaml.org,2002:";
 
@@ -187,8 +166,7 @@ Parsed ParseYaml(std::string_view text, int first_line) {
   }
   // Cut off inside quotes or brackets, the text would not end where it seems to.
   bool ends_line = !text.empty() && text.back() == '\n';
-  TwoTexts buffer(text, ends_line ? "...\n" : "\n...\n");
-  std::istream stream(&buffer);
+  std::istringstream stream(std::string(text) + (ends_line ? "...\n" : "\n...\n"));
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(handler)) {

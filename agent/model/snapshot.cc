@@ -62,6 +62,19 @@ Delta Delta::Set(LocalAddresses addresses) {
 
 Delta Delta::Remove(Kind kind, ObjectName name) { return Delta{kind, std::move(name), {}}; }
 
+const Place& Delta::place() const {
+  static const Place nowhere;
+  return std::visit(
+      [](const auto& value) -> const Place& {
+        if constexpr (requires { value->place; }) {
+          return value->place;
+        } else {
+          return nowhere;
+        }
+      },
+      object);
+}
+
 bool Snapshot::Apply(const Delta& delta) {
   switch (delta.kind) {
     case Kind::kNamespace:

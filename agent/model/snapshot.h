@@ -41,6 +41,9 @@ struct Delta {
   static Delta Set(NetworkPolicyPtr object);
   static Delta Set(LocalAddresses addresses);
   static Delta Remove(Kind kind, ObjectName name);
+
+  // Where the new object was read; nowhere if there is none.
+  const Place& place() const;
 };
 
 struct Snapshot {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -17,8 +18,14 @@ struct TextFile {
   std::string text;
 };
 
-// Files as named; directories with all their *.yaml, *.yml and *.json below, sorted; "-" is
-// standard input.
+// "web.yaml", "web.yml", "web.json"; not ".web.yaml", "web.yaml~", "web.yaml.swp".
+bool IsManifestName(std::string_view name);
+
+// At most 32 MiB and one byte: more than the parser takes, so that it says so.
+Result<std::string> ReadTextFile(const std::string& path);
+
+// Files as named; directories with all their *.yaml, *.yml and *.json below, sorted, hidden ones
+// left out; "-" is standard input. A file that is named twice is read once.
 Result<std::vector<TextFile>> ReadTextFiles(const std::vector<std::string>& paths);
 
 struct ManifestFiles {

@@ -167,6 +167,16 @@ TEST(Document, DocumentsAreSplitAtDashes) {
             "{a: 1}\n");
 }
 
+TEST(Document, ShortTexts) {
+  EXPECT_EQ(Parse("5"), "5\n");
+  EXPECT_EQ(Parse("a"), "\"a\"\n");
+  EXPECT_EQ(Parse("a:"), "{a: null}\n");
+  EXPECT_EQ(Parse("- "), "[null]\n");
+  for (const char* text : {"{", "[", "\"", "'", "{a", "{}}"}) {
+    EXPECT_TRUE(ParseText(text, "f").unreadable) << text;
+  }
+}
+
 TEST(Document, YamlFlowMappingIsNoJson) {
   EXPECT_EQ(Parse("{a: 1, b: [x, 'y']}\n"), "{a: 1, b: [\"x\", \"y\"]}\n");
   EXPECT_EQ(Parse("{\"a\": 1,}\n"), "{a: 1}\n");
