@@ -91,8 +91,8 @@ struct Outcome {
 // How a packet arrives at the programs.
 struct Arrival {
   uint32_t mark = 0;
-  // The interface it came in by. Default: the pod's own for pod_egress, another one for pod_ingress;
-  // 0: none, it was sent on this machine.
+  // The interface it came in by. Default: the pod's own for pod_egress, another one for
+  // pod_ingress; 0: none, it was sent on this machine.
   std::optional<uint32_t> ingress_ifindex = {};
   uint32_t gso_size = 0;
 };

@@ -10,5 +10,11 @@ add_library(sallyport_test_world STATIC
 target_include_directories(sallyport_test_world PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(sallyport_test_world PUBLIC sallyport_policy PRIVATE sallyport_options)
 
+# Questions from manifests, for tests of what policies mean.
+add_library(sallyport_test_questions STATIC questions.cc)
+target_link_libraries(sallyport_test_questions
+  PUBLIC sallyport_test_world GTest::gtest
+  PRIVATE sallyport_options)
+
 # What compiling costs: for tests/bench, and by hand.
 sallyport_program(compile_cost SOURCES compile_cost.cc DEPS sallyport_test_world)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+sallyport_test(policy LABEL unit
+  SOURCES
+    policy/addresses_test.cc
+    policy/peers_test.cc
+    policy/ports_test.cc
+    policy/selection_test.cc
+  DEPS sallyport_policy sallyport_test_questions)
