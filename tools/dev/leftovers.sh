@@ -14,7 +14,7 @@ leftovers_list() {
   {
     ip netns list 2>/dev/null | awk '$1 ~ /^spt/ { print "namespace " $1 }'
     ip -o link show 2>/dev/null | awk -F '[ :@]+' '$2 ~ /^spt/ { print "link " $2 }'
-    find /run/sallyport-lab -mindepth 1 -maxdepth 1 -printf 'lab %f\n' 2>/dev/null
+    find /run/sallyport-lab -mindepth 1 -maxdepth 1 -type d -printf 'lab %f\n' 2>/dev/null
     find /sys/fs/bpf -mindepth 1 -maxdepth 1 \( -name 'spt*' -o -name 'sallyport*' \) \
       -printf 'pins %p\n' 2>/dev/null
     find "${TMPDIR:-/tmp}" -mindepth 1 -maxdepth 1 -name 'spt*' -printf 'files %p\n' 2>/dev/null

@@ -16,6 +16,7 @@ build  g++                          g++
 build  clang                        clang
 build  lld                          ld.lld
 build  llvm                         llvm-strip
+build  bpftool                      bpftool
 build  pkgconf                      pkg-config
 build  ccache                       ccache
 build  libbpf-dev
