@@ -47,7 +47,8 @@ abi = [name for name in headers if name.startswith("bpf/abi/")]
 kernel = [name for name in headers if name.startswith("bpf/") and name not in abi]
 host = sorted(set(headers) - set(kernel) - proven())
 salt = project.text("tools/dev/checks/headers.py") + project.version("g++", "--version")
-project.check_each("headers", salt, host, lambda name: [*CXX, source(name)])
+project.check_each("headers", salt, host,
+                   lambda name: [*CXX, "-I" + project.own_root(name), source(name)])
 project.check_each("headers-abi", salt, abi, lambda name: [*C, source(name)])
 project.check_each("headers-bpf", salt, kernel, lambda name: [*BPF, *multiarch(), source(name)])
 project.finish()

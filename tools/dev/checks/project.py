@@ -73,10 +73,15 @@ def includes(name):
             for m in _INCLUDE.finditer(body)]
 
 
+def own_root(name):
+    """tests/bench/pods/x.h -> tests/bench: a program's own headers may be named from there."""
+    return "/".join(name.split("/")[:2])
+
+
 @functools.cache
 def resolve(name, include):
     """The project's file that `#include "include"` in `name` means, or None."""
-    for folder in [os.path.dirname(name), *INCLUDE_ROOTS]:
+    for folder in [os.path.dirname(name), *INCLUDE_ROOTS, own_root(name)]:
         candidate = os.path.normpath(os.path.join(folder, include))
         if (ROOT / candidate).is_file():
             return candidate
