@@ -6,7 +6,8 @@
 #   leftovers_report     prints what is there now and was not before, removes it; fails if any
 #
 # Everything that tests and labs make on a machine carries a prefix: namespaces and links spt, labs
-# below /run/sallyport-lab, pins below /sys/fs/bpf whose name begins with spt or sallyport.
+# below /run/sallyport-lab, pins below /sys/fs/bpf whose name begins with spt or sallyport. Processes
+# are those of this tree's build folders, and those that a lab started (they carry its marker).
 
 LEFTOVERS_BEFORE=
 
@@ -18,8 +19,20 @@ leftovers_list() {
     find /sys/fs/bpf -mindepth 1 -maxdepth 1 \( -name 'spt*' -o -name 'sallyport*' \) \
       -printf 'pins %p\n' 2>/dev/null
     find "${TMPDIR:-/tmp}" -mindepth 1 -maxdepth 1 -name 'spt*' -printf 'files %p\n' 2>/dev/null
+    leftovers_processes
     awk '$2 ~ "/(spt|sallyport)[^/]*" { print "mount " $2 }' /proc/mounts
   } | sort -u
+}
+
+leftovers_processes() {
+  local process executable
+  for process in /proc/[0-9]*; do
+    executable=$(readlink "$process/exe" 2>/dev/null) || continue
+    if [[ $executable == "$PWD/.build/"* ]] ||
+      grep -qsa SALLYPORT_LAB_MEMBER= "$process/environ"; then
+      printf 'process %s %s\n' "${process#/proc/}" "$executable"
+    fi
+  done
 }
 
 leftovers_remember() { LEFTOVERS_BEFORE=$(leftovers_list); }
@@ -45,6 +58,7 @@ leftovers_remove() {
   local kind name tool=.build/dev/tools/cli/sallyport
   while read -r kind name; do
     case $kind in
+      process) kill -KILL "${name%% *}" 2>/dev/null || true ;;
       lab) if [[ -x $tool ]]; then "$tool" lab down --name "$name" >/dev/null 2>&1 || true; fi ;;
       mount) umount "$name" 2>/dev/null || true ;;
       namespace) ip netns pids "$name" 2>/dev/null | xargs -r kill -KILL 2>/dev/null || true
