@@ -161,8 +161,8 @@ static __always_inline void note_ends(const struct context *c, const struct deci
 OUTLINE int judge_new(struct context *c)
 {
 	struct flow_ref *ref = &c->ref;
+	struct flow_new new;
 	struct decision d;
-	__u64 state;
 	int egress = c->judge.direction == SP_EGRESS, verdict = judge_flow(c, egress, &d);
 
 	if (verdict < 0 || d.flags == 0)
@@ -171,24 +171,19 @@ OUTLINE int judge_new(struct context *c)
 		d.flags |= SP_FLOW_FROM_HIGH;
 	if (c->packet.ending == PACKET_RESET)
 		d.flags |= SP_FLOW_RESET;
-	state = make_state(c->judge.generation, ref->tag, d.flags);
-	if (ref->place != FLOW_NONE) {
-		note_ends(c, &d);
-		flow_touch(ref, c->now);
-		flow_update(ref, state);
-	} else {
-		struct flow_new new = {
-			.state = state,
-			.source_ifindex = egress ? c->judge.ifindex : d.other,
-			.destination_ifindex = egress ? d.other : c->judge.ifindex,
-			.owner = c->judge.ifindex,
-			.now = c->now,
-		};
-
+	new = (struct flow_new){
+		.state = make_state(c->judge.generation, ref->tag, d.flags),
+		.source_ifindex = egress ? c->judge.ifindex : d.other,
+		.destination_ifindex = egress ? d.other : c->judge.ifindex,
+		.owner = c->judge.ifindex,
+		.now = c->now,
+	};
+	if (ref->place != FLOW_NONE)
+		flow_renew(ref, &new);
+	else
 		verdict = flow_insert(ref, &new);
-		if (verdict < 0)
-			return verdict;
-	}
+	if (verdict < 0)
+		return verdict;
 	return go(c, d.flags, d.other);
 }
 
@@ -220,6 +215,7 @@ static __always_inline __u32 packet_flags(const struct context *c, int opener)
 OUTLINE int judge_again(struct context *c)
 {
 	struct flow_ref *ref = &c->ref;
+	const struct judge own = c->judge;
 	struct decision d;
 	__u32 state = (__u32)ref->state & 0x7fff;
 	int opener = from_opener(ref), own_opens = opener == (c->judge.direction == SP_EGRESS);
@@ -245,7 +241,10 @@ OUTLINE int judge_again(struct context *c)
 		return verdict;
 	}
 	flow_free(ref);
-	return opener ? verdict : JUDGE_NEW;
+	if (opener)
+		return verdict;
+	c->judge = own; /* the denial may have been the other end's */
+	return JUDGE_NEW;
 }
 
 /* A packet of a live flow that E has allowed under this generation. */

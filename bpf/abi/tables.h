@@ -169,7 +169,7 @@ struct sp_fragment_key {
 	struct sp_address source, destination;
 	__u32 id;      /* network byte order; IPv4: its 16 bits */
 	__u32 ifindex; /* of the endpoint */
-	__u8 protocol;
+	__u8 protocol;  /* IPv6: 0 */
 	__u8 direction; /* enum sp_direction */
 	__u8 pad[6];
 };

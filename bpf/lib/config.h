@@ -38,6 +38,12 @@ static __always_inline __u32 tick_now(void)
 	return (__u32)(bpf_ktime_get_coarse_ns() >> SP_TICK_SHIFT);
 }
 
+/* Is `seen` more than `life` ticks ago? It may be ahead: on another processor the tick has begun. */
+static __always_inline int is_past(__u32 seen, __u32 life, __u32 now)
+{
+	return (__s32)(now - seen) > (__s32)life;
+}
+
 static __always_inline int same_address(const struct sp_address *a, const struct sp_address *b)
 {
 	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];

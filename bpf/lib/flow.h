@@ -193,7 +193,8 @@ GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
 		return 0;
 	f = flow_at(ref->place);
 	if (f)
-		ref->alive = now - READ_ONCE(f->seen) <= flow_life(ref->state, ref->key.protocol);
+		ref->alive =
+			!is_past(READ_ONCE(f->seen), flow_life(ref->state, ref->key.protocol), now);
 	return 0;
 }
 
@@ -239,16 +240,35 @@ static __always_inline void flow_note_ends(const struct flow_ref *ref, __u32 sou
 
 	if (!f)
 		return;
-	if (low)
+	if (low && READ_ONCE(f->ifindex[0]) != low)
 		WRITE_ONCE(f->ifindex[0], low);
-	if (high)
+	if (high && READ_ONCE(f->ifindex[1]) != high)
 		WRITE_ONCE(f->ifindex[1], high);
+}
+
+/*
+ * Frees a place that still has this state. While its tag goes it is nobody's: who fills it next must
+ * not lose theirs. So what is free has no tag.
+ */
+static __always_inline int free_place(struct sp_flow_bucket *b, __u32 way, __u64 state)
+{
+	struct sp_flow *f = &b->flow[way];
+
+	if (__sync_val_compare_and_swap(&f->state, state, FLOW_BUSY) != state)
+		return 0;
+	WRITE_ONCE(b->tag[way], 0);
+	__sync_lock_test_and_set(&f->state, 0);
+	return 1;
 }
 
 /* The flow is no more; its place is free. */
 static __always_inline void flow_free(struct flow_ref *ref)
 {
-	flow_update(ref, 0);
+	__u32 bucket = ref->place >> 4, way = ref->place & 15;
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+
+	if (b && way < SP_FLOW_WAYS)
+		free_place(b, way, ref->state);
 	ref->place = FLOW_NONE;
 	ref->state = 0;
 	ref->alive = 0;
@@ -276,11 +296,9 @@ GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
 		__u64 state = READ_ONCE(f->state);
 
 		if (state && state != FLOW_BUSY &&
-		    now - READ_ONCE(f->seen) > flow_life(state, f->key.protocol) &&
-		    __sync_val_compare_and_swap(&f->state, state, 0) == state) {
-			WRITE_ONCE(b->tag[i], 0);
+		    is_past(READ_ONCE(f->seen), flow_life(state, f->key.protocol), now) &&
+		    free_place(b, i, state))
 			state = 0;
-		}
 		if (state == 0) {
 			if (skip)
 				skip--;
@@ -321,7 +339,27 @@ struct flow_new {
 	__u32 now;
 };
 
-/* Fills a free place: claim, key, tag, and the state last. 0 if someone else was faster. */
+/* Writes what a claimed place is to hold besides its key; the state last, behind a full barrier. */
+static __always_inline void flow_write(struct sp_flow *f, const struct flow_ref *ref,
+				       const struct flow_new *new)
+{
+	f->seen = new->now;
+	f->ifindex[0] = ref->source_is_high ? new->destination_ifindex : new->source_ifindex;
+	f->ifindex[1] = ref->source_is_high ? new->source_ifindex : new->destination_ifindex;
+	f->owner = new->owner;
+	__sync_lock_test_and_set(&f->state, new->state);
+}
+
+/* A flow begins anew where it was. Nothing if someone else was faster: the next packet tries again. */
+static __always_inline void flow_renew(const struct flow_ref *ref, const struct flow_new *new)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	if (f && __sync_val_compare_and_swap(&f->state, ref->state, FLOW_BUSY) == ref->state)
+		flow_write(f, ref, new);
+}
+
+/* Fills a free place: claim, key, tag, and the rest. 0 if someone else was faster. */
 static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_ref *ref,
 				     const struct flow_new *new)
 {
@@ -334,12 +372,8 @@ static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_
 	if (__sync_val_compare_and_swap(&f->state, 0, FLOW_BUSY) != 0)
 		return 0;
 	f->key = ref->key;
-	f->seen = new->now;
-	f->ifindex[0] = ref->source_is_high ? new->destination_ifindex : new->source_ifindex;
-	f->ifindex[1] = ref->source_is_high ? new->source_ifindex : new->destination_ifindex;
-	f->owner = new->owner;
 	WRITE_ONCE(b->tag[way], ref->tag);
-	__sync_lock_test_and_set(&f->state, new->state); /* full barrier: key and tag come first */
+	flow_write(f, ref, new);
 	return 1;
 }
 

@@ -20,7 +20,8 @@ static __always_inline void fragment_key(struct sp_fragment_key *key, const stru
 	key->destination = p->destination;
 	key->id = p->fragment_id;
 	key->ifindex = ifindex;
-	key->protocol = p->protocol;
+	/* RFC 8200, 4.5: of IPv6 fragments only the first one's next header says anything. */
+	key->protocol = is_v4(&p->source) ? p->protocol : 0;
 	key->direction = (__u8)direction;
 }
 
@@ -44,7 +45,7 @@ GLOBAL int fragment_allowed(const struct packet *p, __u32 ifindex, __u32 directi
 		return -SP_DROP_FRAGMENT;
 	fragment_key(&key, p, ifindex, direction);
 	first = bpf_map_lookup_elem(&fragments, &key);
-	return first && now - first->seen <= SP_LIFE_FRAGMENT ? SP_PASS : -SP_DROP_FRAGMENT;
+	return first && !is_past(first->seen, SP_LIFE_FRAGMENT, now) ? SP_PASS : -SP_DROP_FRAGMENT;
 }
 
 #endif

@@ -154,10 +154,29 @@ static __always_inline int is_icmp_error(__u8 protocol, __u8 type)
 	       type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETER;
 }
 
+static __always_inline int is_echo_request(__u8 protocol, __u8 type)
+{
+	return type == (protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
+}
+
+static __always_inline int is_echo(__u8 protocol, __u8 type)
+{
+	return is_echo_request(protocol, type) ||
+	       type == (protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY);
+}
+
+/* The identifier of an echo stands for its ports; other messages have none. */
+static __always_inline void use_echo(struct packet *p, const struct icmp_start *icmp)
+{
+	if (!is_echo(p->protocol, icmp->type))
+		return;
+	p->source_port = icmp->id;
+	p->destination_port = icmp->id;
+}
+
 static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
 {
 	struct icmp_start icmp;
-	int request, reply;
 
 	if (p->l4 + sizeof(icmp) > p->end || bpf_skb_load_bytes(ctx, p->l4, &icmp, sizeof(icmp)))
 		return PACKET_MALFORMED;
@@ -166,14 +185,8 @@ static __always_inline int parse_icmp(struct __sk_buff *ctx, struct packet *p)
 		return PACKET_NEIGHBOUR;
 	if (is_icmp_error(p->protocol, icmp.type))
 		return PACKET_ICMP_ERROR;
-	request =
-		icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REQUEST : ICMP6_ECHO_REQUEST);
-	reply = icmp.type == (p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMP6_ECHO_REPLY);
-	if (request || reply) {
-		p->source_port = icmp.id;
-		p->destination_port = icmp.id;
-		p->opening = request;
-	}
+	use_echo(p, &icmp);
+	p->opening = is_echo_request(p->protocol, icmp.type);
 	return PACKET_TRANSPORT;
 }
 
@@ -258,7 +271,7 @@ GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 {
 	if (!p)
 		return PACKET_MALFORMED;
-	for (int i = 0; i < SP_MAX_EXT_HEADERS; i++) {
+	for (int i = 0; i <= SP_MAX_EXT_HEADERS; i++) { /* the last turn: what follows them */
 		struct ipv6_fragment fragment;
 		struct ipv6_ext ext;
 		__u16 offset;
@@ -382,7 +395,7 @@ GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struc
 		p->l4 = at + sizeof(ip);
 	}
 	p->end = error->end;
-	if (is_ext_header(p->protocol))
+	if (error->protocol == IPPROTO_ICMPV6 && is_ext_header(p->protocol))
 		kind = parse_v6_ext(ctx, p);
 	if (kind != PACKET_TRANSPORT)
 		return PACKET_MALFORMED;
@@ -394,12 +407,11 @@ GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struc
 		p->source_port = (__be16)ports;
 		p->destination_port = (__be16)(ports >> 16);
 	} else if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6) {
-		__be16 id;
+		struct icmp_start icmp;
 
-		if (bpf_skb_load_bytes(ctx, p->l4 + 4, &id, sizeof(id)))
+		if (bpf_skb_load_bytes(ctx, p->l4, &icmp, sizeof(icmp)))
 			return PACKET_MALFORMED;
-		p->source_port = id;
-		p->destination_port = id;
+		use_echo(p, &icmp);
 	}
 	return PACKET_TRANSPORT;
 }

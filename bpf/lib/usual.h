@@ -150,10 +150,10 @@ static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
 	return NULL;
 }
 
-static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key)
+static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key, __u16 *tag)
 {
 	__u64 hash = sp_hash_flow(config.hash_seed, key);
-	__u64 tags = flow_tag(hash) * 0x0001000100010001ULL;
+	__u64 tags = (*tag = flow_tag(hash)) * 0x0001000100010001ULL;
 	struct sp_flow *f = usual_flow_in(sp_bucket((__u32)hash, config.flow_mask), tags, key);
 
 	return f ? f : usual_flow_in(sp_other_bucket((__u32)hash, config.flow_mask), tags, key);
@@ -170,6 +170,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	struct ends e;
 	__u64 state;
 	int high, opener;
+	__u16 tag;
 
 	if (!endpoint || READ_ONCE(endpoint->ifindex) != ctx->ifindex ||
 	    !(READ_ONCE(endpoint->flags[half]) & SP_ENDPOINT_OPEN))
@@ -183,12 +184,13 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 			return -1;
 	}
 	high = usual_key(&key, &e);
-	f = usual_flow(&key);
+	f = usual_flow(&key, &tag);
 	if (!f)
 		return -1;
 	state = READ_ONCE(f->state);
 	opener = !!(state & SP_FLOW_FROM_HIGH) == high;
-	if (state_generation(state) != generation || (state & SP_FLOW_RESET) ||
+	/* The tag too: the place may have become another flow's since its key was read. */
+	if (state >> 16 != ((__u64)generation << 16 | tag) || (state & SP_FLOW_RESET) ||
 	    !(state & (opener == (direction == SP_EGRESS) ? SP_FLOW_EGRESS : SP_FLOW_INGRESS)) ||
 	    !(opener || (state & SP_FLOW_ANSWERED)))
 		return -1;

@@ -2,6 +2,12 @@
 sallyport_test(packets LABEL bpf
   SOURCES
     packets/closed_test.cc
+    packets/direct_test.cc
+    packets/flow_test.cc
+    packets/fragment_test.cc
+    packets/generation_test.cc
+    packets/headers_test.cc
+    packets/icmp_test.cc
     packets/policy_test.cc
     packets/spoofing_test.cc
   DEPS sallyport_test_packets
