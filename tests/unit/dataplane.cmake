@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 sallyport_test(dataplane LABEL unit
   SOURCES
+    dataplane/buckets_test.cc
     dataplane/encoder_test.cc
+    dataplane/flows_test.cc
     dataplane/images.cc
+    dataplane/port_tables_test.cc
+    dataplane/trie_test.cc
   DEPS sallyport_dataplane sallyport_test_world Threads::Threads)

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two-choice buckets: how full they get, and that readers always find what is in force.
+#include "dataplane/buckets.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <shared_mutex>
+#include <thread>
+
+#include "dataplane/peer_table.h"
+#include "dataplane/set_table.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+constexpr uint32_t kSeed = 7;
+
+sp_rule Rule(uint32_t n) { return {.set = n, .identity = n * 3, .port_set = n + 5, .reserved = 0}; }
+
+std::vector<sp_rule> Rules(uint32_t from, uint32_t to) {
+  std::vector<sp_rule> out;
+  for (uint32_t n = from; n < to; ++n) out.push_back(Rule(n));
+  return out;
+}
+
+// As a program would; 0 if it is not there.
+uint32_t Read(const std::vector<sp_rule_bucket>& buckets, const sp_rule& key) {
+  uint32_t hash = RuleTraits::Hash(kSeed, key);
+  auto mask = static_cast<uint32_t>(buckets.size() - 1);
+  auto load = [](const uint32_t& word) {
+    return std::atomic_ref<uint32_t>(const_cast<uint32_t&>(word)).load();
+  };
+  for (uint32_t bucket : {sp_bucket(hash, mask), sp_other_bucket(hash, mask)})
+    for (const sp_rule& place : buckets[bucket].rule)
+      if (load(place.set) == key.set && load(place.identity) == key.identity)
+        return load(place.port_set);
+  return 0;
+}
+
+TEST(Buckets, FillToNineTenths) {
+  std::vector<sp_rule_bucket> memory(1024);
+  int graces = 0;
+  Surroundings around;
+  around.grace_period = [&] {
+    ++graces;
+    return Ok();
+  };
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  uint32_t count = 4096 * 9 / 10;
+  ASSERT_TRUE(table.Place(Rules(1, count)).ok());
+  EXPECT_EQ(graces, 0) << "what is not in force moves without waiting";
+  table.Commit();
+  for (uint32_t n = 1; n < count; ++n) ASSERT_EQ(Read(memory, Rule(n)), n + 5);
+}
+
+TEST(Buckets, OneAtATimeFillsAsWell) {
+  std::vector<sp_rule_bucket> memory(64);
+  Surroundings around;
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  uint32_t n = 1;
+  for (; table.Place({Rule(n)}).ok(); ++n) {
+    table.Commit();
+    for (uint32_t i = 1; i <= n; ++i) ASSERT_EQ(Read(memory, Rule(i)), i + 5) << n;
+  }
+  table.Undo();
+  EXPECT_GT(n, 230u) << "of 256";
+  EXPECT_EQ(table.used(), n - 1);
+  for (uint32_t i = 1; i < n; ++i) ASSERT_EQ(Read(memory, Rule(i)), i + 5);
+}
+
+TEST(Buckets, AFailureLeavesWhatWasThere) {
+  std::vector<sp_rule_bucket> memory(4);
+  Surroundings around;
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  ASSERT_TRUE(table.Place(Rules(1, 10)).ok());
+  table.Commit();
+  Status status = table.Place(Rules(10, 30));
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message.find("\"rules\" is full"), std::string::npos);
+  table.Undo();
+  EXPECT_EQ(table.used(), 9u);
+  for (uint32_t n = 1; n < 30; ++n) EXPECT_EQ(Read(memory, Rule(n)), n < 10 ? n + 5 : 0);
+}
+
+TEST(Buckets, APlaceLeftIsNotUsedBeforeAGracePeriod) {
+  std::vector<sp_rule_bucket> memory(2);
+  int graces = 0;
+  Surroundings around;
+  around.grace_period = [&] {
+    ++graces;
+    return Ok();
+  };
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  ASSERT_TRUE(table.Place(Rules(1, 9)).ok());
+  table.Commit();
+  table.Remove(table.Find(Rule(3)));
+  ASSERT_TRUE(table.Place({Rule(20)}).ok());
+  EXPECT_EQ(graces, 1);
+  EXPECT_EQ(Read(memory, Rule(20)), 25u);
+}
+
+TEST(Buckets, AFailedGracePeriodIsAFailureThatCanBeRetried) {
+  std::vector<sp_rule_bucket> memory(2);
+  bool works = false;
+  Surroundings around;
+  around.grace_period = [&] { return works ? Ok() : Status(Error{"no"}); };
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  ASSERT_TRUE(table.Place(Rules(1, 9)).ok());
+  table.Commit();
+  table.Remove(table.Find(Rule(3)));
+  EXPECT_FALSE(table.Place({Rule(20)}).ok());
+  table.Undo();
+  works = true;
+  EXPECT_TRUE(table.Place({Rule(20)}).ok());
+}
+
+// Entries in force move to make room, while readers look for them.
+TEST(Buckets, ReadersAlwaysFindWhatIsInForce) {
+  std::vector<sp_rule_bucket> memory(16);
+  std::shared_mutex packets;
+  int graces = 0;
+  Surroundings around;
+  around.grace_period = [&] {
+    std::unique_lock all(packets);
+    ++graces;
+    return Ok();
+  };
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  ASSERT_TRUE(table.Place(Rules(1, 36)).ok());
+  table.Commit();
+  std::atomic<bool> stop = false;
+  std::atomic<int> missed = 0;
+  std::thread reader([&] {
+    for (uint32_t n = 1; !stop; n = n % 35 + 1) {
+      std::shared_lock packet(packets);
+      if (Read(memory, Rule(n)) != n + 5) ++missed;
+    }
+  });
+  for (uint32_t n = 100; n < 3000; n += 20) {
+    bool placed = table.Place(Rules(n, n + 20)).ok();
+    if (!placed) {
+      table.Undo();
+      continue;
+    }
+    table.Commit();
+    for (uint32_t i = n; i < n + 20; ++i) table.Remove(table.Find(Rule(i)));
+  }
+  stop = true;
+  reader.join();
+  EXPECT_EQ(missed, 0);
+  EXPECT_GT(graces, 0);
+}
+
+// The address of a place is not one word: a place is given to an address in two stores.
+TEST(Buckets, AHalfWrittenAddressHidesNobody) {
+  std::vector<sp_peer_bucket> memory(1);
+  Surroundings around;
+  auto peer = [](uint64_t high, uint64_t low, uint32_t identity) {
+    sp_peer out{};
+    out.address.halves[0] = high;
+    out.address.halves[1] = low;
+    out.identity[0] = out.identity[1] = identity;
+    return out;
+  };
+  // (1, 2) and (3, 4) were in one place one after the other; (3, 2) lives in the next.
+  memory[0].peer[0] = peer(3, 2, 0);
+  memory[0].peer[1] = peer(3, 2, 5);
+  BucketTable<PeerTraits> table(memory, kSeed, around);
+  table.Adopt([](const sp_peer& p) { return p.identity[0] != 0; });
+  EXPECT_EQ(table.Find(peer(3, 2, 0)), 1u);
+}
+
+}  // namespace
+}  // namespace sallyport::dataplane
