@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lab/change.h"
-
 #include <algorithm>
-#include <map>
+#include <memory>
+#include <utility>
 
-#include "lab/agents.h"
+#include "lab/diff_pods.h"
 #include "lab/feed.h"
 #include "lab/files.h"
 #include "lab/guard.h"
@@ -15,20 +14,6 @@ namespace sallyport::lab {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(60);
-
-// Without what the lab itself puts into a pod's metadata.
-Value OwnMetadata(const Value& pod) {
-  const Value* metadata = pod.Find("metadata");
-  Value out = metadata ? *metadata : Mapping();
-  Erase(out, "uid");
-  return out;
-}
-
-bool SameMember(const Value& a, const Value& b, std::string_view member) {
-  const Value* left = a.Find(member);
-  const Value* right = b.Find(member);
-  return left && right ? SameContent(*left, *right) : left == right;
-}
 
 // A running lab, opened for a change.
 class Change {
@@ -175,29 +160,6 @@ class Change {
 };
 
 }  // namespace
-
-PodChanges DiffPods(const std::vector<PodSpec>& running, const std::vector<PodPlan>& wanted,
-                    const std::vector<model::ObjectName>& fresh) {
-  PodChanges out;
-  std::map<model::ObjectName, const PodSpec*> old;
-  for (const PodSpec& pod : running) old[NameOf(pod.tree)] = &pod;
-  for (const PodPlan& pod : wanted) {
-    auto found = old.find(pod.name());
-    if (found == old.end()) {
-      out.start.push_back(pod);
-      continue;
-    }
-    const Value& before = found->second->tree;
-    bool anew = std::find(fresh.begin(), fresh.end(), pod.name()) != fresh.end();
-    if (anew || !SameMember(before, pod.tree, "spec"))
-      out.replace.push_back(pod);
-    else if (!SameContent(OwnMetadata(before), OwnMetadata(pod.tree)))
-      out.relabel.push_back(pod);
-    old.erase(found);
-  }
-  for (const auto& [name, pod] : old) out.end.push_back(name);
-  return out;
-}
 
 Result<Outcome> Apply(const std::string& name, const std::vector<std::string>& paths,
                       const Console& console) {

@@ -14,6 +14,7 @@
 #include "lab/keeper.h"
 #include "lab/lab.h"
 #include "lab/report.h"
+#include "lab/settle.h"
 
 namespace sallyport::lab {
 namespace {
@@ -21,6 +22,7 @@ namespace {
 constexpr int kYes = 0;
 constexpr int kNo = 1;
 constexpr int kCouldNotTell = 2;
+constexpr Duration kSettleWithin = std::chrono::seconds(30);
 
 constexpr const char* kAbout =
     "Several nodes, pods and an outside world on this machine, from ordinary manifests";
@@ -94,6 +96,12 @@ Status Understand(UpWords* words) {
   return done;
 }
 
+Status Settle(const std::string& name, Duration patience) {
+  auto state = LoadState(name);
+  if (!state) return std::move(state).error();
+  return WaitSettled(*state, patience, ProcessConsole());
+}
+
 int RunUp(UpWords* words) {
   Console console = ProcessConsole();
   if (Status good = Understand(words); !good) return FailWith(good.error());
@@ -101,19 +109,20 @@ int RunUp(UpWords* words) {
   auto outcome = Up(words->options, console);
   if (!outcome) return FailWith(outcome.error());
   ReportOutcome(words->options.name, *outcome, console);
+  Status settled = Settle(words->options.name, words->options.patience);
   auto took = std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().Now() - start);
   auto well = ReportStatus(words->options.name, false, console);
   if (!well) return FailWith(well.error());
+  if (!settled) console.Fail(settled.error().message);
+  bool good = outcome->ok() && settled;
   console.err << "lab " << words->options.name << " is up"
-              << (outcome->ok() ? "" : ", but not all of it is ready") << " ("
+              << (good ? "" : ", but not all of it is ready") << " ("
               << static_cast<double>(took.count() / 100) / 10 << " s)" << std::endl;
-  return outcome->ok() ? kYes : kNo;
+  return good ? kYes : kNo;
 }
 
-void AddUp(CLI::App& lab, int* exit_code) {
-  auto words = std::make_shared<UpWords>();
-  CLI::App* command = AddCommand(lab, "up", "Make a lab from manifests", exit_code,
-                                 [words] { return RunUp(words.get()); });
+// The options that `up` and `test` share.
+void AddUpOptions(CLI::App* command, UpWords* words) {
   UpOptions& options = words->options;
   command->add_option("-f,--filename", options.paths, "Manifests: files or directories")
       ->required();
@@ -138,7 +147,59 @@ void AddUp(CLI::App& lab, int* exit_code) {
   command->add_option("--outside-address", words->outside_addresses,
                       "More addresses that the outside has");
   command->add_option("--timeout", words->patience,
-                      "Seconds to wait for the pods to become ready (default: 60)");
+                      "Seconds to wait for pods and agents to become ready (default: 60)");
+}
+
+void AddUp(CLI::App& lab, int* exit_code) {
+  auto words = std::make_shared<UpWords>();
+  CLI::App* command = AddCommand(lab, "up", "Make a lab from manifests", exit_code,
+                                 [words] { return RunUp(words.get()); });
+  AddUpOptions(command, words.get());
+}
+
+struct TestWords : UpWords {
+  std::string expect;
+  std::string output = "table";
+  bool outside = false;
+  bool keep = false;
+};
+
+// Everything of `lab test` between up and down.
+int RunMatrix(const TestWords& words, const Outcome& outcome, const Matrix& matrix) {
+  const std::string& name = words.options.name;
+  ReportOutcome(name, outcome, ProcessConsole());
+  if (!outcome.ok()) return FailWith({"not every pod is ready: nothing was tested", 0});
+  if (Status settled = Settle(name, words.options.patience); !settled)
+    return FailWith(settled.error());
+  return matrix({name, words.expect, words.outside, words.output == "json"});
+}
+
+int RunTest(TestWords* words, const Matrix& matrix) {
+  if (Status good = Understand(words); !good) return FailWith(good.error());
+  auto outcome = Up(words->options, ProcessConsole());
+  if (!outcome) return FailWith(outcome.error());
+  int code = RunMatrix(*words, *outcome, matrix);
+  if (words->keep) return code;
+  if (Status down = Down(words->options.name, ProcessConsole()); !down)
+    return FailWith(down.error());
+  return code;
+}
+
+void AddTest(CLI::App& lab, int* exit_code, const Matrix& matrix) {
+  auto words = std::make_shared<TestWords>();
+  words->options.name = "test";
+  CLI::App* command = AddCommand(
+      lab, "test", "Make a lab, try every path, compare with the verdicts, take it away", exit_code,
+      [words, matrix] { return RunTest(words.get(), matrix); }, R"(
+Every pod is probed from every pod on every declared port, and each answer is held against what
+`sallyport explain` says of it, and against the expect file if there is one.
+Exit code: 0 all agree, 1 some do not, 2 could not tell.)");
+  AddUpOptions(command, words.get());
+  command->add_option("--expect", words->expect, "The reachability that there must be");
+  command->add_flag("--outside", words->outside, "Probe from and to the outside as well");
+  command->add_flag("--keep", words->keep, "Leave the lab up");
+  command->add_option("-o,--output", words->output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
 }
 
 void AddDown(CLI::App& lab, int* exit_code) {
@@ -163,6 +224,7 @@ void AddDown(CLI::App& lab, int* exit_code) {
 int FinishChange(const std::string& name, const Result<Outcome>& outcome) {
   if (!outcome) return FailWith(outcome.error());
   ReportOutcome(name, *outcome, ProcessConsole());
+  if (Status settled = Settle(name, kSettleWithin); !settled) return FailWith(settled.error());
   return outcome->ok() ? kYes : kNo;
 }
 
@@ -336,7 +398,7 @@ void AddKeep(CLI::App& lab, int* exit_code) {
 
 }  // namespace
 
-void AddCommands(CLI::App& app, int* exit_code) {
+void AddCommands(CLI::App& app, int* exit_code, Matrix matrix) {
   CLI::App* lab = app.add_subcommand("lab", kAbout);
   lab->footer(kFooter);
   lab->require_subcommand(1);
@@ -348,6 +410,7 @@ void AddCommands(CLI::App& app, int* exit_code) {
   AddViews(*lab, exit_code);
   AddAgent(*lab, exit_code);
   AddKeep(*lab, exit_code);
+  if (matrix) AddTest(*lab, exit_code, matrix);
 }
 
 }  // namespace sallyport::lab

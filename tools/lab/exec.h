@@ -22,8 +22,4 @@ struct ExecTarget {
 Result<int> Exec(const std::string& lab, const ExecTarget& target,
                  const std::vector<std::string>& command);
 
-// The pod that a word means: "ns/name"; or a name that only one namespace has; or, of a workload,
-// its name ("ns/name" or alone): then its first pod.
-Result<model::ObjectName> PickPod(const std::vector<PodState>& pods, const std::string& word);
-
 }  // namespace sallyport::lab

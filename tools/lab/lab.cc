@@ -153,10 +153,14 @@ std::vector<PodState> PodStates(const Layout& layout) {
   for (const model::ObjectName& pod : ListPods(layout)) {
     auto spec = LoadPodSpec(layout, pod);
     if (!spec) continue;
-    PodStatus status = LoadPodStatus(layout, pod);
-    bool alive = IsAlive(status.keeper);
-    out.push_back(
-        {pod, spec->owner, TextAt(spec->tree, {"spec", "nodeName"}), std::move(status), alive});
+    PodState state{pod,
+                   spec->owner,
+                   TextAt(spec->tree, {"spec", "nodeName"}),
+                   std::move(spec->tree),
+                   LoadPodStatus(layout, pod),
+                   false};
+    state.keeper_alive = IsAlive(state.status.keeper);
+    out.push_back(std::move(state));
   }
   return out;
 }

@@ -57,6 +57,7 @@ struct PodState {
   model::ObjectName pod;
   std::string owner;
   std::string node;
+  Value tree;  // the Pod object
   PodStatus status;
   bool keeper_alive = false;
 };

@@ -23,7 +23,7 @@ namespace sallyport::lab {
 
 inline constexpr const char* kRunRoot = "/run/sallyport-lab";
 // In the environment of every process of a lab, with the lab's name.
-inline constexpr const char* kMarker = "SALLYPORT_LAB_MEMBER";
+inline constexpr const char* kMarker = "SPT_LAB_MEMBER";
 
 // Small letters, digits and '-', at most 32: it becomes part of file names.
 Status CheckLabName(const std::string& name);

@@ -6,8 +6,6 @@
 #include <cctype>
 #include <utility>
 
-#include "watch/manifest_files.h"
-
 namespace sallyport::lab {
 namespace {
 
@@ -111,19 +109,6 @@ std::string CanonicalKind(const std::string& word) {
 void AddDocuments(const std::vector<model::Document>& documents, const std::string& file,
                   ObjectSet* objects, model::Diagnostics* diagnostics) {
   for (const Value& tree : documents) AddObject(tree, file, objects, diagnostics);
-}
-
-Result<ReadObjectsResult> ReadObjects(const std::vector<std::string>& paths) {
-  auto files = watch::ReadTextFiles(paths);
-  if (!files) return std::move(files).error();
-  ReadObjectsResult out;
-  for (const watch::TextFile& file : *files) {
-    model::ParsedText parsed = model::ParseText(file.text, file.path);
-    out.diagnostics.insert(out.diagnostics.end(), parsed.diagnostics.begin(),
-                           parsed.diagnostics.end());
-    AddDocuments(parsed.documents, file.path, &out.objects, &out.diagnostics);
-  }
-  return out;
 }
 
 std::string ToJson(const ObjectSet& objects) {

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lab/settle.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "base/unique_fd.h"
+#include "lab/agents.h"
+#include "lab/lab.h"
+
+namespace sallyport::lab {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kBetweenQuestions = 20ms;
+constexpr timeval kAnswerWithin{5, 0};
+
+Result<UniqueFd> Connect(const std::string& path) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return ErrnoError("socket");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return Error{path + ": too long for a socket", 0};
+  memcpy(address.sun_path, path.data(), path.size());
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return ErrnoError("connect to " + path);
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerWithin, sizeof kAnswerWithin);
+  return fd;
+}
+
+// What one node's agent lacks; "" where it has settled.
+std::string Missing(const LabState& state, const std::string& node) {
+  Layout layout(state.name);
+  if (!AgentPid(layout, node))
+    return "the agent of " + node + " is not running, see its log in " +
+           layout.log("agent-" + node);
+  auto status = AskAgent(layout.socket(node), "/v1/status");
+  if (!status) return "agent of " + node + ": " + status.error().message;
+  if (!IsTrue(status->Find("ready"))) {
+    std::string why;
+    for (const std::string& reason : Texts(status->Find("reasons"))) why += ": " + reason;
+    return "the agent of " + node + " is not ready" + why;
+  }
+  auto endpoints = AskAgent(layout.socket(node), "/v1/endpoints");
+  if (!endpoints) return "agent of " + node + ": " + endpoints.error().message;
+  std::set<std::string> open;
+  for (const Value& endpoint : Items(&*endpoints))
+    if (IsTrue(endpoint.Find("open"))) open.insert(TextAt(endpoint, {"pod"}));
+  for (const PodState& pod : PodStates(layout)) {
+    bool on_host = IsTrue(At(pod.tree, {"spec", "hostNetwork"}));
+    if (pod.node == node && !on_host && !pod.status.addresses.empty() && !pod.status.IsOver() &&
+        !open.contains(pod.pod.ToString()))
+      return "the agent of " + node + " has not opened " + pod.pod.ToString();
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<Value> AskAgent(const std::string& socket, const std::string& path) {
+  auto fd = Connect(socket);
+  if (!fd) return std::move(fd).error();
+  std::string request = "GET " + path + " HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n";
+  if (send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return ErrnoError("send");
+  std::string answer;
+  std::array<char, 16384> chunk;
+  for (;;) {
+    ssize_t count = recv(fd->get(), chunk.data(), chunk.size(), 0);
+    if (count < 0) return ErrnoError("no answer from " + socket);
+    if (count == 0) break;
+    answer.append(chunk.data(), static_cast<size_t>(count));
+  }
+  size_t body = answer.find("\r\n\r\n");
+  if (!answer.starts_with("HTTP/1.") || body == std::string::npos)
+    return Error{"no HTTP answer from " + socket, 0};
+  if (answer.substr(9, 3) != "200")
+    return Error{socket + " answers " + answer.substr(9, answer.find('\r') - 9), 0};
+  return FromJson(answer.substr(body + 4), socket);
+}
+
+Status WaitSettled(const LabState& state, Duration patience, const Console& console) {
+  if (state.agent.empty()) return Ok();
+  MonotonicTime deadline = SystemClock().Now() + patience;
+  for (const NodePlan& node : state.nodes) {
+    for (;;) {
+      std::string missing = Missing(state, node.name());
+      if (missing.empty()) break;
+      console.Progress(missing);
+      if (SystemClock().Now() >= deadline) {
+        console.Progress("");
+        return Error{missing, 0};
+      }
+      std::this_thread::sleep_for(kBetweenQuestions);
+    }
+  }
+  console.Progress("");
+  return Ok();
+}
+
+}  // namespace sallyport::lab

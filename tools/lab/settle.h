@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting until the agents enforce what the lab told them, by their local API.
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "lab/console.h"
+#include "lab/state.h"
+
+namespace sallyport::lab {
+
+// Until every agent is ready and has opened each pod of its node. Without agents: at once. Fails
+// with what is missing when patience is at its end.
+Status WaitSettled(const LabState& state, Duration patience, const Console& console);
+
+// The JSON that an agent answers GET `path` with.
+Result<Value> AskAgent(const std::string& socket, const std::string& path);
+
+}  // namespace sallyport::lab
