@@ -45,7 +45,7 @@ TEST(Layout, LongPodNamesFitAndStayApart) {
 
 TEST(State, SurvivesBeingWrittenAndRead) {
   PlanOptions options;
-  Plan plan = MakePlan(MakeObjects("{apiVersion: v1, kind: Node, metadata: {name: n}, status: "
+  Plan plan = MakePlan(MakeObjects("{apiVersion: v1, kind: Node, metadata: {name: n1}, status: "
                                    "{addresses: [{type: ExternalIP, address: 203.0.113.5}]}}"),
                        options);
   LabState state;

@@ -189,10 +189,10 @@ TEST(Plan, NamespacesThatAreOnlyReferredToAreInvented) {
   Plan plan = PlanOf(
       "{apiVersion: v1, kind: Namespace, metadata: {name: x, labels: {a: b}}}\n" + Pod("a", "") +
       "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: "
-      "p, namespace: y}, spec: {podSelector: {}}}\n");
+      "p, namespace: z}, spec: {podSelector: {}}}\n");
   ASSERT_EQ(plan.namespaces.size(), 2u);
   EXPECT_EQ(TextAt(plan.namespaces[0], {"metadata", "labels", "a"}), "b");
-  EXPECT_EQ(TextAt(plan.namespaces[1], {"metadata", "labels", "kubernetes.io/metadata.name"}), "y");
+  EXPECT_EQ(TextAt(plan.namespaces[1], {"metadata", "labels", "kubernetes.io/metadata.name"}), "z");
   EXPECT_EQ(plan.policies.size(), 1u);
 }
 
