@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/rules.h"
 
-#include <map>
-
 namespace sallyport::policy {
 namespace {
 
@@ -51,8 +49,8 @@ void Rules::Release(const CompiledPolicy& policy) {
   if (policy.ingress) ReleaseTerms(*policy.ingress);
 }
 
-Terms Rules::AcquireTerms(const std::string& ns, const std::vector<model::Rule>& rules) {
-  std::map<SpecId, Bucket> buckets;
+Rules::Buckets Rules::Sort(const std::string& ns, const std::vector<model::Rule>& rules) {
+  Buckets buckets;
   for (const model::Rule& rule : rules) {
     PortSpec spec = SpecOf(rule.ports, names_);
     SpecId id = specs_.Acquire(spec);
@@ -67,15 +65,33 @@ Terms Rules::AcquireTerms(const std::string& ns, const std::vector<model::Rule>&
       (block ? bucket.blocks : bucket.pods).push_back(std::move(leaf));
     }
   }
+  return buckets;
+}
+
+Terms Rules::AcquireTerms(const std::string& ns, const std::vector<model::Rule>& rules) {
+  Buckets buckets = Sort(ns, rules);
+  PortSpec for_anyone = SpecForAnyone(buckets);
   Terms terms;
   for (const auto& [spec, bucket] : buckets) {
-    for (GroupId group : AcquireGroups(bucket)) {
+    Numbers groups;
+    // What anyone may do anyway is no reason to tell peers apart.
+    bool idle = !bucket.any_peer && Covers(for_anyone, specs_.spec(spec));
+    if (!idle) groups = AcquireGroups(bucket);
+    for (GroupId group : groups) {
       terms.push_back({group, spec});
       specs_.Retain(spec);
     }
-    specs_.Release(spec);
+    specs_.Release(spec);  // the bucket's
   }
   return terms;
+}
+
+PortSpec Rules::SpecForAnyone(const Buckets& buckets) const {
+  std::vector<const PortSpec*> specs;
+  for (const auto& [spec, bucket] : buckets) {
+    if (bucket.any_peer) specs.push_back(&specs_.spec(spec));
+  }
+  return Union(specs);
 }
 
 Numbers Rules::AcquireGroups(const Bucket& bucket) {

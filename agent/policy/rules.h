@@ -2,6 +2,7 @@
 // Policies in force, reduced to what they allow: terms of a peer group and a port spec.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -65,6 +66,10 @@ class Rules {
 
  private:
   struct Bucket;
+  using Buckets = std::map<SpecId, Bucket>;
+  // The rules by what ports they allow. Each bucket holds a reference to its spec.
+  Buckets Sort(const std::string& ns, const std::vector<model::Rule>& rules);
+  PortSpec SpecForAnyone(const Buckets& buckets) const;
   Numbers AcquireGroups(const Bucket& bucket);
   Terms AcquireTerms(const std::string& ns, const std::vector<model::Rule>& rules);
   void ReleaseTerms(const Terms& terms);
