@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "endpoint/link_table.h"
+
+#include <algorithm>
+
+namespace sallyport::endpoint {
+namespace {
+
+// kube-proxy in ipvs mode puts every Service address on this interface: they are not the node's.
+constexpr std::string_view kServiceAddresses = "kube-ipvs0";
+
+bool IsLoopback(const net::Address& address) {
+  static const net::Cidr kV4(net::Address::V4(0x7f000000), 8);
+  net::Address::Bytes one{};
+  one[15] = 1;
+  return kV4.Contains(address) || address == net::Address(one);
+}
+
+bool IsLinkLocalV6(const net::Address& address) {
+  return address.bytes()[0] == 0xfe && (address.bytes()[1] & 0xc0) == 0x80;
+}
+
+bool HasSubnet(const net::Address& address, int length) {
+  return length < (address.IsV4() ? 32 : 128) && !IsLinkLocalV6(address);
+}
+
+bool WantsPackets(const std::string& qdisc) { return qdisc != "noqueue" && qdisc != "clsact"; }
+
+}  // namespace
+
+void LinkTable::SetLink(Link link) {
+  uint32_t ifindex = link.ifindex;
+  links_[ifindex] = std::move(link);
+}
+
+void LinkTable::RemoveLink(uint32_t ifindex) {
+  links_.erase(ifindex);
+  addresses_.erase(ifindex);
+  qdiscs_.erase(ifindex);
+  defaults_.erase(ifindex);
+}
+
+void LinkTable::SetAddress(uint32_t ifindex, const net::Address& address, int length) {
+  addresses_[ifindex].emplace(address, length);
+}
+
+void LinkTable::RemoveAddress(uint32_t ifindex, const net::Address& address, int length) {
+  auto it = addresses_.find(ifindex);
+  if (it == addresses_.end()) return;
+  it->second.erase({address, length});
+  if (it->second.empty()) addresses_.erase(it);
+}
+
+void LinkTable::SetQdisc(uint32_t ifindex, uint32_t handle, const std::string& kind) {
+  qdiscs_[ifindex][handle] = kind;
+}
+
+void LinkTable::RemoveQdisc(uint32_t ifindex, uint32_t handle) {
+  auto it = qdiscs_.find(ifindex);
+  if (it == qdiscs_.end()) return;
+  it->second.erase(handle);
+  if (it->second.empty()) qdiscs_.erase(it);
+}
+
+std::set<uint32_t> LinkTable::PeersOf(uint32_t ifindex) const {
+  std::set<uint32_t> out;
+  for (const auto& [index, link] : links_) {
+    if (link.peer_ifindex == ifindex && link.peer_netns == kPeerHere) out.insert(index);
+  }
+  return out;
+}
+
+Links LinkTable::links() const {
+  Links out = links_;
+  for (auto& [ifindex, link] : out) {
+    if (auto it = addresses_.find(ifindex); it != addresses_.end()) {
+      link.subnet = std::any_of(it->second.begin(), it->second.end(),
+                                [](const auto& a) { return HasSubnet(a.first, a.second); });
+    }
+    link.default_route = defaults_.contains(ifindex);
+    if (auto it = qdiscs_.find(ifindex); it != qdiscs_.end()) {
+      link.shaped = std::any_of(it->second.begin(), it->second.end(),
+                                [](const auto& qdisc) { return WantsPackets(qdisc.second); });
+    }
+  }
+  return out;
+}
+
+model::LocalAddresses LinkTable::addresses() const {
+  model::LocalAddresses out;
+  for (const auto& [ifindex, addresses] : addresses_) {
+    auto link = links_.find(ifindex);
+    if (link != links_.end() && link->second.name == kServiceAddresses) continue;
+    for (const auto& [address, length] : addresses) {
+      if (!IsLoopback(address)) out.insert(address);
+    }
+  }
+  return out;
+}
+
+LinkUpdate Difference(const Links& before, const Links& after) {
+  LinkUpdate update;
+  for (const auto& [ifindex, link] : after) {
+    auto it = before.find(ifindex);
+    if (it == before.end() || it->second != link) update.set.push_back(link);
+  }
+  for (const auto& [ifindex, link] : before) {
+    if (!after.contains(ifindex)) update.gone.push_back(ifindex);
+  }
+  return update;
+}
+
+}  // namespace sallyport::endpoint

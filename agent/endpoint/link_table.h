@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel has said about links, addresses, default routes and queueing disciplines, as
+// Links. Pure: netlink.h feeds it.
+//
+// Messages may come in any order, more than once, and about links that are not known: each says
+// how one thing is, and the table is the sum of the last word on each.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "endpoint/link.h"
+#include "net/address.h"
+
+namespace sallyport::endpoint {
+
+class LinkTable {
+ public:
+  // Of `link` only what the link itself tells: not subnet, default_route and shaped.
+  void SetLink(Link link);
+  void RemoveLink(uint32_t ifindex);
+  // `length` counts the bits of the address's own family.
+  void SetAddress(uint32_t ifindex, const net::Address& address, int length);
+  void RemoveAddress(uint32_t ifindex, const net::Address& address, int length);
+  void SetQdisc(uint32_t ifindex, uint32_t handle, const std::string& kind);
+  void RemoveQdisc(uint32_t ifindex, uint32_t handle);
+  void SetDefaultRoutes(std::set<uint32_t> interfaces) { defaults_ = std::move(interfaces); }
+
+  // Links whose other end, as last told, is `ifindex` of this namespace.
+  std::set<uint32_t> PeersOf(uint32_t ifindex) const;
+
+  Links links() const;
+  model::LocalAddresses addresses() const;
+
+ private:
+  std::map<uint32_t, Link> links_;
+  std::map<uint32_t, std::set<std::pair<net::Address, int>>> addresses_;
+  std::map<uint32_t, std::map<uint32_t, std::string>> qdiscs_;
+  std::set<uint32_t> defaults_;
+};
+
+// From one state to another; `addresses` is set where they differ.
+LinkUpdate Difference(const Links& before, const Links& after);
+
+}  // namespace sallyport::endpoint
