@@ -9,8 +9,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kMostItems = 256;       // of any list in a result
-constexpr size_t kLongestText = 4096;    // of any text that is used
+constexpr size_t kMostItems = 256;     // of any list in a result
+constexpr size_t kLongestText = 4096;  // of any text that is used
 constexpr size_t kLongestInterface = 15;
 
 // The member's text; "" where it is absent, no text, or longer than anything sensible.

@@ -165,10 +165,10 @@ Result<std::unique_ptr<CniWatch>> CniWatch::Start(const std::string& directory, 
   auto bell = DirectoryBell::Open(directory);
   if (!bell) return std::move(bell).error();
   std::unique_ptr<CniWatch> watch(new CniWatch(std::move(sink), std::move(stop)));
-  watch->thread_ = std::jthread([watch = watch.get(), bell = std::move(*bell),
-                                 files = ResultFiles(directory)]() mutable {
-    Follow(std::move(bell), std::move(files), watch->stop_.get(), watch->sink_);
-  });
+  watch->thread_ = std::jthread(
+      [watch = watch.get(), bell = std::move(*bell), files = ResultFiles(directory)]() mutable {
+        Follow(std::move(bell), std::move(files), watch->stop_.get(), watch->sink_);
+      });
   return watch;
 }
 

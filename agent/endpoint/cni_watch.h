@@ -21,7 +21,7 @@ namespace sallyport::endpoint {
 
 struct CniUpdate {
   std::vector<Claim> set;
-  std::vector<std::string> gone;                 // files
+  std::vector<std::string> gone;                  // files
   std::map<std::string, std::string> unreadable;  // every file now in that state: why
   bool listed = false;  // the directory could be listed; else its claims so far still stand
   std::string error;    // why it could not

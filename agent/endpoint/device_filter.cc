@@ -43,7 +43,8 @@ Status CheckGlob(std::string_view glob) {
   }
   auto letters = std::count_if(glob.begin(), glob.end(), [](char c) { return c != '*'; });
   if (static_cast<size_t>(letters) > kLongestName) {
-    return Error{"'" + std::string(glob) + "' matches nothing: interface names have at most 15 "
+    return Error{"'" + std::string(glob) +
+                 "' matches nothing: interface names have at most 15 "
                  "characters"};
   }
   return Ok();

@@ -18,25 +18,22 @@ inline constexpr int kPeerHere = -1;
 struct Link {
   uint32_t ifindex = 0;
   std::string name;
-  std::string kind;           // "veth", "netkit", "bridge", ...; "" for hardware and loopback
-  uint32_t peer_ifindex = 0;  // of the other end, in its own namespace; 0: none, or not told
+  std::string kind;            // "veth", "netkit", "bridge", ...; "" for hardware and loopback
+  uint32_t peer_ifindex = 0;   // of the other end, in its own namespace; 0: none, or not told
   int peer_netns = kPeerHere;  // this kernel's number for the other namespace that the peer is in
-  bool subnet = false;         // carries an address with a subnet; link-local IPv6 apart
-  bool default_route = false;  // a default route leaves by it
-  bool shaped = false;         // a queueing discipline wants to see its packets
+  // The node's own way to its network: it carries, or once carried, an address with a subnet
+  // (link-local IPv6 apart) or a default route. A moment without does not make it a pod's.
+  bool uplink = false;
+  bool shaped = false;  // a queueing discipline wants to see its packets
 
   // The programs can stand on it, and its other end is in another namespace.
-  bool IsPair() const {
-    return (kind == "veth" || kind == "netkit") && peer_netns != kPeerHere;
-  }
-  // The node's own way to its network.
-  bool IsUplink() const { return subnet || default_route; }
+  bool IsPair() const { return (kind == "veth" || kind == "netkit") && peer_netns != kPeerHere; }
   friend bool operator==(const Link&, const Link&) = default;
 };
 
 // May be a pod's, as far as the interface itself tells.
 inline bool IsCandidate(const Link& link, const DeviceFilter& filter) {
-  return link.IsPair() && !link.IsUplink() && filter.Matches(link.name);
+  return link.IsPair() && !link.uplink && filter.Matches(link.name);
 }
 
 using Links = std::map<uint32_t, Link>;

@@ -37,11 +37,12 @@ void LinkTable::RemoveLink(uint32_t ifindex) {
   links_.erase(ifindex);
   addresses_.erase(ifindex);
   qdiscs_.erase(ifindex);
-  defaults_.erase(ifindex);
+  uplinks_.erase(ifindex);
 }
 
 void LinkTable::SetAddress(uint32_t ifindex, const net::Address& address, int length) {
   addresses_[ifindex].emplace(address, length);
+  if (HasSubnet(address, length)) uplinks_.insert(ifindex);
 }
 
 void LinkTable::RemoveAddress(uint32_t ifindex, const net::Address& address, int length) {
@@ -70,14 +71,21 @@ std::set<uint32_t> LinkTable::PeersOf(uint32_t ifindex) const {
   return out;
 }
 
+void LinkTable::InheritUplinks(const LinkTable& before) {
+  for (uint32_t ifindex : before.uplinks_) {
+    auto then = before.links_.find(ifindex);
+    auto now = links_.find(ifindex);
+    if (then != before.links_.end() && now != links_.end() &&
+        then->second.name == now->second.name) {
+      uplinks_.insert(ifindex);
+    }
+  }
+}
+
 Links LinkTable::links() const {
   Links out = links_;
   for (auto& [ifindex, link] : out) {
-    if (auto it = addresses_.find(ifindex); it != addresses_.end()) {
-      link.subnet = std::any_of(it->second.begin(), it->second.end(),
-                                [](const auto& a) { return HasSubnet(a.first, a.second); });
-    }
-    link.default_route = defaults_.contains(ifindex);
+    link.uplink = uplinks_.contains(ifindex);
     if (auto it = qdiscs_.find(ifindex); it != qdiscs_.end()) {
       link.shaped = std::any_of(it->second.begin(), it->second.end(),
                                 [](const auto& qdisc) { return WantsPackets(qdisc.second); });

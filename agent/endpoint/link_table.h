@@ -19,7 +19,7 @@ namespace sallyport::endpoint {
 
 class LinkTable {
  public:
-  // Of `link` only what the link itself tells: not subnet, default_route and shaped.
+  // Of `link` only what the link itself tells: not uplink and shaped.
   void SetLink(Link link);
   void RemoveLink(uint32_t ifindex);
   // `length` counts the bits of the address's own family.
@@ -27,7 +27,11 @@ class LinkTable {
   void RemoveAddress(uint32_t ifindex, const net::Address& address, int length);
   void SetQdisc(uint32_t ifindex, uint32_t handle, const std::string& kind);
   void RemoveQdisc(uint32_t ifindex, uint32_t handle);
-  void SetDefaultRoutes(std::set<uint32_t> interfaces) { defaults_ = std::move(interfaces); }
+  void SetDefaultRoutes(const std::set<uint32_t>& interfaces) {
+    uplinks_.insert(interfaces.begin(), interfaces.end());
+  }
+  // What was an uplink in `before`, and is there still, is one.
+  void InheritUplinks(const LinkTable& before);
 
   // Links whose other end, as last told, is `ifindex` of this namespace.
   std::set<uint32_t> PeersOf(uint32_t ifindex) const;
@@ -39,7 +43,7 @@ class LinkTable {
   std::map<uint32_t, Link> links_;
   std::map<uint32_t, std::set<std::pair<net::Address, int>>> addresses_;
   std::map<uint32_t, std::map<uint32_t, std::string>> qdiscs_;
-  std::set<uint32_t> defaults_;
+  std::set<uint32_t> uplinks_;
 };
 
 // From one state to another; `addresses` is set where they differ.

@@ -37,6 +37,7 @@ class Follower {
   Status Dump() {
     auto table = socket_->Dump();
     if (!table) return std::move(table).error();
+    table->InheritUplinks(table_);
     table_ = std::move(*table);
     Tell(true);
     return Ok();

@@ -24,8 +24,8 @@ struct Taken {
   LinkTable* table = nullptr;
   LinkSocket::News news;
   bool defaults_changed = false;
-  std::set<uint32_t> defaults;  // of a dump of routes
-  std::set<uint32_t> ask_again; // links whose other end has left this namespace
+  std::set<uint32_t> defaults;   // of a dump of routes
+  std::set<uint32_t> ask_again;  // links whose other end has left this namespace
 };
 
 std::string Text(const nlattr* attribute) {
@@ -78,8 +78,8 @@ void TakeAddress(nlmsghdr* header, Taken& taken) {
   if (nlmsg_parse(header, sizeof(ifaddrmsg), attributes, IFA_MAX, nullptr) < 0) return;
   auto* info = static_cast<ifaddrmsg*>(nlmsg_data(header));
   // On a point-to-point link IFA_ADDRESS is the far end's.
-  auto address = AddressOf(
-      info->ifa_family, attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS]);
+  auto address = AddressOf(info->ifa_family,
+                           attributes[IFA_LOCAL] ? attributes[IFA_LOCAL] : attributes[IFA_ADDRESS]);
   if (!address) return;
   if (header->nlmsg_type == RTM_NEWADDR) {
     taken.table->SetAddress(info->ifa_index, *address, info->ifa_prefixlen);
@@ -183,7 +183,7 @@ Status DumpDefaultRoutes(nl_sock* socket, LinkTable& table) {
       !status) {
     return status;
   }
-  table.SetDefaultRoutes(std::move(taken.defaults));
+  table.SetDefaultRoutes(taken.defaults);
   return Ok();
 }
 
@@ -224,9 +224,9 @@ Result<LinkSocket> LinkSocket::Open() {
   nl_socket_disable_seq_check(socket);
   nl_socket_set_buffer_size(socket, kReceiveBuffer, 0);  // more is better; less is still right
   nl_socket_set_nonblocking(socket);
-  int code = nl_socket_add_memberships(socket, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,
-                                       RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
-                                       RTNLGRP_IPV6_ROUTE, RTNLGRP_TC, 0);
+  int code =
+      nl_socket_add_memberships(socket, RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                                RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_TC, 0);
   if (code < 0) return NetlinkError("subscribing to the kernel's interfaces", code);
   return LinkSocket(std::move(*news), std::move(*questions));
 }

@@ -34,8 +34,8 @@ std::vector<net::Address> AgreedAddresses(const Claim& claim, const model::Pod& 
       out.push_back(claimed.empty() ? reported.front() : claimed.front());
       continue;
     }
-    auto common = std::find_first_of(reported.begin(), reported.end(), claimed.begin(),
-                                     claimed.end());
+    auto common =
+        std::find_first_of(reported.begin(), reported.end(), claimed.begin(), claimed.end());
     if (common == reported.end()) return {};
     out.push_back(*common);
   }
@@ -70,29 +70,28 @@ void Tracker::Update(const LinkUpdate& update) {
     by_name_.clear();
     for (const auto& [ifindex, link] : links_) by_name_[link.name] = ifindex;
   }
-  if (update.routes_changed) {
-    for (auto& [file, known] : claims_) {
-      if (known.by_route) known.location.reset();
-    }
+  for (auto& [file, known] : claims_) {
+    bool proven = known.location && known.location->proven;
+    if (!proven || !StillThere(known)) known.located = false;
   }
 }
 
 void Tracker::SetClaim(Claim claim) {
   std::string file = claim.file;
-  claims_[file] = Known{.claim = std::move(claim), .location = {}, .link_far_end = {}};
+  claims_[file] = Known{.claim = std::move(claim), .location = {}, .name = {}, .far_end = {}};
 }
 
 void Tracker::RemoveClaim(const std::string& file) { claims_.erase(file); }
 
-void Tracker::SetPod(const model::PodPtr& pod) {
-  if (pod->node == node_) {
-    pods_[pod->name] = pod;
-  } else {
-    pods_.erase(pod->name);
-  }
+bool Tracker::SetPod(const model::PodPtr& pod) {
+  if (pod->node != node_) return RemovePod(pod->name);
+  auto& slot = pods_[pod->name];
+  bool changes = !slot || *slot != *pod;
+  slot = pod;
+  return changes;
 }
 
-void Tracker::RemovePod(const model::ObjectName& name) { pods_.erase(name); }
+bool Tracker::RemovePod(const model::ObjectName& name) { return pods_.erase(name) > 0; }
 
 void Tracker::SetLeftAlone(std::set<uint32_t> interfaces) { left_alone_ = std::move(interfaces); }
 
@@ -102,11 +101,9 @@ const Link* Tracker::LinkOf(const std::string& name) const {
 }
 
 bool Tracker::StillThere(const Known& known) const {
-  if (!known.location) return false;
   auto it = links_.find(known.location->ifindex);
-  return it != links_.end() && FarEndOf(it->second) == known.link_far_end &&
-         (known.claim.host_interfaces.empty() || known.by_route || known.location->proven ||
-          LinkOf(it->second.name) == &it->second);
+  return it != links_.end() && it->second.name == known.name &&
+         FarEndOf(it->second) == known.far_end;
 }
 
 // The interface that the result names. Of several (a bridge and its port), the first that can be a
@@ -136,16 +133,17 @@ std::optional<Tracker::Location> Tracker::LocateByRoute(const Known& known) {
   for (const net::Address& address : known.claim.addresses) {
     auto ifindex = resolver_.Route(address);
     auto link = ifindex ? links_.find(*ifindex) : links_.end();
-    if (link != links_.end() && IsCandidate(link->second, filter_)) return Location{*ifindex, false};
+    if (link != links_.end() && IsCandidate(link->second, filter_))
+      return Location{*ifindex, false};
   }
   return std::nullopt;
 }
 
 // A result that names a host interface which is not here is stale, or early: no other way is tried.
 void Tracker::Locate(Known& known) {
-  if (StillThere(known)) return;
+  if (known.located) return;
+  known.located = true;
   known.location.reset();
-  known.by_route = false;
   const auto& names = known.claim.host_interfaces;
   bool all_here = std::all_of(names.begin(), names.end(),
                               [this](const std::string& name) { return LinkOf(name) != nullptr; });
@@ -158,12 +156,12 @@ void Tracker::Locate(Known& known) {
   } else if (all_here) {
     bool sandbox_seen = false;
     known.location = LocateBySandbox(known, sandbox_seen);
-    if (!known.location && !sandbox_seen) {
-      known.location = LocateByRoute(known);
-      known.by_route = known.location.has_value();
-    }
+    if (!known.location && !sandbox_seen) known.location = LocateByRoute(known);
   }
-  if (known.location) known.link_far_end = FarEndOf(links_.at(known.location->ifindex));
+  if (!known.location) return;
+  const Link& link = links_.at(known.location->ifindex);
+  known.name = link.name;
+  known.far_end = FarEndOf(link);
 }
 
 // Who speaks for each interface: a claim that is proven by its sandbox, else the newest. A claim
@@ -219,23 +217,38 @@ std::string Tracker::Place(const Known& known, const Link& link, Candidate& out)
   return {};
 }
 
-// Newest first: one interface a pod, one pod an address.
-void Tracker::Settle(std::vector<Candidate>& candidates, Decision& decision) const {
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+// One interface a pod: of one sandbox the first that was made (later ones are further networks), of
+// several sandboxes the newest. One pod an address: the newest.
+void Tracker::Settle(std::vector<Candidate> candidates, Decision& decision) const {
+  auto newest_first = [](const Candidate& a, const Candidate& b) {
     return Newer(a.known->claim, b.known->claim);
-  });
+  };
+  std::sort(candidates.begin(), candidates.end(), newest_first);
+  std::map<std::pair<model::ObjectName, std::string>, Candidate> first_of_sandbox;
   for (const Candidate& candidate : candidates) {
-    Sighting& sighting = decision.sightings.at(candidate.placement.ifindex);
-    if (decision.placements.contains(candidate.pod->name)) {
-      sighting.why_closed = "the pod has another interface with its addresses";
-      continue;
-    }
-    for (const auto& [name, other] : decision.placements) {
-      if (ShareAddress(other, candidate.placement)) {
-        sighting.why_closed = "its address is " + name.ToString() + "'s by now";
+    first_of_sandbox[{candidate.pod->name, candidate.known->claim.container}] = candidate;
+  }
+  std::vector<Candidate> firsts;
+  for (const auto& [sandbox, candidate] : first_of_sandbox) firsts.push_back(candidate);
+  std::sort(firsts.begin(), firsts.end(), newest_first);
+
+  std::map<net::Address, model::ObjectName> owners;
+  for (const Candidate& candidate : candidates) {
+    decision.sightings.at(candidate.placement.ifindex).why_closed =
+        "another interface is the pod's, of the network that was made first";
+  }
+  for (const Candidate& candidate : firsts) {
+    if (decision.placements.contains(candidate.pod->name)) continue;
+    std::string& why_closed = decision.sightings.at(candidate.placement.ifindex).why_closed;
+    why_closed.clear();
+    for (const net::Address& address : candidate.placement.addresses) {
+      auto [owner, is_new] = owners.emplace(address, candidate.pod->name);
+      if (!is_new) {
+        why_closed =
+            "its address " + address.ToString() + " is " + owner->second.ToString() + "'s by now";
       }
     }
-    if (sighting.why_closed.empty()) {
+    if (why_closed.empty()) {
       decision.placements.emplace(candidate.pod->name, candidate.placement);
     }
   }
@@ -264,7 +277,7 @@ Decision Tracker::Decide() {
     sighting.why_closed = Place(*claimant->second, link, candidate);
     if (sighting.why_closed.empty()) candidates.push_back(candidate);
   }
-  Settle(candidates, decision);
+  Settle(std::move(candidates), decision);
 
   for (const auto& [ifindex, sighting] : decision.sightings) {
     if (!left_alone_.contains(ifindex)) {

@@ -58,12 +58,13 @@ class Tracker {
   void Update(const LinkUpdate& update);
   void SetClaim(Claim claim);
   void RemoveClaim(const std::string& file);
-  // A pod anywhere; those of other nodes are forgotten.
-  void SetPod(const model::PodPtr& pod);
-  void RemovePod(const model::ObjectName& name);
+  // A pod anywhere; those of other nodes are forgotten. False when that changes nothing.
+  bool SetPod(const model::PodPtr& pod);
+  bool RemovePod(const model::ObjectName& name);
   // Interfaces to leave alone until they are placed: they were there before the first start.
   void SetLeftAlone(std::set<uint32_t> interfaces);
-  const std::set<uint32_t>& left_alone() const { return left_alone_; }
+  // It carries the programs from now on, whatever becomes of its placement.
+  void Adopt(uint32_t ifindex) { left_alone_.erase(ifindex); }
 
   const Links& links() const { return links_; }
   Decision Decide();
@@ -76,17 +77,16 @@ class Tracker {
   };
   struct Known {
     Claim claim;
+    bool located = false;  // `location` was looked for, and what it rests on has not moved since
     std::optional<Location> location;
-    FarEnd link_far_end;  // of the link when location was found
-    bool by_route = false;
+    std::string name;  // of the link, and its other end, when it was found
+    FarEnd far_end;
   };
   struct Candidate {
     const Known* known = nullptr;
     model::PodPtr pod;
     Placement placement;
   };
-  using Doubts = std::map<uint32_t, Sighting>;
-
   void Locate(Known& known);
   std::optional<Location> LocateByName(const Known& known);
   std::optional<Location> LocateBySandbox(const Known& known, bool& sandbox_seen);
@@ -97,7 +97,7 @@ class Tracker {
   std::map<uint32_t, const Known*> Claimants() const;
   std::string Place(const Known& known, const Link& link, Candidate& out) const;
   std::string CheckPod(const Claim& claim, const model::Pod& pod) const;
-  void Settle(std::vector<Candidate>& candidates, Decision& decision) const;
+  void Settle(std::vector<Candidate> candidates, Decision& decision) const;
 
   std::string node_;
   DeviceFilter filter_;

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent is told: one set of names, given as flags (--name=value or --name value), in the
+// environment (SALLYPORT_NAME, dashes as underscores) or in a YAML file (name: value). Flags go
+// before the environment, the environment before the file, the file before the defaults.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/dataplane.h"
+#include "endpoint/device_filter.h"
+
+namespace sallyport::control {
+
+enum class LogFormat { kText, kJson };
+
+struct Config {
+  std::string node;       // never empty
+  std::string manifests;  // never empty, unless `command` needs none
+  std::string cni_results = "/var/lib/cni/results";
+  std::string socket = "/run/sallyport/sallyportd.sock";
+  endpoint::DeviceFilter devices;
+  dataplane::Options dataplane;
+  std::string log_level = "info";
+  LogFormat log_format = LogFormat::kText;
+
+  enum class Command { kRun, kDetach, kHelp, kVersion };
+  Command command = Command::kRun;
+  std::vector<std::string> warnings;  // names that look like a mistake, but cannot be known to be
+};
+
+// What a configuration is read from, apart from the file: passed in, so that tests can.
+struct Surroundings {
+  std::vector<std::string> arguments;  // without the program's name
+  std::map<std::string, std::string> environment;
+  std::string hostname;
+};
+
+// Every error at once, a line each: where the value stands, what is wrong, what would be right.
+Result<Config> ReadConfig(const Surroundings& surroundings);
+
+// The text of --help: every option, its meaning, its default.
+std::string HelpText();
+
+}  // namespace sallyport::control

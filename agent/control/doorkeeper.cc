@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/doorkeeper.h"
+
+#include <cerrno>
+
+namespace sallyport::control {
+
+// Not knowing what to leave alone, it leaves everything that is there alone but for what is closed
+// already: a running pod is not cut off because a directory could not be read.
+std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& doors) {
+  endpoint::Links candidates;
+  for (const endpoint::Link& link : update.set) {
+    if (endpoint::IsCandidate(link, filter_)) candidates.emplace(link.ifindex, link);
+  }
+  auto attached = dataplane_.Attached();
+  std::set<uint32_t> guarded(attached.begin(), attached.end());
+  auto left_alone = left_alone_.Start(candidates, guarded);
+  if (left_alone) return *left_alone;
+
+  doors.failures.push_back(left_alone.error().message);
+  std::set<uint32_t> all;
+  for (const auto& [ifindex, link] : candidates) {
+    if (!guarded.contains(ifindex)) all.insert(ifindex);
+  }
+  return all;
+}
+
+Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
+  Doors doors;
+  if (first_) {
+    doors.left_alone = First(update, doors);
+    seen_ = *doors.left_alone;
+    first_ = false;
+  }
+  for (uint32_t ifindex : update.gone) seen_.erase(ifindex);
+  for (const endpoint::Link& link : update.set) {
+    if (!endpoint::IsCandidate(link, filter_) || seen_.contains(link.ifindex)) continue;
+    Status status = dataplane_.Attach(link.ifindex, link.name);
+    if (status) {
+      seen_.insert(link.ifindex);
+      doors.closed.insert(link.ifindex);
+    } else if (status.error().code != ENODEV) {
+      doors.failures.push_back("closing " + link.name + ": " + status.error().message);
+    }
+  }
+  return doors;
+}
+
+}  // namespace sallyport::control

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Closes new interfaces. Runs on the thread that hears of them, so that no compilation stands
+// between a pod's interface and its closed door.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+
+#include "control/left_alone.h"
+#include "dataplane/dataplane.h"
+#include "endpoint/device_filter.h"
+#include "endpoint/link.h"
+
+namespace sallyport::control {
+
+// What the doorkeeper did about an update, for the reconciler.
+struct Doors {
+  std::set<uint32_t> closed;                     // carry the programs now
+  std::optional<std::set<uint32_t>> left_alone;  // of the first update
+  std::vector<std::string> failures;             // the reconciler tries again
+};
+
+class Doorkeeper {
+ public:
+  // All must outlive it. The dataplane takes calls from several threads.
+  Doorkeeper(dataplane::Dataplane& dataplane, LeftAlone& left_alone,
+             const endpoint::DeviceFilter& filter)
+      : dataplane_(dataplane), left_alone_(left_alone), filter_(filter) {}
+
+  Doors Take(const endpoint::LinkUpdate& update);
+
+ private:
+  std::set<uint32_t> First(const endpoint::LinkUpdate& update, Doors& doors);
+
+  dataplane::Dataplane& dataplane_;
+  LeftAlone& left_alone_;
+  const endpoint::DeviceFilter& filter_;
+  bool first_ = true;
+  std::set<uint32_t> seen_;  // candidates that were dealt with
+};
+
+}  // namespace sallyport::control

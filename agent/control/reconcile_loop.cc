@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reconcile_loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include <future>
+
+#include "control/views.h"
+
+namespace sallyport::control {
+namespace {
+
+constexpr auto kAnswerTime = std::chrono::seconds(10);
+constexpr size_t kDropsAtOnce = 32;
+
+}  // namespace
+
+ReconcileLoop::ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
+                             std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
+                             Clock& clock)
+    : node_(node),
+      dataplane_(dataplane),
+      reconciler_(std::move(reconciler)),
+      reporter_(log, clock),
+      thread_([this] { Run(); }) {}
+
+ReconcileLoop::~ReconcileLoop() { queue_.Close(); }
+
+void ReconcileLoop::Push(const dataplane::DropEvent& event) {
+  if (mailbox_.Put(event)) queue_.Push(EventsWait{});
+}
+
+// True if something was told.
+bool ReconcileLoop::Take(std::vector<Input> inputs, std::vector<Question>& questions) {
+  bool told = false;
+  for (Input& input : inputs) {
+    if (auto* links = std::get_if<LinksChanged>(&input)) {
+      reconciler_->Take(std::move(*links));
+      told = true;
+    } else if (auto* claims = std::get_if<endpoint::CniUpdate>(&input)) {
+      reconciler_->Take(*claims);
+      told = true;
+    } else if (auto* objects = std::get_if<ObjectsChanged>(&input)) {
+      reconciler_->Take(std::move(*objects));
+      told = true;
+    } else if (auto* question = std::get_if<Question>(&input)) {
+      questions.push_back(std::move(*question));
+    }
+  }
+  return told;
+}
+
+// True if some are left.
+bool ReconcileLoop::ReportDrops() {
+  bool more = false;
+  for (const dataplane::DropEvent& event : mailbox_.Take(kDropsAtOnce, more)) {
+    reporter_.Report(event, *reconciler_);
+  }
+  return more;
+}
+
+void ReconcileLoop::Run() {
+  bool busy = false;
+  while (true) {
+    auto inputs = queue_.PopAll(busy ? Duration::zero() : reconciler_->Patience());
+    if (queue_.closed()) return;
+    bool idle = inputs.empty();
+    std::vector<Question> questions;
+    bool told = Take(std::move(inputs), questions);
+    if (told || reconciler_->RetryIsDue()) reconciler_->Reconcile();
+    for (const Question& question : questions) question();
+    bool more_drops = ReportDrops();
+    if (idle) reconciler_->Settle();
+    busy = !idle || more_drops;
+  }
+}
+
+template <typename View, typename Work>
+Result<View> ReconcileLoop::Ask(Work work) {
+  auto promise = std::make_shared<std::promise<View>>();
+  std::future<View> answer = promise->get_future();
+  queue_.Push(Question([promise, work] { promise->set_value(work()); }));
+  promise.reset();
+  if (answer.wait_for(kAnswerTime) != std::future_status::ready) {
+    return Error{"the agent is busy and did not answer within 10 seconds; try again"};
+  }
+  try {
+    return answer.get();
+  } catch (const std::exception& exception) {
+    return Error{std::string("the agent could not answer: ") + exception.what()};
+  }
+}
+
+Result<observe::StatusView> ReconcileLoop::ReadStatus() {
+  return Ask<observe::StatusView>([this] { return StatusOf(*reconciler_, dataplane_, node_); });
+}
+
+Result<std::vector<observe::EndpointView>> ReconcileLoop::ReadEndpoints() {
+  return Ask<std::vector<observe::EndpointView>>(
+      [this] { return EndpointsOf(*reconciler_, dataplane_); });
+}
+
+Result<std::vector<observe::PolicyView>> ReconcileLoop::ReadPolicies() {
+  return Ask<std::vector<observe::PolicyView>>([this] { return PoliciesOf(*reconciler_); });
+}
+
+Result<std::vector<observe::FlowView>> ReconcileLoop::ReadFlows(size_t limit,
+                                                                const std::string& endpoint) {
+  return Ask<std::vector<observe::FlowView>>(
+      [this, limit, endpoint] { return FlowsOf(*reconciler_, dataplane_, limit, endpoint); });
+}
+
+}  // namespace sallyport::control

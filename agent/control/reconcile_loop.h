@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reconciler's thread: inputs from one queue, in the order they came, a burst at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/queue.h"
+#include "control/drops.h"
+#include "control/inputs.h"
+#include "control/reconciler.h"
+#include "observe/event_log.h"
+#include "observe/views.h"
+
+namespace sallyport::control {
+
+class ReconcileLoop : public observe::Source {
+ public:
+  // References must outlive it. Starts the thread.
+  ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
+                std::unique_ptr<Reconciler> reconciler, observe::EventLog& log, Clock& clock);
+  // Ends the thread; questions that still wait are answered with an error.
+  ~ReconcileLoop() override;
+
+  // Thread-safe.
+  void Push(Input input) { queue_.Push(std::move(input)); }
+  void Push(const dataplane::DropEvent& event);
+
+  Result<observe::StatusView> ReadStatus() override;
+  Result<std::vector<observe::EndpointView>> ReadEndpoints() override;
+  Result<std::vector<observe::PolicyView>> ReadPolicies() override;
+  Result<std::vector<observe::FlowView>> ReadFlows(size_t limit,
+                                                   const std::string& endpoint) override;
+
+ private:
+  void Run();
+  bool Take(std::vector<Input> inputs, std::vector<Question>& questions);
+  bool ReportDrops();
+  template <typename View, typename Work>
+  Result<View> Ask(Work work);
+
+  const std::string node_;
+  dataplane::Dataplane& dataplane_;
+  std::unique_ptr<Reconciler> reconciler_;
+  DropMailbox mailbox_;
+  DropReporter reporter_;
+  Queue<Input> queue_;
+  std::jthread thread_;
+};
+
+}  // namespace sallyport::control

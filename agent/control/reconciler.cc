@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reconciler.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace sallyport::control {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr auto kLongest = std::chrono::hours(1);
+
+// Both: what changed since before the earlier ones.
+void Add(policy::Changes& to, policy::Changes from) {
+  to.peers.merge(from.peers);
+  to.prefixes.merge(from.prefixes);
+  to.node_addresses |= from.node_addresses;
+  to.sets.merge(from.sets);
+  to.rules.merge(from.rules);
+  to.port_sets.merge(from.port_sets);
+  to.endpoints.merge(from.endpoints);
+}
+
+std::string NameOf(const endpoint::Links& links, uint32_t ifindex) {
+  auto it = links.find(ifindex);
+  return it == links.end() ? "interface " + std::to_string(ifindex) : it->second.name;
+}
+
+dataplane::Bindings ToBindings(const endpoint::Decision& decision) {
+  dataplane::Bindings out;
+  for (const auto& [pod, placement] : decision.placements) {
+    out[pod] = {placement.ifindex, placement.addresses, placement.direct};
+  }
+  return out;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
+                       endpoint::Tracker tracker, LeftAlone& left_alone, Clock& clock)
+    : node_(node),
+      dataplane_(dataplane),
+      tracker_(std::move(tracker)),
+      left_alone_(left_alone),
+      clock_(clock),
+      compiler_(node),
+      something_at_start_([&] {
+        for (uint32_t ifindex : dataplane.Attached()) attached_.insert(ifindex);
+        return !attached_.empty();
+      }()),
+      backoff_(milliseconds(50), seconds(30)) {}
+
+void Reconciler::Take(LinksChanged links) {
+  tracker_.Update(links.update);
+  if (links.doors.left_alone) tracker_.SetLeftAlone(*links.doors.left_alone);
+  attached_.merge(links.doors.closed);
+  for (uint32_t ifindex : links.update.gone) left_alone_.Forget(ifindex);
+  if (links.update.addresses) deltas_.push_back(model::Delta::Set(*links.update.addresses));
+  for (const std::string& failure : links.doors.failures) spdlog::error("{}", failure);
+  links_listed_ = true;
+  endpoints_changed_ = true;
+}
+
+void Reconciler::Take(const endpoint::CniUpdate& update) {
+  for (const endpoint::Claim& claim : update.set) tracker_.SetClaim(claim);
+  for (const std::string& file : update.gone) tracker_.RemoveClaim(file);
+  claims_listed_ |= update.listed;
+  cni_error_ = update.error;
+  unreadable_ = update.unreadable;
+  endpoints_changed_ = true;
+  diagnostics_changed_ = true;
+}
+
+void Reconciler::Take(ObjectsChanged objects) {
+  for (model::Delta& delta : objects.deltas) {
+    if (delta.kind == model::Kind::kPod) {
+      const auto* pod = std::get_if<model::PodPtr>(&delta.object);
+      endpoints_changed_ |= pod ? tracker_.SetPod(*pod) : tracker_.RemovePod(delta.name);
+    }
+    deltas_.push_back(std::move(delta));
+  }
+  object_diagnostics_ = std::move(objects.diagnostics);
+  objects_listed_ |= objects.complete;
+  diagnostics_changed_ = true;
+}
+
+// Where nothing was enforced before, a directory that does not exist says that no pod runs here.
+bool Reconciler::Listed() const {
+  bool claims = claims_listed_ || (!something_at_start_ && !cni_error_.empty());
+  return links_listed_ && claims && objects_listed_;
+}
+
+void Reconciler::Reconcile() {
+  bool failed_before = !failures_.empty();
+  failures_.clear();
+  if (endpoints_changed_) Decide();
+  Guard(decision_.guarded);
+  Compile();
+  Enforce();
+  AdoptOpened();
+  Unguard();
+  LogDiagnostics();
+  if (failures_.empty()) {
+    backoff_.Reset();
+    if (failed_before) spdlog::info("what failed before has succeeded");
+  } else {
+    retry_at_ = clock_.Now() + std::chrono::duration_cast<MonotonicTime::duration>(backoff_.Next());
+  }
+}
+
+void Reconciler::Decide() {
+  decision_ = tracker_.Decide();
+  bindings_ = ToBindings(decision_);
+  endpoints_changed_ = false;
+}
+
+void Reconciler::Guard(const std::set<uint32_t>& interfaces) {
+  for (uint32_t ifindex : interfaces) {
+    if (attached_.contains(ifindex)) continue;
+    std::string name = NameOf(tracker_.links(), ifindex);
+    Status status = dataplane_.Attach(ifindex, name);
+    if (status) {
+      attached_.insert(ifindex);
+    } else if (status.error().code != ENODEV) {  // gone: its news follows
+      Told("attaching to " + name, status);
+    }
+  }
+}
+
+void Reconciler::Compile() {
+  if (deltas_.empty()) return;
+  Add(changes_, compiler_.Apply(deltas_));
+  deltas_.clear();
+  ++revision_;
+}
+
+void Reconciler::Enforce() {
+  if (!Listed()) return;
+  if (enforced_ && changes_.empty() && bindings_ == in_force_) return;
+  Status status = dataplane_.Apply(image(), enforced_ ? &changes_ : nullptr, bindings_);
+  if (!status) {
+    Told("enforcing the latest policy", status);
+    return;
+  }
+  if (!enforced_) spdlog::info("policy is in force on node {}", node_);
+  dataplane::Bindings before = std::move(in_force_);
+  in_force_ = bindings_;
+  changes_ = {};
+  enforced_ = true;
+  unsettled_ = true;
+  ++revision_;
+  LogDoors(before);
+}
+
+// Their policy is in force already, so that nothing of theirs meets a closed door.
+void Reconciler::AdoptOpened() {
+  for (const auto& [pod, binding] : in_force_) {
+    if (!decision_.guarded_once_open.contains(binding.ifindex)) continue;
+    Guard({binding.ifindex});
+    if (!attached_.contains(binding.ifindex)) continue;
+    tracker_.Adopt(binding.ifindex);
+    left_alone_.Forget(binding.ifindex);
+    decision_.guarded_once_open.erase(binding.ifindex);
+    decision_.guarded.insert(binding.ifindex);
+  }
+}
+
+// Those that have gone too: their pins go with them.
+void Reconciler::Unguard() {
+  if (!links_listed_) return;
+  std::vector<uint32_t> off;
+  for (uint32_t ifindex : attached_) {
+    if (!tracker_.links().contains(ifindex) || decision_.unguarded.contains(ifindex)) {
+      off.push_back(ifindex);
+    }
+  }
+  for (uint32_t ifindex : off) {
+    std::string name = NameOf(tracker_.links(), ifindex);
+    Status status = dataplane_.Detach(ifindex);
+    if (!status) {
+      Told("detaching from " + name, status);
+      continue;
+    }
+    attached_.erase(ifindex);
+    if (decision_.unguarded.contains(ifindex)) {
+      spdlog::info("detached from {}: it is not a pod's", name);
+    }
+  }
+}
+
+void Reconciler::Settle() {
+  if (!unsettled_) return;
+  Status status = dataplane_.Settle();
+  if (!status)
+    spdlog::warn("settling the tables, done with the next change: {}", status.error().message);
+  unsettled_ = false;
+}
+
+Duration Reconciler::Patience() const {
+  if (failures_.empty()) return kLongest;
+  return std::max<Duration>(retry_at_ - clock_.Now(), milliseconds(1));
+}
+
+void Reconciler::Told(const std::string& what, const Status& status) {
+  std::string message = what + ": " + status.error().message;
+  failures_[what] = message;
+  if (logged_.insert(message).second) {
+    spdlog::error("{}; what was in force stays, and it is tried again", message);
+  }
+}
+
+void Reconciler::LogDoors(const dataplane::Bindings& before) {
+  for (const auto& [pod, binding] : in_force_) {
+    auto it = before.find(pod);
+    if (it != before.end() && it->second == binding) continue;
+    std::string addresses;
+    for (const net::Address& address : binding.addresses) addresses += " " + address.ToString();
+    spdlog::info("endpoint {} is open on {}:{}", pod.ToString(),
+                 NameOf(tracker_.links(), binding.ifindex), addresses);
+  }
+  for (const auto& [pod, binding] : before) {
+    if (in_force_.contains(pod)) continue;
+    spdlog::info("endpoint {} is closed", pod.ToString());
+  }
+}
+
+// Each once, as long as it stands.
+void Reconciler::LogDiagnostics() {
+  if (!diagnostics_changed_) return;
+  diagnostics_changed_ = false;
+  std::set<std::string> now;
+  for (const std::string& diagnostic : Diagnostics()) {
+    if (!logged_.contains(diagnostic)) spdlog::warn("{}", diagnostic);
+    now.insert(diagnostic);
+  }
+  for (const auto& [what, message] : failures_) now.insert(message);
+  logged_ = std::move(now);
+}
+
+std::vector<std::string> Reconciler::Reasons() const {
+  std::vector<std::string> out;
+  if (!links_listed_) out.push_back("interfaces have not been listed yet");
+  if (!claims_listed_ && (something_at_start_ || cni_error_.empty())) {
+    out.push_back("CNI results have not been listed yet: " + cni_error_);
+  }
+  if (!objects_listed_) out.push_back("objects have not been read completely yet");
+  for (const auto& [what, message] : failures_) out.push_back(message);
+  if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
+  return out;
+}
+
+std::vector<std::string> Reconciler::Diagnostics() const {
+  std::vector<std::string> out;
+  for (const model::Diagnostic& diagnostic : object_diagnostics_) {
+    out.push_back(diagnostic.ToString());
+  }
+  for (const model::Diagnostic& diagnostic : compiler_.diagnostics()) {
+    out.push_back(diagnostic.ToString());
+  }
+  for (const auto& [file, why] : unreadable_) out.push_back("CNI result " + file + ": " + why);
+  return out;
+}
+
+}  // namespace sallyport::control

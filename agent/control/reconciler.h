@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place where links, CNI results and objects become what the kernel enforces.
+//
+// Not thread-safe: everything happens on the reconciler's thread. Rules:
+// - A new interface is closed at once, whatever else is known.
+// - Until links, CNI results and objects have been listed once, nothing that is in force changes.
+// - What fails is tried again, with growing pauses; meanwhile what was in force stays.
+// - Bad objects remove nothing (watch/ sees to it); bad CNI results neither (endpoint/).
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "control/inputs.h"
+#include "control/left_alone.h"
+#include "dataplane/dataplane.h"
+#include "endpoint/tracker.h"
+#include "policy/compile.h"
+
+namespace sallyport::control {
+
+class Reconciler {
+ public:
+  // All references must outlive it.
+  Reconciler(const std::string& node, dataplane::Dataplane& dataplane, endpoint::Tracker tracker,
+             LeftAlone& left_alone, Clock& clock);
+
+  void Take(LinksChanged links);
+  void Take(const endpoint::CniUpdate& update);
+  void Take(ObjectsChanged objects);
+
+  // Brings the kernel to what is known by now.
+  void Reconcile();
+  // Nothing is waiting: does what can be done in the background.
+  void Settle();
+  // How long it may wait for the next input before Reconcile should be called again.
+  Duration Patience() const;
+  bool RetryIsDue() const { return !failures_.empty() && clock_.Now() >= retry_at_; }
+
+  const policy::Image& image() const { return compiler_.image(); }
+  const model::Snapshot& snapshot() const { return compiler_.snapshot(); }
+  const endpoint::Decision& decision() const { return decision_; }
+  const endpoint::Links& links() const { return tracker_.links(); }
+  // Bindings that the kernel enforces policy for.
+  const dataplane::Bindings& in_force() const { return in_force_; }
+  const std::set<uint32_t>& attached() const { return attached_; }
+  // Moves with the objects and the bindings.
+  uint64_t revision() const { return revision_; }
+  // Why what is known is not in force, for a person; empty when it is.
+  std::vector<std::string> Reasons() const;
+  // What is wrong with objects and files.
+  std::vector<std::string> Diagnostics() const;
+
+ private:
+  bool Listed() const;
+  void Decide();
+  void Compile();
+  void Guard(const std::set<uint32_t>& interfaces);
+  void Enforce();
+  void AdoptOpened();
+  void Unguard();
+  void Told(const std::string& what, const Status& status);
+  void LogDoors(const dataplane::Bindings& before);
+  void LogDiagnostics();
+
+  const std::string node_;
+  dataplane::Dataplane& dataplane_;
+  endpoint::Tracker tracker_;
+  LeftAlone& left_alone_;
+  Clock& clock_;
+  policy::Compiler compiler_;
+
+  // What is known.
+  bool links_listed_ = false, claims_listed_ = false, objects_listed_ = false;
+  bool endpoints_changed_ = false, diagnostics_changed_ = false;
+  std::vector<model::Delta> deltas_;
+  endpoint::Decision decision_;
+  dataplane::Bindings bindings_;
+  std::string cni_error_;
+  std::map<std::string, std::string> unreadable_;
+  model::Diagnostics object_diagnostics_;
+
+  // What is in force.
+  std::set<uint32_t> attached_;
+  const bool something_at_start_;
+  bool enforced_ = false;    // by this process
+  policy::Changes changes_;  // since the last time
+  dataplane::Bindings in_force_;
+  bool unsettled_ = false;
+  uint64_t revision_ = 0;
+
+  std::map<std::string, std::string> failures_;  // by what was tried: why it failed
+  Backoff backoff_;
+  MonotonicTime retry_at_{};
+  std::set<std::string> logged_;  // diagnostics
+};
+
+}  // namespace sallyport::control

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A dataplane for several threads: one call at a time. PollEvents alone is let through.
+#pragma once
+
+#include <mutex>
+
+#include "dataplane/dataplane.h"
+
+namespace sallyport::control {
+
+class SerialDataplane : public dataplane::Dataplane {
+ public:
+  explicit SerialDataplane(std::unique_ptr<dataplane::Dataplane> inner)
+      : inner_(std::move(inner)) {}
+
+  Status Attach(uint32_t ifindex, const std::string& name) override {
+    std::lock_guard lock(mutex_);
+    return inner_->Attach(ifindex, name);
+  }
+  Status Detach(uint32_t ifindex) override {
+    std::lock_guard lock(mutex_);
+    return inner_->Detach(ifindex);
+  }
+  std::vector<uint32_t> Attached() override {
+    std::lock_guard lock(mutex_);
+    return inner_->Attached();
+  }
+  Status Apply(const policy::Image& image, const policy::Changes* changes,
+               const dataplane::Bindings& bindings) override {
+    std::lock_guard lock(mutex_);
+    return inner_->Apply(image, changes, bindings);
+  }
+  Status Settle() override {
+    std::lock_guard lock(mutex_);
+    return inner_->Settle();
+  }
+  uint32_t generation() const override {
+    std::lock_guard lock(mutex_);
+    return inner_->generation();
+  }
+  std::map<uint32_t, dataplane::Counters> ReadCounters() override {
+    std::lock_guard lock(mutex_);
+    return inner_->ReadCounters();
+  }
+  std::vector<dataplane::FlowEntry> ReadFlows(size_t limit) override {
+    std::lock_guard lock(mutex_);
+    return inner_->ReadFlows(limit);
+  }
+  std::vector<dataplane::TableUse> ReadUse() override {
+    std::lock_guard lock(mutex_);
+    return inner_->ReadUse();
+  }
+  Status PollEvents(Duration timeout,
+                    const std::function<void(const dataplane::DropEvent&)>& sink) override {
+    return inner_->PollEvents(timeout, sink);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::unique_ptr<dataplane::Dataplane> inner_;
+};
+
+}  // namespace sallyport::control

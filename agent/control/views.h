@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent tells about itself, from what the reconciler knows and the kernel counts. On the
+// reconciler's thread.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "control/reconciler.h"
+#include "dataplane/dataplane.h"
+#include "observe/views.h"
+
+namespace sallyport::control {
+
+observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
+                             const std::string& node);
+std::vector<observe::EndpointView> EndpointsOf(const Reconciler& reconciler,
+                                               dataplane::Dataplane& dataplane);
+std::vector<observe::PolicyView> PoliciesOf(const Reconciler& reconciler);
+std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
+                                       dataplane::Dataplane& dataplane, size_t limit,
+                                       const std::string& endpoint);
+
+}  // namespace sallyport::control

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "observe/json.h"
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace sallyport::observe {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Names come from packets, files and other people: what is not UTF-8 is replaced, not an error.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+Json BothWays(const uint64_t (&values)[2]) {
+  return {{"egress", values[0]}, {"ingress", values[1]}};
+}
+
+template <typename Views, typename Render>
+std::string List(const Views& views, Render render) {
+  Json out = Json::array();
+  for (const auto& view : views) out.push_back(render(view));
+  return Dump(out);
+}
+
+void PutTuple(Json& out, const net::FlowTuple& tuple) {
+  out["source"] = tuple.source.ToString();
+  out["source_port"] = tuple.source_port;
+  out["destination"] = tuple.destination.ToString();
+  out["destination_port"] = tuple.destination_port;
+  out["protocol"] = net::ToString(tuple.protocol);
+}
+
+Json EndpointJson(const EndpointView& view) {
+  Json addresses = Json::array();
+  for (const net::Address& address : view.addresses) addresses.push_back(address.ToString());
+  Json dropped = Json::object();
+  for (const auto& [reason, count] : view.dropped) dropped[reason] = count;
+  return {{"pod", view.pod},
+          {"interface", view.interface},
+          {"ifindex", view.ifindex},
+          {"addresses", addresses},
+          {"state", view.open ? "open" : "closed"},
+          {"why_closed", view.why_closed},
+          {"egress_set", view.egress_set},
+          {"ingress_set", view.ingress_set},
+          {"packets", BothWays(view.packets)},
+          {"bytes", BothWays(view.bytes)},
+          {"dropped", dropped}};
+}
+
+Json PolicyJson(const PolicyView& view) {
+  return {{"policy", view.policy},
+          {"selects", view.selects},
+          {"directions", view.directions},
+          {"place", view.place}};
+}
+
+Json FlowJson(const FlowView& view) {
+  Json out;
+  PutTuple(out, view.tuple);
+  out["source_pod"] = view.source_pod;
+  out["destination_pod"] = view.destination_pod;
+  out["idle_s"] = view.idle_seconds;
+  out["answered"] = view.answered;
+  out["closing"] = view.closing;
+  out["cut"] = view.cut;
+  out["egress"] = view.egress ? Json(*view.egress) : Json(nullptr);
+  out["ingress"] = view.ingress ? Json(*view.ingress) : Json(nullptr);
+  return out;
+}
+
+}  // namespace
+
+std::string ToJson(const StatusView& status) {
+  Json tables = Json::array();
+  for (const TableView& table : status.tables) {
+    tables.push_back({{"name", table.name}, {"used", table.used}, {"capacity", table.capacity}});
+  }
+  return Dump({{"node", status.node},
+               {"version", status.version},
+               {"generation", status.generation},
+               {"ready", status.ready},
+               {"reasons", status.reasons},
+               {"tables", tables},
+               {"diagnostics", status.diagnostics}});
+}
+
+std::string ToJson(const std::vector<EndpointView>& endpoints) {
+  return List(endpoints, EndpointJson);
+}
+
+std::string ToJson(const std::vector<PolicyView>& policies) { return List(policies, PolicyJson); }
+
+std::string ToJson(const std::vector<FlowView>& flows) { return List(flows, FlowJson); }
+
+std::string ToJson(const EventView& event) {
+  Json out = {{"time", ToString(event.time)}, {"verdict", "drop"},
+              {"reason", event.reason},       {"description", event.description},
+              {"direction", event.direction}, {"endpoint", event.endpoint},
+              {"interface", event.interface}};
+  PutTuple(out, event.tuple);
+  out["source_pod"] = event.source_pod;
+  out["destination_pod"] = event.destination_pod;
+  out["isolating"] = event.isolating;
+  out["near_miss"] = event.near_miss;
+  out["suppressed"] = event.suppressed;
+  return Dump(out);
+}
+
+std::string ErrorJson(const std::string& message) { return Dump({{"error", message}}); }
+
+std::string ToString(WallTime time) {
+  auto since = std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  auto seconds = static_cast<time_t>(since >= 0 ? since / 1000 : (since - 999) / 1000);
+  auto millis = static_cast<int>(since - seconds * 1000);
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[64];
+  size_t length = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+  snprintf(text + length, sizeof(text) - length, ".%03dZ", millis);
+  return text;
+}
+
+}  // namespace sallyport::observe

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent tells about itself: values, made on the reconciler's thread, read on any.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "net/address.h"
+#include "net/flow.h"
+
+namespace sallyport::observe {
+
+struct TableView {
+  std::string name;
+  uint64_t used = 0, capacity = 0;
+};
+
+struct StatusView {
+  std::string node, version;
+  uint32_t generation = 0;
+  bool ready = false;                // the latest known policy is in force on every endpoint
+  std::vector<std::string> reasons;  // why it is not
+  std::vector<TableView> tables;
+  std::vector<std::string> diagnostics;
+};
+
+struct EndpointView {
+  std::string pod;  // "ns/name"; "" for an interface that is guarded but nobody's yet
+  std::string interface;
+  uint32_t ifindex = 0;
+  std::vector<net::Address> addresses;
+  bool open = false;
+  std::string why_closed;                    // "" if open
+  uint32_t egress_set = 0, ingress_set = 0;  // 0: not isolated
+  uint64_t packets[2] = {}, bytes[2] = {};   // [egress, ingress]
+  std::map<std::string, uint64_t> dropped;   // by reason, both directions together
+};
+
+struct PolicyView {
+  std::string policy;
+  std::vector<std::string> selects;  // pods of this node
+  std::vector<std::string> directions;
+  std::string place;  // "file:line"
+};
+
+struct FlowView {
+  net::FlowTuple tuple;
+  std::string source_pod, destination_pod;  // "" where it is no known pod
+  int idle_seconds = 0;
+  bool answered = false, closing = false, cut = false;
+  std::optional<bool> egress, ingress;  // nothing where that end is no endpoint of this node
+};
+
+struct EventView {
+  WallTime time;
+  std::string reason, description;
+  std::string direction;  // "egress" or "ingress", of the endpoint that denies
+  std::string endpoint;   // its pod
+  std::string interface;  // where the packet was seen
+  net::FlowTuple tuple;
+  std::string source_pod, destination_pod;
+  std::vector<std::string> isolating;
+  std::string near_miss;
+  uint64_t suppressed = 0;  // events that were not sent before this one
+};
+
+// Where the local API gets its answers. Thread-safe; each call may wait for the reconciler, and
+// fails when it takes too long.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual Result<StatusView> ReadStatus() = 0;
+  virtual Result<std::vector<EndpointView>> ReadEndpoints() = 0;
+  virtual Result<std::vector<PolicyView>> ReadPolicies() = 0;
+  // At most `limit`; with `endpoint` ("ns/pod") only flows that it is an end of.
+  virtual Result<std::vector<FlowView>> ReadFlows(size_t limit, const std::string& endpoint) = 0;
+};
+
+}  // namespace sallyport::observe

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "endpoint/link_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/agent/tracker_world.h"
+
+namespace sallyport::endpoint {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(LinkTableTest, SubnetMakesAnUplink) {
+  struct Case {
+    const char* address;
+    int length;
+    bool uplink;
+  };
+  for (const Case& c :
+       {Case{"10.0.0.1", 24, true}, Case{"10.0.0.1", 32, false}, Case{"10.0.0.1", 31, true},
+        Case{"169.254.1.1", 32, false}, Case{"fd00::1", 64, true}, Case{"fd00::1", 128, false},
+        Case{"fe80::1", 64, false}, Case{"febf::1", 64, false}, Case{"fec0::1", 64, true},
+        Case{"10.0.0.1", 0, true}}) {
+    LinkTable table;
+    table.SetLink(Veth(3, "veth3"));
+    table.SetAddress(3, Ip(c.address), c.length);
+    EXPECT_EQ(table.links().at(3).uplink, c.uplink) << c.address << "/" << c.length;
+  }
+}
+
+TEST(LinkTableTest, UplinkForAMomentIsAnUplinkForGood) {
+  LinkTable table;
+  table.SetLink(Veth(3, "veth3"));
+  table.SetAddress(3, Ip("10.0.0.1"), 24);
+  table.RemoveAddress(3, Ip("10.0.0.1"), 24);
+  EXPECT_TRUE(table.links().at(3).uplink);
+
+  LinkTable listed_again;
+  listed_again.SetLink(Veth(3, "veth3"));
+  listed_again.InheritUplinks(table);
+  EXPECT_TRUE(listed_again.links().at(3).uplink);
+
+  table.RemoveLink(3);
+  table.SetLink(Veth(3, "veth3"));
+  EXPECT_FALSE(table.links().at(3).uplink);
+}
+
+TEST(LinkTableTest, DefaultRouteMakesAnUplink) {
+  LinkTable table;
+  table.SetDefaultRoutes({3});
+  table.SetLink(Veth(3, "veth3"));
+  EXPECT_TRUE(table.links().at(3).uplink);
+}
+
+TEST(LinkTableTest, AddressBeforeItsLink) {
+  LinkTable table;
+  table.SetAddress(3, Ip("10.0.0.1"), 24);
+  EXPECT_THAT(table.links(), IsEmpty());
+  table.SetLink(Veth(3, "veth3"));
+  EXPECT_TRUE(table.links().at(3).uplink);
+}
+
+TEST(LinkTableTest, LocalAddresses) {
+  LinkTable table;
+  Link services = Veth(5, "kube-ipvs0");
+  table.SetLink(services);
+  table.SetLink(Veth(3, "veth3"));
+  table.SetAddress(1, Ip("127.0.0.1"), 8);
+  table.SetAddress(1, Ip("::1"), 128);
+  table.SetAddress(1, Ip("192.0.2.1"), 32);
+  table.SetAddress(3, Ip("fe80::1"), 64);
+  table.SetAddress(5, Ip("10.96.0.1"), 32);
+  EXPECT_THAT(table.addresses(), ElementsAre(Ip("192.0.2.1"), Ip("fe80::1")));
+  table.RemoveAddress(1, Ip("192.0.2.1"), 32);
+  table.RemoveLink(3);
+  EXPECT_THAT(table.addresses(), IsEmpty());
+}
+
+TEST(LinkTableTest, OneAddressOnTwoInterfacesStaysUntilBothAreGone) {
+  LinkTable table;
+  table.SetAddress(3, Ip("10.0.0.1"), 32);
+  table.SetAddress(4, Ip("10.0.0.1"), 32);
+  table.RemoveAddress(3, Ip("10.0.0.1"), 32);
+  EXPECT_THAT(table.addresses(), ElementsAre(Ip("10.0.0.1")));
+}
+
+TEST(LinkTableTest, QdiscsThatWantPackets) {
+  for (auto [kind, shaped] :
+       {std::pair{"noqueue", false}, std::pair{"clsact", false}, std::pair{"tbf", true},
+        std::pair{"ingress", true}, std::pair{"fq_codel", true}}) {
+    LinkTable table;
+    table.SetLink(Veth(3, "veth3"));
+    table.SetQdisc(3, 0, "noqueue");
+    table.SetQdisc(3, 0xffff0000, kind);
+    EXPECT_EQ(table.links().at(3).shaped, shaped) << kind;
+    table.RemoveQdisc(3, 0xffff0000);
+    EXPECT_FALSE(table.links().at(3).shaped);
+  }
+}
+
+TEST(LinkTableTest, PeersInThisNamespace) {
+  LinkTable table;
+  Link a = Veth(3, "a", kPeerHere), b = Veth(4, "b", 7);
+  a.peer_ifindex = b.peer_ifindex = 9;
+  table.SetLink(a);
+  table.SetLink(b);
+  EXPECT_THAT(table.PeersOf(9), ElementsAre(3));
+}
+
+TEST(LinkTableTest, Difference) {
+  Links before{{3, Veth(3, "a")}, {4, Veth(4, "b")}, {5, Veth(5, "c")}};
+  Links after{{3, Veth(3, "a")}, {4, Veth(4, "renamed")}, {6, Veth(6, "d")}};
+  LinkUpdate update = Difference(before, after);
+  EXPECT_THAT(update.set, ElementsAre(Veth(4, "renamed"), Veth(6, "d")));
+  EXPECT_THAT(update.gone, ElementsAre(5));
+  EXPECT_TRUE(Difference(after, after).empty());
+}
+
+}  // namespace
+}  // namespace sallyport::endpoint
