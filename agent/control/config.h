@@ -10,13 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/device_filter.h"
 
 namespace sallyport::control {
-
-enum class LogFormat { kText, kJson };
 
 struct Config {
   std::string node;       // never empty
@@ -25,7 +24,7 @@ struct Config {
   std::string socket = "/run/sallyport/sallyportd.sock";
   endpoint::DeviceFilter devices;
   dataplane::Options dataplane;
-  std::string log_level = "info";
+  LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 
   enum class Command { kRun, kDetach, kHelp, kVersion };

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/drops.h"
 
-#include <spdlog/spdlog.h>
-
 #include <limits>
 
+#include "base/log.h"
 #include "policy/evaluate.h"
 
 namespace sallyport::control {
@@ -135,7 +134,7 @@ void DropReporter::Report(const dataplane::DropEvent& event, const Reconciler& r
   view.isolating = std::move(explanation.isolating);
   view.near_miss = std::move(explanation.near_miss);
   view.suppressed = event.suppressed;
-  spdlog::info("{}", Line(view));
+  LogInfo(Line(view));
   log_.Add(std::move(view));
 }
 

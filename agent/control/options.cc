@@ -110,9 +110,14 @@ Status SetEventRate(Config& config, const std::string& value) {
 }
 
 Status SetLogLevel(Config& config, const std::string& value) {
-  for (const char* level : {"trace", "debug", "info", "warning", "error"}) {
-    if (value == level) {
-      config.log_level = value;
+  static const std::pair<const char*, LogLevel> kLevels[] = {{"trace", LogLevel::kTrace},
+                                                             {"debug", LogLevel::kDebug},
+                                                             {"info", LogLevel::kInfo},
+                                                             {"warning", LogLevel::kWarning},
+                                                             {"error", LogLevel::kError}};
+  for (const auto& [name, level] : kLevels) {
+    if (value == name) {
+      config.log_level = level;
       return Ok();
     }
   }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/reconcile_loop.h"
 
-#include <spdlog/spdlog.h>
-
 #include <future>
 
 #include "control/views.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/reconciler.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cerrno>
+
+#include "base/log.h"
 
 namespace sallyport::control {
 namespace {
@@ -60,7 +60,7 @@ void Reconciler::Take(LinksChanged links) {
   attached_.merge(links.doors.closed);
   for (uint32_t ifindex : links.update.gone) left_alone_.Forget(ifindex);
   if (links.update.addresses) deltas_.push_back(model::Delta::Set(*links.update.addresses));
-  for (const std::string& failure : links.doors.failures) spdlog::error("{}", failure);
+  for (const std::string& failure : links.doors.failures) LogError(failure);
   links_listed_ = true;
   endpoints_changed_ = true;
 }
@@ -106,7 +106,7 @@ void Reconciler::Reconcile() {
   LogDiagnostics();
   if (failures_.empty()) {
     backoff_.Reset();
-    if (failed_before) spdlog::info("what failed before has succeeded");
+    if (failed_before) LogInfo("what failed before has succeeded");
   } else {
     retry_at_ = clock_.Now() + std::chrono::duration_cast<MonotonicTime::duration>(backoff_.Next());
   }
@@ -146,7 +146,7 @@ void Reconciler::Enforce() {
     Told("enforcing the latest policy", status);
     return;
   }
-  if (!enforced_) spdlog::info("policy is in force on node {}", node_);
+  if (!enforced_) LogInfo("policy is in force on node " + node_);
   dataplane::Bindings before = std::move(in_force_);
   in_force_ = bindings_;
   changes_ = {};
@@ -187,7 +187,7 @@ void Reconciler::Unguard() {
     }
     attached_.erase(ifindex);
     if (decision_.unguarded.contains(ifindex)) {
-      spdlog::info("detached from {}: it is not a pod's", name);
+      LogInfo("detached from " + name + ": it is not a pod's");
     }
   }
 }
@@ -196,7 +196,7 @@ void Reconciler::Settle() {
   if (!unsettled_) return;
   Status status = dataplane_.Settle();
   if (!status)
-    spdlog::warn("settling the tables, done with the next change: {}", status.error().message);
+    LogWarning("settling the tables, done with the next change: " + status.error().message);
   unsettled_ = false;
 }
 
@@ -209,7 +209,7 @@ void Reconciler::Told(const std::string& what, const Status& status) {
   std::string message = what + ": " + status.error().message;
   failures_[what] = message;
   if (logged_.insert(message).second) {
-    spdlog::error("{}; what was in force stays, and it is tried again", message);
+    LogError(message + "; what was in force stays, and it is tried again");
   }
 }
 
@@ -219,12 +219,12 @@ void Reconciler::LogDoors(const dataplane::Bindings& before) {
     if (it != before.end() && it->second == binding) continue;
     std::string addresses;
     for (const net::Address& address : binding.addresses) addresses += " " + address.ToString();
-    spdlog::info("endpoint {} is open on {}:{}", pod.ToString(),
-                 NameOf(tracker_.links(), binding.ifindex), addresses);
+    LogInfo("endpoint " + pod.ToString() + " is open on " +
+            NameOf(tracker_.links(), binding.ifindex) + ":" + addresses);
   }
   for (const auto& [pod, binding] : before) {
     if (in_force_.contains(pod)) continue;
-    spdlog::info("endpoint {} is closed", pod.ToString());
+    LogInfo("endpoint " + pod.ToString() + " is closed");
   }
 }
 
@@ -234,7 +234,7 @@ void Reconciler::LogDiagnostics() {
   diagnostics_changed_ = false;
   std::set<std::string> now;
   for (const std::string& diagnostic : Diagnostics()) {
-    if (!logged_.contains(diagnostic)) spdlog::warn("{}", diagnostic);
+    if (!logged_.contains(diagnostic)) LogWarning(diagnostic);
     now.insert(diagnostic);
   }
   for (const auto& [what, message] : failures_) now.insert(message);

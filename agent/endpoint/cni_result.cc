@@ -2,40 +2,39 @@
 #include "endpoint/cni_result.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "model/document.h"
 
 namespace sallyport::endpoint {
 namespace {
 
-using Json = nlohmann::json;
+using model::Value;
 
 constexpr size_t kMostItems = 256;     // of any list in a result
 constexpr size_t kLongestText = 4096;  // of any text that is used
 constexpr size_t kLongestInterface = 15;
 
 // The member's text; "" where it is absent, no text, or longer than anything sensible.
-std::string Text(const Json& object, const char* key) {
-  if (!object.is_object()) return {};
-  auto it = object.find(key);
-  if (it == object.end() || !it->is_string()) return {};
-  const auto& text = it->get_ref<const std::string&>();
-  if (text.size() > kLongestText || text.find('\0') != std::string::npos) return {};
-  return text;
+std::string Text(const Value& object, std::string_view key) {
+  const Value* value = object.Find(key);
+  if (!value || !value->IsString() || value->text.size() > kLongestText ||
+      value->text.find('\0') != std::string::npos) {
+    return {};
+  }
+  return value->text;
 }
 
-const Json& List(const Json& object, const char* key) {
-  static const Json kEmpty = Json::array();
-  if (!object.is_object()) return kEmpty;
-  auto it = object.find(key);
-  if (it == object.end() || !it->is_array() || it->size() > kMostItems) return kEmpty;
-  return *it;
+const std::vector<Value>& List(const Value& object, std::string_view key) {
+  static const std::vector<Value> kEmpty;
+  const Value* value = object.Find(key);
+  return value && value->items.size() <= kMostItems ? value->items : kEmpty;
 }
 
-std::string Argument(const Json& file, std::string_view name) {
-  for (const Json& pair : List(file, "cniArgs")) {
-    if (pair.is_array() && pair.size() == 2 && pair[0].is_string() && pair[1].is_string() &&
-        pair[0].get_ref<const std::string&>() == name) {
-      return pair[1].get<std::string>().substr(0, kLongestText);
+std::string Argument(const Value& file, std::string_view name) {
+  for (const Value& pair : List(file, "cniArgs")) {
+    if (pair.items.size() == 2 && pair.items[0].IsString() && pair.items[1].IsString() &&
+        pair.items[0].text == name) {
+      return pair.items[1].text.substr(0, kLongestText);
     }
   }
   return {};
@@ -53,16 +52,15 @@ void AddAddress(const std::string& text, std::vector<net::Address>& out) {
 }
 
 // An address belongs to the pod unless the result says that it stands on a host-side interface.
-bool IsPods(const Json& ip, const Json& interfaces) {
-  auto it = ip.find("interface");
-  if (it == ip.end() || !it->is_number_integer()) return true;
-  auto index = it->get<int64_t>();
-  if (index < 0 || index >= static_cast<int64_t>(interfaces.size())) return true;
-  return !Text(interfaces[static_cast<size_t>(index)], "sandbox").empty();
+bool IsPods(const Value& ip, const std::vector<Value>& interfaces) {
+  const Value* index = ip.Find("interface");
+  if (!index || index->type != Value::Type::kInteger) return true;
+  if (index->integer < 0 || index->integer >= static_cast<int64_t>(interfaces.size())) return true;
+  return !Text(interfaces[static_cast<size_t>(index->integer)], "sandbox").empty();
 }
 
-void ReadInterfaces(const Json& result, Claim& claim) {
-  for (const Json& entry : List(result, "interfaces")) {
+void ReadInterfaces(const Value& result, Claim& claim) {
+  for (const Value& entry : List(result, "interfaces")) {
     std::string name = Text(entry, "name"), sandbox = Text(entry, "sandbox");
     if (!IsInterfaceName(name)) continue;
     if (sandbox.empty()) {
@@ -73,16 +71,14 @@ void ReadInterfaces(const Json& result, Claim& claim) {
   }
 }
 
-void ReadAddresses(const Json& result, Claim& claim) {
-  for (const Json& ip : List(result, "ips")) {
-    if (ip.is_object() && IsPods(ip, List(result, "interfaces"))) {
+void ReadAddresses(const Value& result, Claim& claim) {
+  for (const Value& ip : List(result, "ips")) {
+    if (IsPods(ip, List(result, "interfaces"))) {
       AddAddress(Text(ip, "address"), claim.addresses);
     }
   }
   for (const char* family : {"ip4", "ip6"}) {  // CNI 0.2.0 and before
-    if (auto it = result.find(family); it != result.end()) {
-      AddAddress(Text(*it, "ip"), claim.addresses);
-    }
+    if (const Value* old = result.Find(family)) AddAddress(Text(*old, "ip"), claim.addresses);
   }
   std::sort(claim.addresses.begin(), claim.addresses.end());
   claim.addresses.erase(std::unique(claim.addresses.begin(), claim.addresses.end()),
@@ -94,15 +90,16 @@ void ReadAddresses(const Json& result, Claim& claim) {
 Result<std::optional<Claim>> ParseCniResult(std::string_view text) {
   if (text.empty()) return Error{"the file is empty: not written yet, or cut off by a crash"};
   if (text.size() > kLargestCniResult) return Error{"larger than 1 MiB: not a CNI result"};
-  Json file = Json::parse(text, nullptr, false);
-  if (file.is_discarded() || !file.is_object()) {
-    return Error{"not complete JSON: half written, or not a CNI result"};
-  }
+  model::ParsedText parsed = model::ParseText(text, "");
+  bool whole = !parsed.unreadable && parsed.documents.size() == 1 &&
+               parsed.documents[0].type == Value::Type::kMapping;
+  if (!whole) return Error{"not complete JSON: half written, or not a CNI result"};
+  const Value& file = parsed.documents[0];
   if (Text(file, "kind") != "cniCacheV1") {
     return Error{"kind is '" + Text(file, "kind") + "', not cniCacheV1"};
   }
-  auto result = file.find("result");
-  if (result == file.end() || !result->is_object()) return Error{"it has no result"};
+  const Value* result = file.Find("result");
+  if (!result || result->type != Value::Type::kMapping) return Error{"it has no result"};
 
   Claim claim{};
   claim.pod = {Argument(file, "K8S_POD_NAMESPACE"), Argument(file, "K8S_POD_NAME")};

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
@@ -12,6 +11,7 @@
 #include <compare>
 #include <optional>
 
+#include "base/log.h"
 #include "endpoint/directory_bell.h"
 
 namespace sallyport::endpoint {
@@ -145,7 +145,7 @@ void Follow(DirectoryBell bell, ResultFiles files, int stop, const CniWatch::Sin
     Status armed = bell.Arm();
     if (!armed && armed.error().message != logged) {
       logged = armed.error().message;
-      spdlog::error("{}; looking again every second", logged);
+      LogError(logged + "; looking again every second");
     }
     CniUpdate update = files.List();
     bool news = !update.set.empty() || !update.gone.empty() || last_error != update.error ||

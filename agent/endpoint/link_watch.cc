@@ -2,12 +2,12 @@
 #include "endpoint/link_watch.h"
 
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
 
 #include "base/backoff.h"
+#include "base/log.h"
 #include "endpoint/netlink.h"
 
 namespace sallyport::endpoint {
@@ -50,7 +50,7 @@ class Follower {
         backoff.Reset();
         continue;
       } else {
-        spdlog::error("following interfaces: {}; listing them again", status.error().message);
+        LogError("following interfaces: " + status.error().message + "; listing them again");
       }
       do {
         socket_.reset();

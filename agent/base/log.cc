@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/logging.h"
+#include "base/log.h"
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -7,7 +7,7 @@
 
 #include <cstdio>
 
-namespace sallyport::control {
+namespace sallyport {
 namespace {
 
 // The message as the inside of a JSON string. Names in it come from packets and files.
@@ -46,21 +46,48 @@ class OneLine : public spdlog::custom_flag_formatter {
   }
 };
 
-}  // namespace
+spdlog::level::level_enum LevelOf(LogLevel level) {
+  switch (level) {
+    case LogLevel::kTrace:
+      return spdlog::level::trace;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
 
-void StartLogging(const Config& config) {
+std::shared_ptr<spdlog::logger> MakeLogger(LogLevel least, LogFormat format) {
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
-  if (config.log_format == LogFormat::kJson) {
+  if (format == LogFormat::kJson) {
     formatter->add_flag<EscapedMessage>('*').set_pattern(
         R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%*"})");
   } else {
     formatter->add_flag<OneLine>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l: %*");
   }
-  auto logger = spdlog::stderr_logger_mt("sallyportd");
+  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  auto logger = std::make_shared<spdlog::logger>("sallyport", std::move(sink));
   logger->set_formatter(std::move(formatter));
-  logger->set_level(spdlog::level::from_str(config.log_level));
-  logger->flush_on(spdlog::level::trace);
-  spdlog::set_default_logger(std::move(logger));
+  logger->set_level(LevelOf(least));
+  return logger;
 }
 
-}  // namespace sallyport::control
+std::shared_ptr<spdlog::logger>& Logger() {
+  static std::shared_ptr<spdlog::logger> logger = MakeLogger(LogLevel::kInfo, LogFormat::kText);
+  return logger;
+}
+
+}  // namespace
+
+void StartLog(LogLevel least, LogFormat format) { Logger() = MakeLogger(least, format); }
+
+void Log(LogLevel level, std::string_view message) {
+  Logger()->log(LevelOf(level), spdlog::string_view_t(message.data(), message.size()));
+}
+
+}  // namespace sallyport

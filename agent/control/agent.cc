@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/agent.h"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "control/doorkeeper.h"
+#include "control/left_alone.h"
+#include "control/reconcile_loop.h"
+#include "control/serial_dataplane.h"
+#include "dataplane/dataplane.h"
+#include "endpoint/cni_watch.h"
+#include "endpoint/link_watch.h"
+#include "endpoint/resolver.h"
+#include "observe/server.h"
+#include "watch/manifest_directory.h"
+
+namespace sallyport::control {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Waits, but not longer than until the thread shall stop.
+void Pause(const std::stop_token& stop, Duration time) {
+  std::mutex mutex;
+  std::unique_lock lock(mutex);
+  std::condition_variable_any never;
+  never.wait_for(lock, stop, time, [] { return false; });
+}
+
+void FollowDrops(const std::stop_token& stop, dataplane::Dataplane& dataplane,
+                 ReconcileLoop& loop) {
+  bool failing = false;
+  while (!stop.stop_requested()) {
+    Status status = dataplane.PollEvents(
+        milliseconds(200), [&loop](const dataplane::DropEvent& event) { loop.Push(event); });
+    if (!status && !failing) LogError("reading drop events: " + status.error().message);
+    failing = !status;
+    if (failing) Pause(stop, seconds(1));
+  }
+}
+
+class ManifestThread {
+ public:
+  static Result<std::unique_ptr<ManifestThread>> Start(const std::string& directory,
+                                                       ReconcileLoop& loop) {
+    auto watch = watch::ManifestDirectory::Create(directory, [&loop](watch::Update update) {
+      loop.Push(
+          ObjectsChanged{std::move(update.deltas), std::move(update.diagnostics), update.complete});
+    });
+    if (!watch) return std::move(watch).error();
+    return std::make_unique<ManifestThread>(directory, std::move(*watch));
+  }
+  ManifestThread(const std::string& directory, std::unique_ptr<watch::ManifestDirectory> watch)
+      : watch_(std::move(watch)), thread_([this, directory](const std::stop_token& stop) {
+          while (!stop.stop_requested()) {
+            Status status = watch_->Run();
+            if (status || stop.stop_requested()) return;
+            LogError("watching " + directory + ": " + status.error().message);
+            Pause(stop, seconds(1));
+          }
+        }) {}
+  ~ManifestThread() {
+    thread_.request_stop();
+    watch_->Stop();
+  }
+
+ private:
+  std::unique_ptr<watch::ManifestDirectory> watch_;
+  std::jthread thread_;
+};
+
+}  // namespace
+
+// Members are in the order of the data flow; destruction ends the readers first, then the watchers,
+// then the reconciler. What it enforces is pinned and stays.
+class Agent::Impl {
+ public:
+  explicit Impl(const Config& config) : config_(config), left_alone_(config.dataplane.pins) {}
+
+  Status Start() {
+    auto opened = dataplane::Dataplane::Open(config_.dataplane);
+    if (!opened) return std::move(opened).error();
+    for (const std::string& note : (*opened)->notes()) LogWarning(note);
+    dataplane_ = std::make_unique<SerialDataplane>(std::move(*opened));
+    auto resolver = endpoint::KernelResolver();
+    if (!resolver) return std::move(resolver).error();
+    resolver_ = std::move(*resolver);
+    doorkeeper_ = std::make_unique<Doorkeeper>(*dataplane_, left_alone_, config_.devices);
+    loop_ = std::make_unique<ReconcileLoop>(
+        config_.node, *dataplane_,
+        std::make_unique<Reconciler>(config_.node, *dataplane_,
+                                     endpoint::Tracker(config_.node, config_.devices, *resolver_),
+                                     left_alone_, SystemClock()),
+        events_, SystemClock());
+    if (Status status = StartWatches(); !status) return status;
+    auto server = observe::Server::Start(config_.socket, *loop_, events_);
+    if (!server) return std::move(server).error();
+    server_ = std::move(*server);
+    LogInfo("guarding the pods of node " + config_.node + "; objects from " + config_.manifests +
+            ", CNI results from " + config_.cni_results + ", local API on " + config_.socket);
+    return Ok();
+  }
+
+ private:
+  Status StartWatches() {
+    drops_ = std::jthread(
+        [this](const std::stop_token& stop) { FollowDrops(stop, *dataplane_, *loop_); });
+    auto links = endpoint::LinkWatch::Start([this](const endpoint::LinkUpdate& update) {
+      Doors doors = doorkeeper_->Take(update);
+      loop_->Push(LinksChanged{update, std::move(doors)});
+    });
+    if (!links) return std::move(links).error();
+    links_ = std::move(*links);
+    auto claims = endpoint::CniWatch::Start(
+        config_.cni_results, [this](const endpoint::CniUpdate& update) { loop_->Push(update); });
+    if (!claims) return std::move(claims).error();
+    claims_ = std::move(*claims);
+    auto manifests = ManifestThread::Start(config_.manifests, *loop_);
+    if (!manifests) return std::move(manifests).error();
+    manifests_ = std::move(*manifests);
+    return Ok();
+  }
+
+  const Config config_;
+  LeftAlone left_alone_;
+  std::unique_ptr<SerialDataplane> dataplane_;
+  std::unique_ptr<endpoint::Resolver> resolver_;
+  std::unique_ptr<Doorkeeper> doorkeeper_;
+  observe::EventLog events_;
+  std::unique_ptr<ReconcileLoop> loop_;
+  std::jthread drops_;
+  std::unique_ptr<endpoint::LinkWatch> links_;
+  std::unique_ptr<endpoint::CniWatch> claims_;
+  std::unique_ptr<ManifestThread> manifests_;
+  std::unique_ptr<observe::Server> server_;
+};
+
+Result<std::unique_ptr<Agent>> Agent::Start(const Config& config) {
+  auto impl = std::make_unique<Impl>(config);
+  if (Status status = impl->Start(); !status) return std::move(status).error();
+  return std::unique_ptr<Agent>(new Agent(std::move(impl)));
+}
+
+Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Agent::~Agent() = default;
+
+Result<std::string> RemoveEnforcement(const Config& config) {
+  const std::string& pins = config.dataplane.pins;
+  std::error_code error;
+  if (!fs::exists(pins, error)) return "nothing to remove: " + pins + " does not exist";
+  size_t count = 0;
+  for (fs::recursive_directory_iterator it(pins, error), end; !error && it != end;
+       it.increment(error)) {
+    count += it->is_directory(error) ? 0 : 1;
+  }
+  if (Status status = dataplane::Dataplane::RemoveAll(pins); !status) {
+    return std::move(status).error();
+  }
+  if (Status status = LeftAlone(pins).Clear(); !status) return std::move(status).error();
+  if (rmdir(pins.c_str()) != 0 && errno != ENOENT) return ErrnoError("removing " + pins);
+  return "removed " + pins + " with " + std::to_string(count) +
+         " pins, and the programs behind them; nothing is enforced on this node any more";
+}
+
+}  // namespace sallyport::control
