@@ -47,13 +47,22 @@ void FollowDrops(const std::stop_token& stop, dataplane::Dataplane& dataplane,
   }
 }
 
+void LogSkipped(const std::map<std::string, int>& skipped) {
+  std::string kinds;
+  for (const auto& [kind, count] : skipped) {
+    kinds += (kinds.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
+  }
+  if (!kinds.empty()) LogInfo("skipped what policy does not depend on: " + kinds);
+}
+
 class ManifestThread {
  public:
   static Result<std::unique_ptr<ManifestThread>> Start(const std::string& directory,
                                                        ReconcileLoop& loop) {
     auto watch = watch::ManifestDirectory::Create(directory, [&loop](watch::Update update) {
+      LogSkipped(update.skipped);
       loop.Push(
-          ObjectsChanged{std::move(update.deltas), std::move(update.diagnostics), update.complete});
+          ObjectsChanged{std::move(update.deltas), std::move(update.standing), update.complete});
     });
     if (!watch) return std::move(watch).error();
     return std::make_unique<ManifestThread>(directory, std::move(*watch));

@@ -23,8 +23,8 @@ struct LinksChanged {
 
 struct ObjectsChanged {
   std::vector<model::Delta> deltas;
-  model::Diagnostics diagnostics;  // of everything that is there now
-  bool complete = false;           // everything has been read once
+  model::Diagnostics standing;  // what is wrong with all that is there now
+  bool complete = false;        // everything has been read once
 };
 
 // Drop events wait in the mailbox.

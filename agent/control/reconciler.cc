@@ -14,6 +14,11 @@ using std::chrono::seconds;
 
 constexpr auto kLongest = std::chrono::hours(1);
 
+// What must have been listed once before anything that is in force may change.
+constexpr const char* kLinks = "interfaces";
+constexpr const char* kClaims = "CNI results";
+constexpr const char* kObjects = "objects";
+
 // Both: what changed since before the earlier ones.
 void Add(policy::Changes& to, policy::Changes from) {
   to.peers.merge(from.peers);
@@ -48,6 +53,7 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
       left_alone_(left_alone),
       clock_(clock),
       compiler_(node),
+      store_({kLinks, kClaims, kObjects}),
       something_at_start_([&] {
         for (uint32_t ifindex : dataplane.Attached()) attached_.insert(ifindex);
         return !attached_.empty();
@@ -59,16 +65,17 @@ void Reconciler::Take(LinksChanged links) {
   if (links.doors.left_alone) tracker_.SetLeftAlone(*links.doors.left_alone);
   attached_.merge(links.doors.closed);
   for (uint32_t ifindex : links.update.gone) left_alone_.Forget(ifindex);
-  if (links.update.addresses) deltas_.push_back(model::Delta::Set(*links.update.addresses));
+  if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
   for (const std::string& failure : links.doors.failures) LogError(failure);
-  links_listed_ = true;
+  store_.SetComplete(kLinks);
   endpoints_changed_ = true;
 }
 
 void Reconciler::Take(const endpoint::CniUpdate& update) {
   for (const endpoint::Claim& claim : update.set) tracker_.SetClaim(claim);
   for (const std::string& file : update.gone) tracker_.RemoveClaim(file);
-  claims_listed_ |= update.listed;
+  // Where nothing was enforced before, a directory that does not exist says that no pod runs here.
+  if (update.listed || !something_at_start_) store_.SetComplete(kClaims);
   cni_error_ = update.error;
   unreadable_ = update.unreadable;
   endpoints_changed_ = true;
@@ -76,22 +83,20 @@ void Reconciler::Take(const endpoint::CniUpdate& update) {
 }
 
 void Reconciler::Take(ObjectsChanged objects) {
-  for (model::Delta& delta : objects.deltas) {
+  for (const model::Delta& delta : objects.deltas) {
     if (delta.kind == model::Kind::kPod) {
       const auto* pod = std::get_if<model::PodPtr>(&delta.object);
       endpoints_changed_ |= pod ? tracker_.SetPod(*pod) : tracker_.RemovePod(delta.name);
     }
-    deltas_.push_back(std::move(delta));
   }
-  object_diagnostics_ = std::move(objects.diagnostics);
-  objects_listed_ |= objects.complete;
+  Store(std::move(objects.deltas));
+  object_diagnostics_ = std::move(objects.standing);
+  if (objects.complete) store_.SetComplete(kObjects);
   diagnostics_changed_ = true;
 }
 
-// Where nothing was enforced before, a directory that does not exist says that no pod runs here.
-bool Reconciler::Listed() const {
-  bool claims = claims_listed_ || (!something_at_start_ && !cni_error_.empty());
-  return links_listed_ && claims && objects_listed_;
+void Reconciler::Store(std::vector<model::Delta> deltas) {
+  for (model::Delta& delta : store_.Apply(std::move(deltas))) deltas_.push_back(std::move(delta));
 }
 
 void Reconciler::Reconcile() {
@@ -139,7 +144,7 @@ void Reconciler::Compile() {
 }
 
 void Reconciler::Enforce() {
-  if (!Listed()) return;
+  if (!store_.complete()) return;
   if (enforced_ && changes_.empty() && bindings_ == in_force_) return;
   Status status = dataplane_.Apply(image(), enforced_ ? &changes_ : nullptr, bindings_);
   if (!status) {
@@ -171,7 +176,7 @@ void Reconciler::AdoptOpened() {
 
 // Those that have gone too: their pins go with them.
 void Reconciler::Unguard() {
-  if (!links_listed_) return;
+  if (store_.waiting_for().contains(kLinks)) return;
   std::vector<uint32_t> off;
   for (uint32_t ifindex : attached_) {
     if (!tracker_.links().contains(ifindex) || decision_.unguarded.contains(ifindex)) {
@@ -243,11 +248,10 @@ void Reconciler::LogDiagnostics() {
 
 std::vector<std::string> Reconciler::Reasons() const {
   std::vector<std::string> out;
-  if (!links_listed_) out.push_back("interfaces have not been listed yet");
-  if (!claims_listed_ && (something_at_start_ || cni_error_.empty())) {
-    out.push_back("CNI results have not been listed yet: " + cni_error_);
+  for (const std::string& source : store_.waiting_for()) {
+    bool why = source == kClaims && !cni_error_.empty();
+    out.push_back(source + " have not all been read yet" + (why ? ": " + cni_error_ : ""));
   }
-  if (!objects_listed_) out.push_back("objects have not been read completely yet");
   for (const auto& [what, message] : failures_) out.push_back(message);
   if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
   return out;

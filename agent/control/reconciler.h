@@ -20,6 +20,7 @@
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
 #include "policy/compile.h"
+#include "state/store.h"
 
 namespace sallyport::control {
 
@@ -56,7 +57,7 @@ class Reconciler {
   std::vector<std::string> Diagnostics() const;
 
  private:
-  bool Listed() const;
+  void Store(std::vector<model::Delta> deltas);
   void Decide();
   void Compile();
   void Guard(const std::set<uint32_t>& interfaces);
@@ -75,9 +76,9 @@ class Reconciler {
   policy::Compiler compiler_;
 
   // What is known.
-  bool links_listed_ = false, claims_listed_ = false, objects_listed_ = false;
+  state::Store store_;
   bool endpoints_changed_ = false, diagnostics_changed_ = false;
-  std::vector<model::Delta> deltas_;
+  std::vector<model::Delta> deltas_;  // in the store, not compiled yet
   endpoint::Decision decision_;
   dataplane::Bindings bindings_;
   std::string cni_error_;

@@ -98,6 +98,7 @@ class ManifestDirectory::Watcher {
 
   bool emitted_ = false;
   bool was_complete_ = false;
+  size_t standing_ = 0;  // diagnostics of the last update
   bool was_there_ = false;
   std::string problem_;  // with the directory itself, reported already
   std::optional<MonotonicTime> retry_at_;
@@ -329,8 +330,11 @@ void ManifestDirectory::Watcher::Emit(Update update) {
     last_change_ = SystemClock().Now();
     if (!unsettled_since_) unsettled_since_ = last_change_;
   }
-  if (emitted_ && update.empty() && update.complete == was_complete_) return;
+  // A new problem is news by itself; one that went away shows in the number.
+  bool same = update.complete == was_complete_ && update.standing.size() == standing_;
+  if (emitted_ && update.empty() && same) return;
   emitted_ = true;
+  standing_ = update.standing.size();
   was_complete_ = update.complete;
   sink_(std::move(update));
 }
