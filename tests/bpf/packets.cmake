@@ -8,7 +8,11 @@ sallyport_test(packets LABEL bpf
     packets/generation_test.cc
     packets/headers_test.cc
     packets/icmp_test.cc
+    packets/load_test.cc
     packets/policy_test.cc
+    packets/reasons.cc
+    packets/report_test.cc
     packets/spoofing_test.cc
+    packets/table_test.cc
   DEPS sallyport_test_packets
   TIMEOUT 300)

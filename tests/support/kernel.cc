@@ -103,6 +103,7 @@ class Kernel::Loaded {
 
   Tables tables;
   bool in_use = false;
+  bool read_events = true;
   pod* pod_ = nullptr;
 
  private:
@@ -217,6 +218,7 @@ void Kernel::Loaded::ClearFragments() {
 
 std::optional<sp_event> Kernel::Loaded::LastEvent() {
   last_event_.reset();
+  if (!read_events) return {};
   ring_buffer__consume(events_);
   return last_event_;
 }
@@ -227,6 +229,7 @@ Kernel::Kernel(const KernelOptions& options)
     : loaded_(Loaded::Get(options)), stated_(std::make_unique<Stated>()) {
   CHECK(!loaded_.in_use) << "one Kernel of the same options at a time";
   loaded_.in_use = true;
+  loaded_.read_events = true;
   loaded_.Clear();
 }
 
@@ -351,6 +354,18 @@ sp_counters Kernel::Counters(uint32_t ifindex) {
   }
   return sum;
 }
+
+void Kernel::EndTick() {
+  int fd = bpf_map__fd(loaded_.pod_->maps.counters);
+  std::vector<sp_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));
+  for (uint32_t place = 0; place <= loaded_.tables.capacity.endpoints; place++) {
+    CHECK(bpf_map_lookup_elem(fd, &place, each.data()) == 0) << "cannot read counters";
+    for (sp_counters& one : each) one.event_tick--;
+    CHECK(bpf_map_update_elem(fd, &place, each.data(), BPF_ANY) == 0) << "cannot write counters";
+  }
+}
+
+void Kernel::ReadEvents(bool read) { loaded_.read_events = read; }
 
 sp_control* Kernel::control() { return loaded_.tables.control; }
 sp_endpoint* Kernel::endpoints() { return loaded_.tables.endpoints; }

@@ -130,6 +130,11 @@ class Kernel {
   // Of an endpoint, or with 0 of interfaces that have none; summed over processors.
   sp_counters Counters(uint32_t ifindex);
 
+  // As if the tick that events are counted in were over.
+  void EndTick();
+  // false: the ring buffer is not read any more, and drops have no reason.
+  void ReadEvents(bool read);
+
   // The tables as they are, to break them.
   sp_control* control();
   sp_endpoint* endpoints();
