@@ -82,6 +82,12 @@ bool Attempt::Start(MonotonicTime now) {
   auto fd = OpenSocket(target_.address.IsV4() ? AF_INET : AF_INET6, protocol);
   if (!fd) return Finish(Outcome::kError, fd.error().message, now);
   fd_ = std::move(*fd);
+  if (target_.source) {
+    SocketAddress from = ToSocketAddress(*target_.source, 0);
+    if (bind(fd_.get(), from.data(), from.length) != 0) {
+      return FinishWithErrno(errno, "connect from " + target_.source->ToString(), now);
+    }
+  }
   SocketAddress address =
       ToSocketAddress(target_.address, IsIcmp(protocol) ? uint16_t{0} : target_.port.number);
   if (connect(fd_.get(), address.data(), address.length) != 0 && errno != EINPROGRESS) {

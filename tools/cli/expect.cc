@@ -21,11 +21,16 @@ std::string_view Trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+// What a Deployment's pods have between its name and their own part, in characters.
+constexpr size_t kShortestHash = 6;
+constexpr size_t kLongestHash = 10;
+
 // Letters and digits of generated names: without vowels and what looks like them.
-bool IsGenerated(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return std::string_view("bcdfghjklmnpqrstvwxz2456789").find(c) != std::string_view::npos;
-  });
+bool IsGenerated(std::string_view text, size_t least, size_t most) {
+  return text.size() >= least && text.size() <= most &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return std::string_view("bcdfghjklmnpqrstvwxz2456789").find(c) != std::string_view::npos;
+         });
 }
 
 bool IsOrdinal(std::string_view text) {
@@ -42,20 +47,28 @@ bool IsPatternName(std::string_view text) {
 
 }  // namespace
 
+std::string_view WorkloadOf(std::string_view pod) {
+  size_t dash = pod.rfind('-');
+  if (dash == std::string_view::npos || dash == 0 || !IsGenerated(pod.substr(dash + 1), 5, 5)) {
+    return pod;
+  }
+  std::string_view stem = pod.substr(0, dash);
+  dash = stem.rfind('-');
+  bool has_hash = dash != std::string_view::npos && dash > 0 &&
+                  IsGenerated(stem.substr(dash + 1), kShortestHash, kLongestHash);
+  return has_hash ? stem.substr(0, dash) : stem;
+}
+
 bool IsOwnedName(std::string_view workload, std::string_view pod) {
   if (pod.size() <= workload.size() + 1 || pod.substr(0, workload.size()) != workload ||
       pod[workload.size()] != '-') {
     return false;
   }
   std::string_view suffix = pod.substr(workload.size() + 1);
-  if (IsOrdinal(suffix)) return true;
-  if (suffix.size() == 5) return IsGenerated(suffix);
   size_t dash = suffix.find('-');
-  if (dash == std::string_view::npos) return false;
-  std::string_view hash = suffix.substr(0, dash);
-  std::string_view rest = suffix.substr(dash + 1);
-  return hash.size() >= 6 && hash.size() <= 10 && IsGenerated(hash) &&
-         (IsOrdinal(rest) || (rest.size() == 5 && IsGenerated(rest)));
+  if (dash == std::string_view::npos) return IsOrdinal(suffix) || IsGenerated(suffix, 5, 5);
+  return IsGenerated(suffix.substr(0, dash), kShortestHash, kLongestHash) &&
+         IsGenerated(suffix.substr(dash + 1), 5, 5);
 }
 
 bool GlobMatches(std::string_view pattern, std::string_view text) {

@@ -77,6 +77,9 @@ class Expectations {
 // Is this pod's name one that a controller gives to the pods of a workload of that name?
 // backend-0, backend-x7k2p, backend-6d4cf56db6-x7k2p.
 bool IsOwnedName(std::string_view workload, std::string_view pod);
+// The name of the workload that a controller generated this pod's name from: backend for
+// backend-x7k2p and backend-6d4cf56db6-x7k2p. Of any other name: all of it.
+std::string_view WorkloadOf(std::string_view pod);
 // `*` any text, `?` any character.
 bool GlobMatches(std::string_view pattern, std::string_view text);
 

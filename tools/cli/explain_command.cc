@@ -4,22 +4,10 @@
 #include <algorithm>
 
 #include "cli/matrix_run.h"
-#include "watch/manifest_files.h"
+#include "cli/read_world.h"
 
 namespace sallyport::cli {
 namespace {
-
-// Manifests in error are no ground for an answer: the errors are shown instead.
-Result<World> ReadWorld(const std::vector<std::string>& paths) {
-  auto files = watch::ReadManifestFiles(paths);
-  if (!files) return std::move(files).error();
-  std::string errors;
-  for (const model::Diagnostic& d : files->manifest.diagnostics) {
-    if (d.severity == model::Severity::kError) errors += "\n" + d.ToString();
-  }
-  if (!errors.empty()) return Error{"the manifests have errors:" + errors};
-  return World(std::move(files->snapshot));
-}
 
 Result<std::vector<Row>> AskOneQuestion(const World& world, const ExplainOptions& options) {
   auto from = ParseParty(options.from);

@@ -41,10 +41,45 @@ const Look& LookOf(const Row& row) {
   return kError;
 }
 
-// "80" for TCP, else "53/UDP", "ICMP".
+// "80" for TCP, "53u" for UDP, "5000s" for SCTP, "icmp".
 std::string ShortPort(const Port& port) {
-  return port.protocol == net::Protocol::kTcp ? std::to_string(port.number) : port.ToString();
+  std::string number = std::to_string(port.number);
+  switch (port.protocol) {
+    case net::Protocol::kTcp:
+      return number;
+    case net::Protocol::kUdp:
+      return number + "u";
+    case net::Protocol::kSctp:
+      return number + "s";
+    default:
+      return "icmp";
+  }
 }
+
+// What a pod is called in the table: the generated end of its name is left out where nobody else
+// has the rest, else shortened to its last part.
+class ShortNames {
+ public:
+  explicit ShortNames(const std::vector<Row>& rows) {
+    for (const Row& row : rows) {
+      for (const Side* side : {&row.from, &row.to})
+        names_.insert({side->Group(), side->ShortName()});
+    }
+    for (const auto& [group, name] : names_) ++stems_[{group, std::string(WorkloadOf(name))}];
+  }
+  std::string Of(const std::string& group, const std::string& name) const {
+    std::string stem(WorkloadOf(name));
+    if (stem == name) return name;
+    bool alone = stems_.at({group, stem}) == 1;
+    std::string brief = alone ? stem : stem + name.substr(name.rfind('-'));
+    return alone || names_.count({group, brief}) == 0 ? brief : name;
+  }
+
+ private:
+  using Key = std::pair<std::string, std::string>;
+  std::set<Key> names_;
+  std::map<Key, int> stems_;  // how many pods share it
+};
 
 // Outside comes after every namespace.
 auto SortKey(const Side& side) { return std::tuple(!side.pod, side.Group(), side.ShortName()); }
@@ -84,6 +119,13 @@ std::string Legend(const std::vector<Row>& rows, bool any_different, bool any_mi
     if (std::find(used.begin(), used.end(), look) == used.end()) continue;
     out += (out.empty() ? "" : "   ") + std::string(look->symbol) + " " + look->meaning;
   }
+  bool udp = false, sctp = false;
+  for (const Row& row : rows) {
+    udp = udp || row.port.protocol == net::Protocol::kUdp;
+    sctp = sctp || row.port.protocol == net::Protocol::kSctp;
+  }
+  if (udp) out += "   u UDP";
+  if (sctp) out += "   s SCTP";
   if (any_mixed) out += "   IPv4/IPv6 where they differ";
   if (any_different) out += "   * not as expected";
   return out;
@@ -160,14 +202,16 @@ std::string RenderRows(const std::vector<Row>& rows, const std::vector<Differenc
     cells[{line, column}].push_back(&row);
   }
   Matrix matrix;
+  ShortNames names(rows);
   for (auto& [key, index] : lines) {
+    const auto& [outside, group, name] = key;
     index = matrix.lines.size();
-    matrix.lines.push_back({std::get<1>(key), std::get<2>(key)});
+    matrix.lines.push_back({group, names.Of(group, name)});
   }
   for (auto& [key, index] : columns) {
+    const auto& [outside, group, name] = key.first;
     index = matrix.columns.size();
-    matrix.columns.push_back(
-        {std::get<1>(key.first), std::get<2>(key.first), ShortPort(key.second)});
+    matrix.columns.push_back({group, names.Of(group, name), ShortPort(key.second)});
   }
   matrix.cells.assign(lines.size(), std::vector<Matrix::Cell>(columns.size()));
   bool mixed = false;

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ std::string ToString(Outcome outcome);  // "open", "blocked", "refused", "error"
 struct Target {
   net::Address address;
   Port port;
+  std::optional<net::Address> source = {};  // to connect from; absent: the kernel's choice
 };
 
 // One network namespace, and what to try from there.

@@ -67,6 +67,7 @@ std::string RowJson(const Row& row) {
 
 std::string ToJson(const std::vector<Row>& rows) {
   std::vector<std::string> lines;
+  lines.reserve(rows.size());
   for (const Row& row : rows) lines.push_back(RowJson(row));
   return JsonArray(lines, true) + "\n";
 }

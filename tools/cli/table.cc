@@ -162,6 +162,7 @@ std::string RenderList(const std::vector<std::string>& headings,
                        const Terminal& terminal) {
   std::vector<size_t> widths;
   std::vector<bool> right(headings.size(), !rows.empty());
+  widths.reserve(headings.size());
   for (const std::string& heading : headings) widths.push_back(Columns(heading));
   for (const auto& row : rows) {
     for (size_t c = 0; c < headings.size(); ++c) {

@@ -124,12 +124,20 @@ TEST_F(ExpectTest, AnExactNameIsThatPodAlone) {
 }
 
 TEST(IsOwnedName, KnowsHowControllersNamePods) {
-  for (const char* pod : {"db-0", "db-12", "db-x7k2p", "db-6d4cf56db6-x7k2p", "db-6d4cf56db6-0"}) {
+  for (const char* pod : {"db-0", "db-12", "db-x7k2p", "db-6d4cf56db6-x7k2p"}) {
     EXPECT_TRUE(IsOwnedName("db", pod)) << pod;
   }
   for (const char* pod : {"db", "db-", "db-v2", "db-redis", "db-postgres", "dbx-0", "db-0-1",
                           "xdb-0", "db-6d4cf56db6", "db-x7k2p-"}) {
     EXPECT_FALSE(IsOwnedName("db", pod)) << pod;
+  }
+}
+
+TEST(WorkloadOf, LeavesOutWhatWasGenerated) {
+  EXPECT_EQ(WorkloadOf("db-x7k2p"), "db");
+  EXPECT_EQ(WorkloadOf("db-v2-6d4cf56db6-x7k2p"), "db-v2");
+  for (const char* name : {"db", "db-0", "db-redis", "web-canary", "x7k2p", "-x7k2p"}) {
+    EXPECT_EQ(WorkloadOf(name), name);
   }
 }
 

@@ -51,13 +51,13 @@ TEST_F(MatrixTest, ATableToReadAtAGlance) {
   auto rows = AskAll(world_, All());
   EXPECT_EQ(RenderRows(rows, {}, terminal_),
             "to             shop\n"
-            "               db-0           web\n"
-            "from           5432 5433/UDP  80\n"
-            "mon   scraper  ✗    ✗         ✓\n"
-            "shop  db-0     ✓    ✓         ✓\n"
-            "      web      ✓    ✗         ✓\n"
+            "               db-0        web\n"
+            "from           5432 5433u  80\n"
+            "mon   scraper  ✗    ✗      ✓\n"
+            "shop  db-0     ✓    ✓      ✓\n"
+            "      web      ✓    ✗      ✓\n"
             "\n"
-            "✓ allowed   ✗ denied\n");
+            "✓ allowed   ✗ denied   u UDP\n");
 }
 
 TEST_F(MatrixTest, MarksWhatDiffersAndFamiliesThatDisagree) {
@@ -76,11 +76,11 @@ TEST_F(MatrixTest, MarksWhatDiffersAndFamiliesThatDisagree) {
   EXPECT_EQ(RenderRows(rows, differences, terminal_),
             "to         shop\n"
             "           db-0\n"
-            "from       5432 5433/UDP\n"
+            "from       5432 5433u\n"
             "shop  web  ✓/✗* !*\n"
             "\n"
-            "✓ open   ✗ blocked   ! refused (it got through; nothing listens)   IPv4/IPv6 where "
-            "they differ   * not as expected\n");
+            "✓ open   ✗ blocked   ! refused (it got through; nothing listens)   u UDP   "
+            "IPv4/IPv6 where they differ   * not as expected\n");
   EXPECT_THAT(RenderDifferences(differences, rows.size(), terminal_),
               HasSubstr("3 of 4 not as expected:\n\n"
                         "shop/web -> shop/db-0:5432/TCP (fd00::2)\n"
@@ -128,6 +128,19 @@ TEST_F(MatrixTest, WrapsBetweenGroupsWhereTheTerminalIsNarrow) {
   EXPECT_THAT(RenderMatrix(matrix, terminal_), HasSubstr("to    a\n      two\nfrom  80 81\n"));
   terminal_.width = 200;
   EXPECT_THAT(RenderMatrix(matrix, terminal_), HasSubstr("from  80 81  80 81   80 81  80 81\n"));
+}
+
+TEST_F(MatrixTest, GeneratedNamesAreShortened) {
+  model::Snapshot snapshot = SmallSnapshot();
+  Add(snapshot, MakePod("shop", "api-6d4cf56db6-x7k2p", {"10.0.0.5"}));
+  Add(snapshot, MakePod("shop", "job-x7k2p", {"10.0.0.6"}));
+  Add(snapshot, MakePod("shop", "job-zzzzz", {"10.0.0.7"}));
+  world_ = World(snapshot);
+  MatrixQuestion question = All();
+  question.ports = *probe::ParsePorts("80");
+  std::string table = RenderRows(AskAll(world_, question), {}, terminal_);
+  EXPECT_THAT(table, HasSubstr("api  db-0  job-x7k2p  job-zzzzz  web\n"));
+  EXPECT_THAT(table, HasSubstr("shop  api        ✓"));
 }
 
 TEST_F(MatrixTest, ColoursOnlyATerminal) {

@@ -59,7 +59,7 @@ TEST(ParseDestination, SaysWhatIsMissing) {
 }
 
 TEST(ParseDestination, RefusesPortsThatAreNone) {
-  for (const char* text : {"b:", "b:0", "b:65536", "b:80/XXX", "b:80/ICMP", "b:Web", "b:web/ICMP",
+  for (const char* text : {"b:", "b:0", "b:65536", "b:80/ABC", "b:80/ICMP", "b:Web", "b:web/ICMP",
                            "b:80/", "[2001:db8::1", "[2001:db8::1]80", ":80", "b:80:81"}) {
     EXPECT_FALSE(ParseDestination(text)) << text;
   }
