@@ -4,3 +4,9 @@ target_include_directories(bench_pods PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(bench_pods PRIVATE
   sallyport_options sallyport_dataplane sallyport_policy nlohmann_json::nlohmann_json CLI11::CLI11
   Threads::Threads)
+
+add_executable(bench_compile compile.cc)
+target_include_directories(bench_compile PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(bench_compile PRIVATE
+  sallyport_options sallyport_dataplane sallyport_test_world sallyport_test_sandbox
+  nlohmann_json::nlohmann_json CLI11::CLI11)
