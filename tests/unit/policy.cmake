@@ -2,6 +2,9 @@
 sallyport_test(policy LABEL unit
   SOURCES
     policy/addresses_test.cc
+    policy/compiler_test.cc
+    policy/explain_test.cc
+    policy/parts_test.cc
     policy/peers_test.cc
     policy/ports_test.cc
     policy/selection_test.cc
