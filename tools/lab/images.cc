@@ -75,10 +75,10 @@ exec nginx "$@"
 )script";
 
 constexpr std::array<KnownImage, 4> kImages = {{
-    {"nginx", "nginx", "nginx-light", kNginx},
-    {"postgres", "/usr/lib/postgresql", "postgresql", kPostgres},
-    {"postgresql", "/usr/lib/postgresql", "postgresql", kPostgres},
-    {"redis", "redis-server", "redis-server", kRedis},
+    {"nginx", "nginx", 80, "nginx-light", kNginx},
+    {"postgres", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
+    {"postgresql", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
+    {"redis", "redis-server", 6379, "redis-server", kRedis},
 }};
 
 constexpr std::array<std::string_view, 4> kStandIns = {"agnhost", "netexec", "pause",

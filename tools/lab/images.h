@@ -3,6 +3,7 @@
 // entrypoint would. Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@ namespace sallyport::lab {
 struct KnownImage {
   std::string_view name;     // last part of the image's name, without registry and tag
   std::string_view program;  // what must be on this machine
+  uint16_t port;             // where it listens unless told otherwise
   std::string_view package;  // the Debian package that has it
   std::string_view script;   // run by /bin/sh -e with the container's args
 };

@@ -222,7 +222,7 @@ class Keeper {
     const auto& check = container->recipe.readiness;
     if (container->status.state != "running" || !check || now < container->check_at) return;
     if (check->type == ReadinessCheck::Type::kListening) {
-      Checked(container, AllListening(container->status.pid, container->recipe.ports));
+      Checked(container, AllListening(container->status.pid, container->recipe.ports, check->port));
       return;
     }
     auto pid = StartCheck(*check, status_.addresses.front(), container->status.pid,

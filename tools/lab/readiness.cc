@@ -123,15 +123,17 @@ bool CommandSucceeds(const ReadinessCheck& check, pid_t container, bool own_root
 
 }  // namespace
 
-bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports) {
+bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports, uint16_t server_port) {
   std::set<uint16_t> tcp;
   std::set<uint16_t> udp;
   for (const char* table : {"tcp", "tcp6"}) AddPorts(pid, table, kTcpListen, &tcp);
   for (const char* table : {"udp", "udp6"}) AddPorts(pid, table, "", &udp);
-  return std::all_of(ports.begin(), ports.end(), [&](const model::ContainerPort& port) {
-    if (port.protocol == net::Protocol::kTcp) return tcp.contains(port.port);
-    return port.protocol != net::Protocol::kUdp || udp.contains(port.port);
-  });
+  if (server_port && (tcp.contains(server_port) || (ports.empty() && !tcp.empty()))) return true;
+  return !ports.empty() &&
+         std::all_of(ports.begin(), ports.end(), [&](const model::ContainerPort& port) {
+           if (port.protocol == net::Protocol::kTcp) return tcp.contains(port.port);
+           return port.protocol != net::Protocol::kUdp || udp.contains(port.port);
+         });
 }
 
 Result<pid_t> StartCheck(const ReadinessCheck& check, const std::string& address, pid_t container,

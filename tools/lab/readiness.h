@@ -12,8 +12,9 @@
 namespace sallyport::lab {
 
 // Whether the process's network namespace has a listening (TCP) or bound (UDP) socket on each of
-// these ports. Ports of protocols that the kernel has no sockets for count as there.
-bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports);
+// the declared ports; for a known image's server also, whether it has one on `server_port`, or,
+// where no port is declared, on any. SCTP ports count as there: not every kernel has them.
+bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports, uint16_t server_port);
 
 // Makes one check other than kListening, in a child of the caller that ends with 0 (ready) or
 // another code. `address` is the pod's, `container` its process.

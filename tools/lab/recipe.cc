@@ -71,11 +71,14 @@ class RecipeMaker {
                             ExpandVariables(SubPath(mount), out.env),
                             IsTrue(mount.Find("readOnly")) || IsReadOnly(volume)});
     }
-    bool known = ChooseProgram(tree, init, &out);
+    const KnownImage* known = ChooseProgram(tree, init, &out);
     out.readiness = ParseReadiness(tree.Find("readinessProbe"), out.ports);
     if (out.readiness)
       for (std::string& word : out.readiness->command) word = ExpandVariables(word, out.env);
-    if (!out.readiness && (known || out.stand_in)) out.readiness = ReadinessCheck{};
+    if (!out.readiness && (known || (out.stand_in && !out.ports.empty()))) {
+      out.readiness = ReadinessCheck{};
+      if (known) out.readiness->port = known->port;
+    }
     if (const Value* probe = tree.Find("readinessProbe"); probe && probe->Find("grpc"))
       Note(out.name, "its gRPC readiness probe is not made; it is ready when it runs");
     return out;
@@ -97,8 +100,8 @@ class RecipeMaker {
     return out;
   }
 
-  // Sets argv and stand_in; true when a known image's server runs.
-  bool ChooseProgram(const Value& tree, bool init, ContainerRecipe* out) {
+  // Sets argv and stand_in; returns the image when it is its own server that runs.
+  const KnownImage* ChooseProgram(const Value& tree, bool init, ContainerRecipe* out) {
     std::string image = TextAt(tree, {"image"});
     std::vector<std::string> command = Expanded(tree.Find("command"), out->env);
     std::vector<std::string> args = Expanded(tree.Find("args"), out->env);
@@ -116,14 +119,14 @@ class RecipeMaker {
       } else if (const KnownImage* known = FindImage(image)) {
         if (context_.has_program(std::string(known->program))) {
           out->argv = ImageArgv(*known, args);
-          return true;
+          return known;
         }
         Note(out->name, "a stand-in serves its ports; for the real " + std::string(known->name) +
                             ": apt-get install " + std::string(known->package));
       }
     }
     StandIn(out);
-    return false;
+    return nullptr;
   }
 
   void StandIn(ContainerRecipe* out) {

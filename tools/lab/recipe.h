@@ -35,9 +35,9 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
 struct ReadinessCheck {
   enum class Type { kListening, kTcp, kHttp, kExec };
   Type type = Type::kListening;
-  uint16_t port = 0;
-  std::string host;  // "" the pod's address
-  std::string path;  // kHttp
+  uint16_t port = 0;  // kListening: where a known image's server listens; 0 for a stand-in
+  std::string host;   // "" the pod's address
+  std::string path;   // kHttp
   std::vector<std::pair<std::string, std::string>> headers;
   std::vector<std::string> command;  // kExec
   int initial_delay = 0;             // seconds, this and the following
