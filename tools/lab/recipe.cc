@@ -110,7 +110,7 @@ class RecipeMaker {
         if (context_.has_program(command.front())) {
           out->argv = command;
           out->argv.insert(out->argv.end(), args.begin(), args.end());
-          return false;
+          return nullptr;
         }
         Note(out->name,
              init ? "init command " + command.front() + " is not on this machine: left out"

@@ -40,7 +40,7 @@ TEST_F(Containers, EnvironmentVolumesAndUser) {
          "hostname: box, volumes: [{name: v, configMap: {name: conf}}, {name: e, emptyDir: "
          "{}}]"));
   EXPECT_EQ(Said("x/a", {"sh", "-c", "echo $WORD $IP"}),
-            "hunter2 " + Pod("x", "a").addresses[0].ToString());
+            "hunter2 " + Pod("x", "a").addresses.at(0).ToString());
   EXPECT_EQ(Said("x/a", {"cat", "/etc/conf/mode"}), "fast");
   EXPECT_EQ(Said("x/a", {"cat", "/etc/spt-mode"}), "fast");
   EXPECT_EQ(Said("x/a", {"hostname"}), "box");

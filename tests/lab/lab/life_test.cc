@@ -74,7 +74,7 @@ TEST_F(Life, KilledWhileItIsMadeItGoesAndComesBack) {
     }
   }
   Up(Pods());
-  EXPECT_TRUE(IsOpen(Pod("x", "a").netns_path, Pod("x", "b").addresses[0]));
+  EXPECT_TRUE(IsOpen(Pod("x", "a").netns_path, Pod("x", "b").addresses.at(0)));
 }
 
 TEST_F(Life, KilledPodsAreReportedAndSweptAway) {
@@ -87,7 +87,7 @@ TEST_F(Life, KilledPodsAreReportedAndSweptAway) {
   // And can be made anew by deleting them.
   ASSERT_EQ(Run({"lab", "delete", "--name", name(), "pod", "x/a"}).exit_code, 0);
   ASSERT_EQ(Run({"lab", "apply", "--name", name(), "-f", File(Pods())}).exit_code, 0);
-  EXPECT_TRUE(IsOpen(Pod("x", "b").netns_path, Pod("x", "a").addresses[0]));
+  EXPECT_TRUE(IsOpen(Pod("x", "b").netns_path, Pod("x", "a").addresses.at(0)));
 }
 
 TEST_F(Life, ALaterUpReplacesTheLab) {
@@ -107,10 +107,10 @@ TEST_F(Life, TwoLabsStandSideBySide) {
   ASSERT_EQ(two.pods.size(), 2u);
   EXPECT_EQ(one.pods[0].addresses.size(), 2u);
   EXPECT_NE(one.pods[0].netns_path, two.pods[0].netns_path);
-  EXPECT_TRUE(IsOpen(two.pods[0].netns_path, two.pods[1].addresses[0]));
+  EXPECT_TRUE(IsOpen(two.pods[0].netns_path, two.pods[1].addresses.at(0)));
   ASSERT_EQ(Run({"lab", "down", "--name", name()}).exit_code, 0);
   EXPECT_FALSE(AnythingLeft(name()));
-  EXPECT_TRUE(IsOpen(two.pods[0].netns_path, two.pods[1].addresses[0]));
+  EXPECT_TRUE(IsOpen(two.pods[0].netns_path, two.pods[1].addresses.at(0)));
   EXPECT_EQ(Run({"lab", "status", "--name", second}).exit_code, 0);
 }
 

@@ -81,11 +81,11 @@ TEST_P(Network, PodsAreSeenWithTheirOwnAddress) {
 
 TEST_P(Network, PodsAndNodesReachTheOutsideAndItThem) {
   UpPods();
-  std::string outside = Read().outside_addresses[0].ToString();
-  std::string outside6 = Read().outside_addresses[1].ToString();
+  std::string outside = Read().outside_addresses.at(0).ToString();
+  std::string outside6 = Read().outside_addresses.at(1).ToString();
   EXPECT_EQ(Exec("x/a", {"ping", "-c1", "-W5", outside}).exit_code, 0);
   EXPECT_EQ(Exec("x/a", {"ping", "-c1", "-W5", outside6}).exit_code, 0);
-  std::string pod = Pod("z", "c").addresses[0].ToString();
+  std::string pod = Pod("z", "c").addresses.at(0).ToString();
   EXPECT_EQ(Run({"lab", "exec", "--name", name(), "--outside", "--", "ping", "-c1", "-W5", pod})
                 .exit_code,
             0);
@@ -114,8 +114,8 @@ TEST_P(Network, EachPodHasItsCacheFileUntilItEnds) {
   std::vector<std::string> addresses;
   for (const Value& ip : Items(At(found[0], {"result", "ips"})))
     addresses.push_back(TextAt(ip, {"address"}));
-  EXPECT_THAT(addresses, ElementsAre(pod.addresses[0].ToString() + "/24",
-                                     pod.addresses[1].ToString() + "/64"));
+  EXPECT_THAT(addresses, ElementsAre(pod.addresses.at(0).ToString() + "/24",
+                                     pod.addresses.at(1).ToString() + "/64"));
   // The host interface that the result names is on the node.
   auto links = Netlink::Open(NetnsPath(Layout(name()).node_netns(pod.node)))->LinkNames();
   ASSERT_TRUE(links);
@@ -141,8 +141,8 @@ TEST_P(Network, HostNetworkPodsAreTheirNode) {
     EXPECT_EQ(host.addresses, node.addresses);
   }
   auto answers = probe::Probe({{Pod("x", "a").netns_path,
-                                {{host.addresses[0], {net::Protocol::kTcp, 9100}},
-                                 {host.addresses[1], {net::Protocol::kTcp, 9100}}}}},
+                                {{host.addresses.at(0), {net::Protocol::kTcp, 9100}},
+                                 {host.addresses.at(1), {net::Protocol::kTcp, 9100}}}}},
                               {});
   ASSERT_TRUE(answers);
   for (const probe::Answer& answer : (*answers)[0])

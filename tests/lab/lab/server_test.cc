@@ -67,7 +67,7 @@ TEST_F(Servers, Nginx) {
      "nginx, image: nginx, ports: [{containerPort: 80}], readinessProbe: {httpGet: {path: /, port: "
      "80}}}]}}\n" +
      StandIn("x", "client", "{containerPort: 80}"));
-  std::string url = "http://" + Pod("x", "web").addresses[0].ToString() + "/";
+  std::string url = "http://" + Pod("x", "web").addresses.at(0).ToString() + "/";
   EXPECT_THAT(Said("x/client", {"curl", "-s", "-m5", "-o", "/dev/null", "-D", "-", url}),
               HasSubstr("nginx"));
 }
