@@ -28,6 +28,18 @@ std::vector<std::string> FilesIn(const std::string& directory) {
   return out;
 }
 
+// A link whose pin somebody removed is taken off by the kernel in the background; until then the
+// same program cannot be put there again.
+Result<UniqueFd> AttachWhenFree(int program, uint32_t ifindex, sp_direction direction) {
+  constexpr int kTries = 50;
+  constexpr useconds_t kPause = 10'000;
+  for (int i = 1;; ++i) {
+    Result<UniqueFd> link = AttachTcx(program, ifindex, direction);
+    if (link || link.error().code != EEXIST || i == kTries) return link;
+    ::usleep(kPause);
+  }
+}
+
 Status Unlink(const std::string& path) {
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return Ok();
   return ErrnoError("remove pin " + path);
@@ -73,7 +85,7 @@ Status TcxLinks::AttachOne(uint32_t ifindex, sp_direction direction) {
     return UpdateLink(link->get(), programs_.fd[direction]);
   }
   if (Status status = Unlink(path); !status.ok()) return status;
-  Result<UniqueFd> link = AttachTcx(programs_.fd[direction], ifindex, direction);
+  Result<UniqueFd> link = AttachWhenFree(programs_.fd[direction], ifindex, direction);
   if (!link) return std::move(link).error();
   Status status = Pin(link->get(), path);
   return status.ok() ? Ok() : Status(std::move(status).error().Context(path));

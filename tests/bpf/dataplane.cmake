@@ -2,5 +2,6 @@
 sallyport_test(dataplane LABEL bpf
   SOURCES
     dataplane/dataplane_test.cc
+    dataplane/start_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
   TIMEOUT 300)

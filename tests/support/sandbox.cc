@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -34,6 +35,10 @@ std::string MakeSandbox() {
   CHECK(::mount("tmpfs", "/run", "tmpfs", 0, nullptr) == 0) << std::strerror(errno);
   CHECK(::mount("sysfs", "/sys", "sysfs", 0, nullptr) == 0) << std::strerror(errno);
   CHECK(::mount("bpf", "/sys/fs/bpf", "bpf", 0, nullptr) == 0) << std::strerror(errno);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  CHECK(::sched_setaffinity(0, sizeof one, &one) == 0) << std::strerror(errno);
   Shell("ip link set lo up");
   WriteFile("/proc/sys/net/ipv4/ip_forward", "1");
   WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", "1");
@@ -130,9 +135,30 @@ void Send(int socket, const net::Address& to, uint16_t port, const std::string& 
 }
 
 std::string Receive(int socket) {
+  constexpr int kForever = 60'000;
+  pollfd wait{.fd = socket, .events = POLLIN, .revents = 0};
+  ::poll(&wait, 1, kForever);
   char text[2048];
-  ssize_t size = ::recv(socket, text, sizeof text, 0);
+  ssize_t size = ::recv(socket, text, sizeof text, MSG_DONTWAIT);
   return size < 0 ? "" : std::string(text, static_cast<size_t>(size));
+}
+
+// On one processor packets are handled in order, but each crossing of a veth pair queues anew: a
+// packet that crosses two may come after one that was sent later and crosses one. Not after the
+// second of those.
+std::vector<std::string> Arrived(int socket, const net::Address& address, uint16_t port) {
+  const std::string mark = "the node's mark";
+  std::vector<std::string> out;
+  int node = ::socket(address.IsV4() ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  for (int round = 0; round < 3; ++round) {
+    Send(node, address, port, mark);
+    for (std::string text = Receive(socket); text != mark; text = Receive(socket)) {
+      CHECK(!text.empty()) << "what the node sends does not arrive at " << address.ToString();
+      out.push_back(text);
+    }
+  }
+  ::close(node);
+  return out;
 }
 
 }  // namespace sallyport::test

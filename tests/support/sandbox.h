@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "net/address.h"
 
 namespace sallyport::test {
 
-// Enters the sandbox, once per program. Returns the directory of the bpf file system.
+// Enters the sandbox, once per program, on one processor. Returns the directory of the bpf file
+// system.
 const std::string& EnterSandbox();
 
 // Runs a command of the shell; ends the test program if it fails.
@@ -46,8 +48,11 @@ class Pod {
 
 // Sends a datagram with this text.
 void Send(int socket, const net::Address& to, uint16_t port, const std::string& text);
-// The next datagram that waits; "" if there is none. Between veth pairs of one machine a datagram
-// has arrived, or never will, when the call that sent it returns.
+// The next datagram; waits for it. "" if none comes for a very long time.
 std::string Receive(int socket);
+// The datagrams that have arrived at a pod's socket with this address: all that this thread caused
+// to be sent before and that were not dropped. (The node may always send to a pod; what it sends
+// last comes last.)
+std::vector<std::string> Arrived(int socket, const net::Address& address, uint16_t port);
 
 }  // namespace sallyport::test

@@ -1,106 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data plane on the real kernel: what is enforced on real datagrams between two pods.
+// The data plane on the real kernel: what is enforced on real datagrams between two pods, with the
+// programs attached in either way.
 #include "dataplane/dataplane.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
+#include <atomic>
+#include <cstdio>
+#include <thread>
 
-#include <filesystem>
-
-#include "support/sandbox.h"
+#include "bpf/dataplane/two_pods.h"
 
 namespace sallyport::dataplane {
 namespace {
 
-namespace fs = std::filesystem;
-using test::Pod;
+using testing::ElementsAre;
+using testing::IsEmpty;
 
-constexpr uint16_t kPort = 5000;
-
-class DataplaneTest : public testing::TestWithParam<AttachMode> {
+class DataplaneTest : public TwoPods, public testing::WithParamInterface<AttachMode> {
  protected:
-  DataplaneTest() {
-    options_.pins = test::EnterSandbox() + "/spt-dataplane";
-    options_.attach = GetParam();
-    options_.capacities = {.endpoints = 64,
-                           .peers = 256,
-                           .rules = 256,
-                           .port_sets = 64,
-                           .port_pages = 64,
-                           .prefixes = 1024,
-                           .flows = 1024};
-    RemoveAll();
-    for (const Pod* pod : {&a_, &b_}) {
-      bindings_[Name(*pod)] = {pod->ifindex(), {pod->v4(), pod->v6()}, false};
-      image_.endpoints[Name(*pod)] = {{pod->v4(), pod->v6()}, policy::kNoSet, policy::kNoSet};
+  DataplaneTest() : TwoPods(GetParam()) {}
+
+  policy::PortSet Udp(uint16_t port) { return {.tcp = {}, .udp = {{port, port}}, .sctp = {}}; }
+  // Somebody takes our program off, in one direction.
+  void TakeOff(const test::Pod& pod) {
+    if (GetParam() == AttachMode::kTcx) {
+      ASSERT_EQ(
+          ::unlink(
+              (options_.pins + "/links/" + std::to_string(pod.ifindex()) + "-ingress").c_str()),
+          0);
+    } else {
+      test::Shell("tc filter del dev " + pod.device() + " egress");
     }
   }
-  ~DataplaneTest() override {
-    for (int fd : sockets_) ::close(fd);
-    dataplane_.reset();
-    RemoveAll();
-  }
-
-  static model::ObjectName Name(const Pod& pod) { return {"ns", pod.device()}; }
-
-  void RemoveAll() {
-    Status status = Dataplane::RemoveAll(options_.pins);
-    ASSERT_TRUE(status.ok()) << status.error().message;
-    EXPECT_FALSE(fs::exists(options_.pins));
-  }
-  void Open() {
-    dataplane_.reset();
-    auto opened = Dataplane::Open(options_);
-    ASSERT_TRUE(opened) << opened.error().message;
-    dataplane_ = *std::move(opened);
-  }
-  void AttachBoth() {
-    for (const Pod* pod : {&a_, &b_}) {
-      Status status = dataplane_->Attach(pod->ifindex(), pod->device());
-      ASSERT_TRUE(status.ok()) << status.error().message;
-    }
-  }
-  void Apply() {
-    Status status = dataplane_->Apply(image_, nullptr, bindings_);
-    ASSERT_TRUE(status.ok()) << status.error().message;
-  }
-  // Pod B is isolated for ingress; only pod A may reach it, on these ports.
-  void AllowIngress(policy::PortSet ports) {
-    image_.peers = {{a_.v4(), 1}, {a_.v6(), 1}};
-    image_.port_sets[2] = std::move(ports);
-    image_.sets[1] = {{{1, 2}}, policy::kNoPorts};
-    image_.endpoints[Name(b_)].ingress = 1;
-  }
-  int Socket(const Pod& pod, const net::Address& address, uint16_t port) {
-    sockets_.push_back(pod.UdpSocket(address, port));
-    return sockets_.back();
-  }
-  // Whether a datagram from A reaches B.
-  bool Reaches(bool v6 = false) {
-    static uint16_t source = 20000;
-    int from = Socket(a_, v6 ? a_.v6() : a_.v4(), ++source);
-    int to = Socket(b_, v6 ? b_.v6() : b_.v4(), kPort);
-    test::Send(from, v6 ? b_.v6() : b_.v4(), kPort, "hello");
-    bool reached = test::Receive(to) == "hello";
-    ::close(to);
-    sockets_.pop_back();
-    return reached;
-  }
-
-  Pod a_{1}, b_{2};
-  Options options_;
-  policy::Image image_;
-  Bindings bindings_;
-  std::unique_ptr<Dataplane> dataplane_;
-  std::vector<int> sockets_;
 };
 
 TEST_P(DataplaneTest, NothingIsAttachedWithoutAttach) {
   Open();
   Apply();
   EXPECT_TRUE(Reaches());
-  EXPECT_THAT(dataplane_->Attached(), testing::IsEmpty());
+  EXPECT_THAT(dataplane_->Attached(), IsEmpty());
 }
 
 TEST_P(DataplaneTest, ClosedUntilApplied) {
@@ -116,13 +53,218 @@ TEST_P(DataplaneTest, ClosedUntilApplied) {
 TEST_P(DataplaneTest, EnforcesAnImage) {
   Open();
   AttachBoth();
-  AllowIngress({.tcp = {}, .udp = {{kPort, kPort}}, .sctp = {}});
+  AllowIngress(Udp(kPort));
   Apply();
   EXPECT_TRUE(Reaches());
-  AllowIngress({.tcp = {}, .udp = {{kPort + 1, kPort + 1}}, .sctp = {}});
+  AllowIngress(Udp(kPort + 1));
   Apply();
   EXPECT_FALSE(Reaches());
   EXPECT_FALSE(Reaches(true));
+}
+
+TEST_P(DataplaneTest, EnforcementOutlivesTheAgent) {
+  Open();
+  AttachBoth();
+  AllowIngress(Udp(kPort + 1));
+  Apply();
+  End();
+  EXPECT_FALSE(Reaches());
+  Open();
+  EXPECT_FALSE(Reaches());
+  AllowIngress(Udp(kPort));
+  Apply();
+  End();
+  EXPECT_TRUE(Reaches());
+}
+
+TEST_P(DataplaneTest, ARestartIsFeltByNoPacket) {
+  Open();
+  AttachBoth();
+  AllowIngress(Udp(kPort));
+  Apply();
+  int from = Socket(a_, a_.v4(), 3000), to = Socket(b_, b_.v4(), kPort);
+  std::atomic<bool> stop = false;
+  int sent = 0, lost = 0;
+  std::thread traffic([&] {
+    while (!stop) {
+      test::Send(from, b_.v4(), kPort, "x");
+      lost += test::Arrived(to, b_.v4(), kPort).size() != 1;
+      ++sent;
+    }
+  });
+  for (int i = 0; i < 3; ++i) {
+    Open();
+    Apply();
+    AttachBoth();
+  }
+  stop = true;
+  traffic.join();
+  EXPECT_GT(sent, 100);
+  EXPECT_EQ(lost, 0);
+}
+
+TEST_P(DataplaneTest, LiveFlowsObey) {
+  Open();
+  AttachBoth();
+  AllowIngress(Udp(kPort));
+  Apply();
+  int from = Socket(a_, a_.v4(), 3000), to = Socket(b_, b_.v4(), kPort);
+  auto passes = [&] {
+    test::Send(from, b_.v4(), kPort, "x");
+    return !test::Arrived(to, b_.v4(), kPort).empty();
+  };
+  EXPECT_TRUE(passes());
+  AllowIngress(Udp(kPort + 1));
+  Apply();
+  EXPECT_FALSE(passes());
+  AllowIngress(Udp(kPort));
+  Apply();
+  EXPECT_TRUE(passes());
+}
+
+TEST_P(DataplaneTest, AnUnboundPodIsClosedAgain) {
+  Open();
+  AttachBoth();
+  Apply();
+  EXPECT_TRUE(Reaches());
+  bindings_.erase(Name(b_));
+  Apply();
+  EXPECT_FALSE(Reaches());
+}
+
+TEST_P(DataplaneTest, TellsWhatHappened) {
+  Open();
+  AttachBoth();
+  AllowIngress(Udp(kPort));
+  Apply();
+  ASSERT_TRUE(Reaches());
+  auto flows = dataplane_->ReadFlows(100);
+  ASSERT_EQ(flows.size(), 1u);
+  EXPECT_EQ(flows[0].tuple.source, a_.v4());
+  EXPECT_EQ(flows[0].tuple.destination_port, kPort);
+  EXPECT_TRUE(flows[0].egress_allowed);
+  EXPECT_TRUE(flows[0].ingress_allowed);
+  EXPECT_EQ(flows[0].source_ifindex, a_.ifindex());
+  auto counters = dataplane_->ReadCounters();
+  EXPECT_GE(counters[a_.ifindex()].packets[0], 1u) << "and what IPv6 sends by itself";
+  EXPECT_GE(counters[b_.ifindex()].packets[1], 1u);
+
+  AllowIngress(Udp(kPort + 1));
+  Apply();
+  ASSERT_FALSE(Reaches());
+  EXPECT_EQ(dataplane_->ReadCounters()[b_.ifindex()].dropped[1]["policy"], 1u);
+  std::vector<DropEvent> events;
+  auto keep = [&](const DropEvent& event) { events.push_back(event); };
+  ASSERT_TRUE(dataplane_->PollEvents(std::chrono::seconds(5), keep).ok());
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].reason, "policy");
+  EXPECT_EQ(events[0].endpoint, b_.ifindex());
+  EXPECT_EQ(events[0].direction, policy::Direction::kIngress);
+  EXPECT_EQ(events[0].tuple.destination, b_.v4());
+  EXPECT_EQ(events[0].generation, dataplane_->generation());
+  EXPECT_LT(SystemClock().WallNow() - events[0].time, std::chrono::hours(1));
+
+  auto use = dataplane_->ReadUse();
+  EXPECT_EQ(use[0].name, "endpoints");
+  EXPECT_EQ(use[0].used, 2u);
+  EXPECT_EQ(use.back().name, "flows");
+  EXPECT_EQ(use.back().used, 1u);
+}
+
+TEST_P(DataplaneTest, CountersOfAPlaceStartAtZero) {
+  Open();
+  AttachBoth();
+  Apply();
+  ASSERT_TRUE(Reaches());
+  Bindings bound = std::exchange(bindings_, {});
+  Apply();
+  bindings_ = bound;
+  Apply();
+  EXPECT_EQ(dataplane_->ReadCounters()[b_.ifindex()].packets[1], 0u);
+}
+
+TEST_P(DataplaneTest, WhatSomebodyTookOffIsNoticedAndPutBack) {
+  Open();
+  AttachBoth();
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));
+  TakeOff(b_);
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex()));
+  AttachBoth();
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));
+  EXPECT_FALSE(Reaches()) << "closed";
+}
+
+TEST_P(DataplaneTest, DetachingOpens) {
+  Open();
+  AttachBoth();
+  ASSERT_FALSE(Reaches());
+  for (const test::Pod* pod : {&a_, &b_}) ASSERT_TRUE(dataplane_->Detach(pod->ifindex()).ok());
+  EXPECT_TRUE(Reaches());
+  EXPECT_THAT(dataplane_->Attached(), IsEmpty());
+  EXPECT_TRUE(dataplane_->Detach(a_.ifindex()).ok()) << "again";
+  EXPECT_TRUE(dataplane_->Detach(99999).ok()) << "never there";
+}
+
+TEST_P(DataplaneTest, AnInterfaceThatHasGone) {
+  Open();
+  uint32_t ifindex = 0;
+  {
+    test::Pod gone(3);
+    ifindex = gone.ifindex();
+    ASSERT_TRUE(dataplane_->Attach(ifindex, gone.device()).ok());
+  }
+  EXPECT_THAT(dataplane_->Attached(), IsEmpty());
+  Status status = dataplane_->Attach(ifindex, "spth3");
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message.find("spth3"), std::string::npos) << status.error().message;
+  EXPECT_EQ(status.error().code, ENODEV) << status.error().message;
+  EXPECT_TRUE(dataplane_->Detach(ifindex).ok());
+  Open();
+  EXPECT_TRUE(std::filesystem::is_empty(options_.pins + "/links"));
+}
+
+TEST_P(DataplaneTest, AnIndexThatIsSomebodyElsesByNow) {
+  Open();
+  ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+  End();
+  std::string index = std::to_string(a_.ifindex());
+  test::Shell("ip link del " + a_.device() + " && ip link add " + a_.device() + " index " + index +
+              " type veth peer name sptx");
+  Open();
+  EXPECT_THAT(dataplane_->Attached(), IsEmpty());
+  ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex()));
+}
+
+TEST_P(DataplaneTest, RemovingAllLeavesNothing) {
+  Open();
+  AttachBoth();
+  ASSERT_FALSE(Reaches());
+  Status refused = Dataplane::RemoveAll(options_.pins);
+  ASSERT_FALSE(refused.ok()) << "an agent is there";
+  End();
+  RemoveAll();
+  EXPECT_TRUE(Reaches());
+  test::Shell("! tc qdisc show dev " + a_.device() + " | grep -q clsact");
+  RemoveAll();
+}
+
+TEST_P(DataplaneTest, AStartInTheOtherWayMovesThePrograms) {
+  Open();
+  AttachBoth();
+  AllowIngress(Udp(kPort + 1));
+  Apply();
+  bool tcx = GetParam() == AttachMode::kTcx;
+  options_.attach = tcx ? AttachMode::kClsact : AttachMode::kTcx;
+  Open();
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex())) << "as they were";
+  AttachBoth();
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));
+  EXPECT_FALSE(Reaches());
+  EXPECT_EQ(std::filesystem::is_empty(options_.pins + "/links"), tcx);
+  ASSERT_TRUE(dataplane_->Detach(b_.ifindex()).ok());
+  ASSERT_TRUE(dataplane_->Detach(a_.ifindex()).ok());
+  EXPECT_TRUE(Reaches());
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, DataplaneTest,

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starting on what is pinned, or is not: what is adopted, what is refused, and in which words.
+#include "abi/tables.h"
+#include "bpf/dataplane/two_pods.h"
+#include "dataplane/bpf_calls.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+using testing::HasSubstr;
+
+class StartTest : public TwoPods {
+ protected:
+  std::string MapPath(const std::string& name) { return options_.pins + "/maps/" + name; }
+  UniqueFd Map(const std::string& name) {
+    auto pin = OpenPin(MapPath(name));
+    EXPECT_TRUE(pin) << name;
+    return pin ? *std::move(pin) : UniqueFd();
+  }
+  sp_control ReadControl() {
+    sp_control control{};
+    EXPECT_TRUE(ReadElement(Map("control").get(), 0, &control).ok());
+    return control;
+  }
+  void WriteControl(const sp_control& control) {
+    EXPECT_TRUE(WriteElement(Map("control").get(), 0, &control).ok());
+  }
+  std::string Refused() {
+    auto opened = Dataplane::Open(options_);
+    return opened ? "" : opened.error().message;
+  }
+};
+
+TEST_F(StartTest, EveryMapIsPinned) {
+  Open();
+  for (const char* name : {"control", "endpoints", "peers", "rules", "port_sets", "port_pages",
+                           "prefixes", "flows", "fragments", "counters", "events"})
+    EXPECT_TRUE(std::filesystem::exists(MapPath(name))) << name;
+  sp_control control = ReadControl();
+  EXPECT_EQ(control.abi_version, uint32_t{SP_ABI_VERSION});
+}
+
+TEST_F(StartTest, MapsAndSecretAreAdopted) {
+  Open();
+  Apply();
+  sp_control before = ReadControl();
+  uint32_t id = InfoOfMap(Map("peers").get())->id;
+  Open();
+  EXPECT_EQ(InfoOfMap(Map("peers").get())->id, id);
+  EXPECT_EQ(ReadControl().hash_seed, before.hash_seed);
+  EXPECT_EQ(dataplane_->generation(), before.generation);
+  Apply();
+  EXPECT_EQ(dataplane_->generation(), before.generation) << "the same policy";
+}
+
+TEST_F(StartTest, NotOnABpfFileSystem) {
+  options_.pins = "/run/spt-pins";
+  EXPECT_THAT(Refused(), HasSubstr("mount -t bpf bpf /sys/fs/bpf"));
+  EXPECT_FALSE(std::filesystem::exists(options_.pins));
+  options_.pins = test::EnterSandbox() + "/spt-dataplane";
+}
+
+TEST_F(StartTest, DirectoriesAreMade) {
+  std::string top = options_.pins;
+  options_.pins = top + "/deep/er";
+  Open();
+  EXPECT_TRUE(std::filesystem::exists(MapPath("control")));
+  End();
+  RemoveAll();
+  std::filesystem::remove_all(top);
+  options_.pins = top;
+}
+
+TEST_F(StartTest, OneAgentADirectory) {
+  Open();
+  EXPECT_THAT(Refused(), HasSubstr("another agent uses " + options_.pins));
+}
+
+TEST_F(StartTest, AnotherVersionIsLeftAlone) {
+  Open();
+  End();
+  sp_control control = ReadControl();
+  control.abi_version = SP_ABI_VERSION + 1;
+  WriteControl(control);
+  std::string message = Refused();
+  EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION + 1)));
+  EXPECT_THAT(message, HasSubstr("--detach"));
+  EXPECT_EQ(ReadControl().abi_version, uint32_t{SP_ABI_VERSION + 1});
+}
+
+TEST_F(StartTest, AStartThatDidNotGetToItsEndIsDoneAgain) {
+  Open();
+  End();
+  sp_control control = ReadControl();
+  control.abi_version = 0;
+  WriteControl(control);
+  ASSERT_EQ(::unlink(MapPath("rules").c_str()), 0);
+  Open();
+  EXPECT_EQ(ReadControl().abi_version, uint32_t{SP_ABI_VERSION});
+  Apply();
+}
+
+TEST_F(StartTest, AMissingMapIsNotReplacedByAnEmptyOne) {
+  Open();
+  End();
+  ASSERT_EQ(::unlink(MapPath("rules").c_str()), 0);
+  std::string message = Refused();
+  EXPECT_THAT(message, HasSubstr(MapPath("rules")));
+  EXPECT_THAT(message, HasSubstr("--detach"));
+}
+
+TEST_F(StartTest, SomebodyElsesMapIsRefused) {
+  Open();
+  End();
+  ASSERT_EQ(::unlink(MapPath("rules").c_str()), 0);
+  ASSERT_TRUE(Pin(Map("peers").get(), MapPath("rules")).ok());
+  EXPECT_THAT(Refused(), HasSubstr("has another layout"));
+}
+
+TEST_F(StartTest, TablesInUseKeepTheirSize) {
+  Open();
+  EXPECT_THAT(dataplane_->notes(), testing::IsEmpty());
+  options_.capacities.peers = 100000;
+  Open();
+  EXPECT_THAT(dataplane_->notes(), testing::ElementsAre(HasSubstr("\"peers\" keeps its size")));
+}
+
+TEST_F(StartTest, CapacitiesAreRoundedUp) {
+  options_.capacities = {.endpoints = 100,
+                         .peers = 1000,
+                         .rules = 5,
+                         .port_sets = 10,
+                         .port_pages = 10,
+                         .prefixes = 100,
+                         .flows = 100};
+  Open();
+  std::map<std::string, uint64_t> capacity;
+  for (const TableUse& use : dataplane_->ReadUse()) capacity[use.name] = use.capacity;
+  EXPECT_EQ(capacity["endpoints"], 128u);
+  EXPECT_EQ(capacity["peers"], 1024u);
+  EXPECT_EQ(capacity["rules"], 8u);
+  EXPECT_EQ(capacity["flows"], 8u * SP_FLOW_WAYS);
+  End();
+  RemoveAll();
+  options_.capacities.peers = 1u << 30;
+  EXPECT_THAT(Refused(), HasSubstr("more than a table can have"));
+}
+
+TEST_F(StartTest, AFullTableChangesNothingAndSaysSo) {
+  Open();
+  AttachBoth();
+  AllowIngress({.tcp = {}, .udp = {{kPort, kPort}}, .sctp = {}});
+  Apply();
+  policy::Image kept = image_;
+  for (uint32_t i = 0; i < 1000; ++i) image_.peers[net::Address::V4(0x0a000000 + i)] = 7;
+  Status status = dataplane_->Apply(image_, nullptr, bindings_);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, HasSubstr("table \"peers\" is full"));
+  EXPECT_TRUE(Reaches());
+  image_ = kept;
+  Apply();
+  EXPECT_TRUE(Reaches());
+}
+
+}  // namespace
+}  // namespace sallyport::dataplane
