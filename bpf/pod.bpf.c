@@ -73,7 +73,7 @@ static __always_inline struct sp_endpoint *local_peer(const struct context *c, _
 
 	if (!config.fast_path || ifindex == 0 || ifindex == c->judge.ifindex)
 		return NULL;
-	if (c->judge.direction != SP_EGRESS || c->packet.first_fragment)
+	if (c->judge.direction != SP_EGRESS || c->packet.in_fragments)
 		return NULL;
 	if ((endpoint_flags(c->endpoint, c->half) & both) != both ||
 	    !endpoint_has(c->endpoint, own_address(c)))
@@ -143,7 +143,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, struct decision *out)
 static __always_inline int go(struct context *c, __u64 flags, __u32 other)
 {
 	if (!(flags & SP_FLOW_DIRECT) || !other || c->judge.direction != SP_EGRESS ||
-	    c->packet.first_fragment)
+	    c->packet.in_fragments)
 		return SP_PASS;
 	c->judge.hand_over = other;
 	return SP_DIRECT;
@@ -345,7 +345,7 @@ static __always_inline int is_for_node(const struct packet *p, __u32 half)
 
 static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 {
-	const struct packet *p = &c->packet;
+	struct packet *p = &c->packet;
 	int verdict;
 
 	if (p->kind == PACKET_OTHER)
@@ -370,12 +370,11 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 		return SP_PASS;
 	if (p->kind == PACKET_ICMP_ERROR)
 		return judge_icmp_error(ctx, c);
-	if (p->kind == PACKET_FRAGMENT) {
-		verdict = fragment_allowed(p, c->judge.ifindex, c->judge.direction, c->now);
-		return verdict < 0 ? unless_isolated(c, verdict) : verdict;
-	}
+	if (p->kind == PACKET_FRAGMENT &&
+	    fragment_place(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
+		return unless_isolated(c, -SP_DROP_FRAGMENT);
 	verdict = judge_transport(c);
-	if (verdict < 0 || !p->first_fragment)
+	if (verdict < 0 || !p->in_fragments || p->kind == PACKET_FRAGMENT)
 		return verdict;
 	if (fragment_remember(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
 		return unless_isolated(c, -SP_DROP_FRAGMENT);

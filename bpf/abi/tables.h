@@ -175,7 +175,9 @@ struct sp_fragment_key {
 };
 struct sp_fragment {
 	__u32 seen; /* tick */
-	__u32 reserved;
+	__be16 source_port, destination_port; /* of its flow */
+	__u8 protocol;
+	__u8 pad[3];
 };
 
 /* map "counters" (per CPU), by place in "endpoints"; one entry more, for interfaces that have none. */
@@ -231,6 +233,7 @@ SP_STATIC_ASSERT(sizeof(struct sp_flow_key) == 40, "flow key");
 SP_STATIC_ASSERT(sizeof(struct sp_flow) == 64, "flow");
 SP_STATIC_ASSERT(sizeof(struct sp_flow_bucket) == 1024, "flow bucket");
 SP_STATIC_ASSERT(sizeof(struct sp_fragment_key) == 48, "fragment key");
+SP_STATIC_ASSERT(sizeof(struct sp_fragment) == 12, "fragment");
 SP_STATIC_ASSERT(SP_DROP_COUNT <= SP_DROP_SLOTS, "a slot for each reason");
 SP_STATIC_ASSERT(sizeof(struct sp_event) == 72, "event");
 

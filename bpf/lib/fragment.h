@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Fragments: later ones share the fate of the first. Only allowed first ones are remembered. */
+/*
+ * Fragments: later ones share the fate of the first, because they are judged as packets of its flow.
+ * Only allowed first ones are remembered.
+ */
 #ifndef SALLYPORT_LIB_FRAGMENT_H
 #define SALLYPORT_LIB_FRAGMENT_H
 
@@ -32,11 +35,15 @@ GLOBAL int fragment_remember(const struct packet *p, __u32 ifindex, __u32 direct
 
 	if (!p)
 		return -SP_DROP_FRAGMENT;
+	value.source_port = p->source_port;
+	value.destination_port = p->destination_port;
+	value.protocol = p->protocol;
 	fragment_key(&key, p, ifindex, direction);
 	return bpf_map_update_elem(&fragments, &key, &value, BPF_ANY) ? -SP_DROP_FRAGMENT : SP_PASS;
 }
 
-GLOBAL int fragment_allowed(const struct packet *p, __u32 ifindex, __u32 direction, __u32 now)
+/* Gives a later fragment the protocol and the ports of its first one. */
+GLOBAL int fragment_place(struct packet *p, __u32 ifindex, __u32 direction, __u32 now)
 {
 	struct sp_fragment_key key;
 	struct sp_fragment *first;
@@ -45,7 +52,12 @@ GLOBAL int fragment_allowed(const struct packet *p, __u32 ifindex, __u32 directi
 		return -SP_DROP_FRAGMENT;
 	fragment_key(&key, p, ifindex, direction);
 	first = bpf_map_lookup_elem(&fragments, &key);
-	return first && !is_past(first->seen, SP_LIFE_FRAGMENT, now) ? SP_PASS : -SP_DROP_FRAGMENT;
+	if (!first || is_past(first->seen, SP_LIFE_FRAGMENT, now))
+		return -SP_DROP_FRAGMENT;
+	p->source_port = first->source_port;
+	p->destination_port = first->destination_port;
+	p->protocol = first->protocol;
+	return SP_PASS;
 }
 
 #endif

@@ -31,10 +31,10 @@ struct packet {
 	struct sp_address source, destination;
 	__be16 source_port, destination_port; /* ICMP echo: both the identifier */
 	__u8 protocol;
-	__u8 kind;           /* enum packet_kind */
-	__u8 opening;        /* TCP SYN, SCTP INIT, ICMP echo request: asks for a new connection */
-	__u8 ending;         /* PACKET_FIN, PACKET_RESET */
-	__u8 first_fragment; /* more follow under fragment_id */
+	__u8 kind;         /* enum packet_kind */
+	__u8 opening;      /* TCP SYN, SCTP INIT, ICMP echo request: asks for a new connection */
+	__u8 ending;       /* PACKET_FIN, PACKET_RESET */
+	__u8 in_fragments; /* a first or a later fragment, under fragment_id */
 	__u8 icmp_type;
 	__u16 hop_limit;
 	__u32 fragment_id;
@@ -140,7 +140,7 @@ static __always_inline int is_neighbour_discovery(const struct packet *p)
 {
 	__u8 t = p->icmp_type;
 
-	if (p->first_fragment)
+	if (p->in_fragments)
 		return 0;
 	return (p->hop_limit == 255 && t >= 133 && t <= 137) ||
 	       (p->hop_limit == 1 && ((t >= 130 && t <= 132) || t == 143));
@@ -247,9 +247,9 @@ static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, con
 	p->end = at + total;
 	fragment = bpf_ntohs(ip.frag_off);
 	p->fragment_id = ip.id;
+	p->in_fragments = !!(fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET));
 	if (fragment & IP_FRAGMENT_OFFSET)
 		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
-	p->first_fragment = !!(fragment & IP_MORE_FRAGMENTS);
 	return parse_transport(ctx, p);
 }
 
@@ -298,9 +298,9 @@ GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 			p->protocol = fragment.next;
 			p->fragment_id = fragment.id;
 			offset = bpf_ntohs(fragment.offset);
+			p->in_fragments = offset & 1 || offset >> 3;
 			if (offset >> 3)
 				return fragment_kind(p, offset >> 3);
-			p->first_fragment = offset & 1;
 			break;
 		default:
 			return p->l4 > p->end ? PACKET_MALFORMED : PACKET_TRANSPORT;

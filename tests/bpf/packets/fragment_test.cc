@@ -107,6 +107,20 @@ TEST_P(FragmentTest, TheFirstIsForgottenAsReassemblyForgetsIt) {
   EXPECT_DROP(FromWeb(Later(kWeb, kFar)), "fragment");
 }
 
+TEST_P(FragmentTest, LaterFragmentsObeyAChangeOfPolicy) {
+  Web(kSet, kSet);
+  EXPECT_PASS(FromWeb(First(kWeb, kFar, 80)));
+  EXPECT_PASS(ToWeb(First(kFar, kWeb, 80)));
+  k.NextGeneration();
+  EXPECT_PASS(FromWeb(Later(kWeb, kFar)));
+  EXPECT_PASS(ToWeb(Later(kFar, kWeb)));
+  k.SetRule(kSet, kFarIdentity, Ports().Udp(81));
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Later(kWeb, kFar)), "policy");
+  EXPECT_DROP(ToWeb(Later(kFar, kWeb)), "policy");
+  EXPECT_EQ(k.Flows().size(), 0u);
+}
+
 // RFC 1858: the second fragment would write over the flags in the first.
 TEST_P(FragmentTest, ATcpFragmentAtTheSecondWordIsMalformed) {
   Web(kSet, kSet);
