@@ -37,7 +37,12 @@ class YamlHandler : public YAML::EventHandler {
     }
   }
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { Plain(mark, ""); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+    // The mark is that of whatever comes next; a missing value belongs to its key.
+    Value null;
+    null.line = builder_.AfterKey() ? builder_.open_line() : Line(mark);
+    Add(std::move(null));
+  }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     Must(builder_.Fail(Line(mark), "aliases (*name) are not supported: write the value out"));
   }
@@ -109,24 +114,7 @@ class YamlHandler : public YAML::EventHandler {
     Add(std::move(value));
   }
 
-  void Add(Value value) {
-    if (!builder_.ExpectsKey()) return Must(builder_.Scalar(std::move(value)));
-    // As JSON has string keys only, the API server sees these.
-    switch (value.type) {
-      case Value::Type::kNull:
-        Must(builder_.Fail(value.line, "a key is missing before \":\""));
-        break;
-      case Value::Type::kBool:
-        value.text = value.boolean ? "true" : "false";
-        break;
-      case Value::Type::kInteger:
-        value.text = std::to_string(value.integer);
-        break;
-      default:
-        break;
-    }
-    Must(builder_.Key(std::move(value.text), value.line));
-  }
+  void Add(Value value) { Must(AddYamlScalar(builder_, std::move(value))); }
 
   TreeBuilder builder_;
   int first_line_;
@@ -155,6 +143,23 @@ std::string Reworded(const YAML::Exception& error) {
 }
 
 }  // namespace
+
+bool AddYamlScalar(TreeBuilder& builder, Value value) {
+  if (!builder.ExpectsKey()) return builder.Scalar(std::move(value));
+  switch (value.type) {
+    case Value::Type::kNull:
+      return builder.Fail(value.line, "a key is missing before \":\"");
+    case Value::Type::kBool:
+      value.text = value.boolean ? "true" : "false";
+      break;
+    case Value::Type::kInteger:
+      value.text = std::to_string(value.integer);
+      break;
+    default:
+      break;
+  }
+  return builder.Key(std::move(value.text), value.line);
+}
 
 Parsed ParseYaml(std::string_view text, int first_line) {
   Parsed out;

@@ -114,6 +114,9 @@ Value ResolveScalar(std::string text, int line) {
   value.text = std::move(text);
   value.type = Value::Type::kString;
   const std::string& t = value.text;
+  // Most scalars are words that start with another letter.
+  constexpr std::string_view kStarts = "yYnNtTfFoO~.+-0123456789";
+  if (!t.empty() && kStarts.find(t[0]) == std::string_view::npos) return value;
   if (OneOf(kNull, t)) {
     value.type = Value::Type::kNull;
   } else if (bool yes = OneOf(kTrue, t); yes || OneOf(kFalse, t)) {

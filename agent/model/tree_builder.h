@@ -36,6 +36,10 @@ class TreeBuilder {
 
   // In a mapping, where a key comes next.
   bool ExpectsKey() const { return !stack_.empty() && stack_.back().wants_key; }
+  // In a mapping, where a value comes next.
+  bool AfterKey() const {
+    return !stack_.empty() && stack_.back().value->type == Value::Type::kMapping && !ExpectsKey();
+  }
   const std::optional<SyntaxError>& error() const { return error_; }
   const std::vector<SyntaxError>& repeats() const { return repeats_; }
   // Where the innermost list or mapping that is not complete begins, or the last key in it.
