@@ -23,7 +23,7 @@ struct Value {
 
   Type type = Type::kNull;
   int line = 0;      // 1-based, of the value's first character
-  std::string text;  // scalars: the text as written (strings: unescaped)
+  std::string text;  // scalars: the text as written (strings: unescaped; null: empty)
   bool boolean = false;
   // A key was given twice in or below this mapping (reported already, the first one stands): what
   // is made of it is broken.

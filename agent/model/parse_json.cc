@@ -67,7 +67,7 @@ class JsonHandler : public nlohmann::json_sax<json> {
   // A number is known only when the character after it has been read: look one back.
   int Line() { return lines_.LineOf(reached_ == begin_ ? reached_ : reached_ - 1); }
 
-  bool null() override { return Add(Value::Type::kNull, "null"); }
+  bool null() override { return Add(Value::Type::kNull, ""); }
   bool boolean(bool value) override {
     return Add(Value::Type::kBool, value ? "true" : "false", 0, value);
   }

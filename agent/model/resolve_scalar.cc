@@ -119,6 +119,7 @@ Value ResolveScalar(std::string text, int line) {
   if (!t.empty() && kStarts.find(t[0]) == std::string_view::npos) return value;
   if (OneOf(kNull, t)) {
     value.type = Value::Type::kNull;
+    value.text.clear();
   } else if (bool yes = OneOf(kTrue, t); yes || OneOf(kFalse, t)) {
     value.type = Value::Type::kBool;
     value.boolean = yes;

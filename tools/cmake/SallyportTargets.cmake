@@ -56,27 +56,32 @@ function(sallyport_test name)
 endfunction()
 
 # sallyport_fuzz(NAME SOURCES file... DEPS target...)
-# A libFuzzer program, one ctest entry called fuzz.NAME. It runs for SALLYPORT_FUZZ_SECONDS, starting
-# from the kept inputs in the caller's corpus/NAME; what it finds stays in the build directory.
-# Does nothing unless SALLYPORT_FUZZ is on.
+# A fuzz target, one ctest entry called fuzz.NAME. With SALLYPORT_FUZZ it runs under libFuzzer, from
+# the kept inputs in the caller's corpus/NAME, for as many seconds as the environment's
+# SALLYPORT_FUZZ_SECONDS says, or the cache variable's; what it finds stays in the build directory.
+# Without, it tries the kept inputs once.
 function(sallyport_fuzz name)
-  if(NOT SALLYPORT_FUZZ)
-    return()
-  endif()
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   set(target fuzz_${name})
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
+  file(MAKE_DIRECTORY ${found})
   add_executable(${target} ${ARG_SOURCES})
   target_include_directories(${target} PRIVATE
     ${PROJECT_SOURCE_DIR}/agent ${PROJECT_SOURCE_DIR}/bpf ${PROJECT_SOURCE_DIR}/tools
     ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE sallyport_options ${ARG_DEPS})
-  target_link_options(${target} PRIVATE -fsanitize=fuzzer)
   add_dependencies(tests-fuzz ${target})
-  set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
-  file(MAKE_DIRECTORY ${found})
-  add_test(NAME fuzz.${name} COMMAND ${target}
-    -max_total_time=${SALLYPORT_FUZZ_SECONDS} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
-    -artifact_prefix=${found}-crash- ${found} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+  if(SALLYPORT_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz.${name} COMMAND sh -c
+      "exec \"$@\" -max_total_time=\"\${SALLYPORT_FUZZ_SECONDS:-${SALLYPORT_FUZZ_SECONDS}}\"" fuzz
+      $<TARGET_FILE:${target}> -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+      -artifact_prefix=${found}-crash- ${found} ${corpus})
+  else()
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc)
+    add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
+  endif()
   set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
 endfunction()
 
