@@ -42,7 +42,8 @@ json ToJson(const Value& value) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text = sallyport::fuzz::Text(data, size);
-  if (text.empty() || text[0] != '{') return 0;
+  // A 0 byte is refused before; to nlohmann::json it is the end.
+  if (text.empty() || text[0] != '{' || text.find('\0') != std::string_view::npos) return 0;
   auto parsed = sallyport::model::ParseJson(text, 1);
   json oracle = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (oracle.is_discarded()) {

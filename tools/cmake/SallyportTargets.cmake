@@ -77,7 +77,7 @@ function(sallyport_fuzz name)
     add_test(NAME fuzz.${name} COMMAND sh -c
       "exec \"$@\" -max_total_time=\"\${SALLYPORT_FUZZ_SECONDS:-${SALLYPORT_FUZZ_SECONDS}}\"" fuzz
       $<TARGET_FILE:${target}> -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
-      -artifact_prefix=${found}-crash- ${found} ${corpus})
+      -artifact_prefix=${found}- ${found} ${corpus})
   else()
     target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc)
     add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
