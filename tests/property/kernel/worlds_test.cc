@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// Over random worlds: what the API text says (Judge) = what the tables say, read in C++ = what the
+// programs do with a real packet, in the kernel. One set of tables takes all worlds in turn, so
+// each of them is also a change from the one before.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <sstream>
+
+#include "dataplane/encoder.h"
+#include "policy/compile.h"
+#include "policy/evaluate.h"
+#include "support/kernel.h"
+#include "support/table_twin.h"
+#include "support/world.h"
+
+namespace sallyport::testing {
+namespace {
+
+using policy::Direction;
+using test::Action;
+using test::Judgement;
+
+const test::KernelOptions kOptions = {.endpoints = 64,
+                                      .peer_buckets = 64,
+                                      .rule_buckets = 1024,
+                                      .port_sets = 1024,
+                                      .port_pages = 4096,
+                                      .trie_nodes = 16384,
+                                      .flow_buckets = 4,
+                                      .events_per_tick = 0};
+
+test::Packet ToPacket(const net::FlowTuple& flow) {
+  auto protocol = static_cast<uint8_t>(flow.protocol);
+  test::Packet ip =
+      flow.source.IsV4()
+          ? test::Packet(
+                test::IPv4{.src = flow.source, .dst = flow.destination, .protocol = protocol})
+          : test::Packet(test::IPv6{.src = flow.source, .dst = flow.destination, .next = protocol});
+  test::Packet out = test::Ethernet() / ip;
+  switch (flow.protocol) {
+    case net::Protocol::kTcp:
+      return out / test::TCP{.sport = flow.source_port, .dport = flow.destination_port};
+    case net::Protocol::kUdp:
+      return out / test::UDP{.sport = flow.source_port, .dport = flow.destination_port};
+    case net::Protocol::kSctp:
+      return out / test::SCTP{.sport = flow.source_port, .dport = flow.destination_port};
+    case net::Protocol::kIcmp:
+      return out / test::ICMP{};
+    case net::Protocol::kIcmpV6:
+      return out / test::ICMPv6{};
+  }
+  return out / test::Payload(16);
+}
+
+// The programs, tables and encoder that all worlds go through.
+class Node {
+ public:
+  Node() : encoder_(MakeTables(), {}) {  // packets run on this thread: no grace period is needed
+    Status adopted = encoder_.Adopt();
+    CHECK(adopted.ok()) << adopted.error().message;
+  }
+
+  // Enforces the image; a repeatable choice of which endpoints may be handed packets directly.
+  std::string Enforce(const model::Snapshot& snapshot, const policy::Image& image,
+                      const policy::Changes* changes) {
+    snapshot_ = snapshot;
+    image_ = image;
+    bindings_.clear();
+    local_.clear();
+    uint32_t next = 0;
+    for (const auto& [name, endpoint] : image.endpoints) {
+      if (next == test::kInterfaces - 1) break;  // the last one is where others' packets come from
+      dataplane::Binding binding{test::Interface(next++), {}, name.name.size() % 2 == 0};
+      bool has[2] = {};
+      for (const net::Address& address : endpoint.addresses)
+        if (!std::exchange(has[address.IsV4()], true)) binding.addresses.push_back(address);
+      for (const net::Address& address : binding.addresses) local_.emplace(address, name);
+      bindings_[name] = binding;
+    }
+    Status status = encoder_.Apply(image, changes, bindings_);
+    if (status.ok()) status = encoder_.Settle();  // the hints to interfaces come with it
+    return status.ok() ? "" : status.error().message;
+  }
+
+  // "" or how the verdicts on this flow, at each end that is here, differ.
+  std::string Disagreement(const net::FlowTuple& flow) {
+    for (const auto& [name, binding] : bindings_) {
+      for (Direction direction : {Direction::kEgress, Direction::kIngress}) {
+        bool egress = direction == Direction::kEgress;
+        const net::Address& own = egress ? flow.source : flow.destination;
+        if (std::find(binding.addresses.begin(), binding.addresses.end(), own) ==
+            binding.addresses.end())
+          continue;
+        std::string wrong = CompareAt(name, binding, direction, flow);
+        if (!wrong.empty())
+          return flow.ToString() + ", " + policy::ToString(direction) + " of " + name.ToString() +
+                 ": " + wrong;
+      }
+    }
+    return "";
+  }
+
+ private:
+  dataplane::Tables MakeTables() {
+    dataplane::Tables out;
+    out.control = kernel_.control();
+    out.endpoints = {kernel_.endpoints(), kOptions.endpoints};
+    out.peers = {kernel_.peers(), kOptions.peer_buckets};
+    out.rules = {kernel_.rules(), kOptions.rule_buckets};
+    out.port_sets = {kernel_.port_sets(), kOptions.port_sets};
+    out.port_pages = {kernel_.port_pages(), kOptions.port_pages};
+    out.prefixes = {kernel_.prefixes(), kOptions.trie_nodes};
+    out.hash_seed = kOptions.hash_seed;
+    return out;
+  }
+
+  policy::DirectionVerdict Judge(const model::ObjectName& name, Direction direction,
+                                 const net::FlowTuple& flow) const {
+    const net::Address& peer = direction == Direction::kEgress ? flow.destination : flow.source;
+    return policy::Judge(snapshot_, *snapshot_.pods.at(name), direction, peer, flow.protocol,
+                         flow.destination_port);
+  }
+
+  // The kernel cannot know the node's own packets by their address: it asks for a socket, and a
+  // packet that is run has none. Then it is judged as a stranger's with that address.
+  bool Expected(const model::ObjectName& name, Direction direction,
+                const net::FlowTuple& flow) const {
+    policy::DirectionVerdict verdict = Judge(name, direction, flow);
+    if (direction == Direction::kEgress || verdict.why != policy::Why::kOwnNode)
+      return verdict.allowed;
+    return image_.Allows(image_.endpoints.at(name).ingress, image_.IdentityOf(flow.source),
+                         flow.protocol, flow.destination_port);
+  }
+
+  // Both judged at once: the name of the other end. None if its own hook judges it later.
+  const model::ObjectName* OtherEnd(const model::ObjectName& name,
+                                    const dataplane::Binding& binding,
+                                    const net::FlowTuple& flow) const {
+    auto other = local_.find(flow.destination);
+    bool handed = other != local_.end() && other->second != name && binding.direct &&
+                  bindings_.at(other->second).direct &&
+                  !image_.node_addresses.contains(flow.destination) &&
+                  flow.source != flow.destination;
+    return handed ? &other->second : nullptr;
+  }
+
+  std::string CompareAt(const model::ObjectName& name, const dataplane::Binding& binding,
+                        Direction direction, const net::FlowTuple& flow) {
+    bool allowed = Expected(name, direction, flow);
+    bool egress = direction == Direction::kEgress;
+    policy::Why why = Judge(name, direction, flow).why;
+    const net::Address& peer = egress ? flow.destination : flow.source;
+    bool by_policy = why != policy::Why::kSelf && (why != policy::Why::kOwnNode || !egress);
+    test::TableTwin twin(tables_);
+    Judgement said = twin.Judge(twin.Generation(), binding.ifindex, egress ? SP_EGRESS : SP_INGRESS,
+                                peer, flow.protocol, flow.destination_port);
+    if (by_policy && said != (allowed ? Judgement::kAllowed : Judgement::kDenied))
+      return "the tables say " + std::to_string(static_cast<int>(said)) + ", the API text says " +
+             policy::ToString(why);
+
+    Action wanted = allowed ? Action::kPass : Action::kDrop;
+    const model::ObjectName* other = egress && allowed ? OtherEnd(name, binding, flow) : nullptr;
+    if (other)
+      wanted = Expected(*other, Direction::kIngress, flow) ? Action::kDirect : Action::kDrop;
+    std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
+    test::Packet packet = ToPacket(flow);
+    // What comes to a pod from a pod here carries the mark that its way out gave it.
+    test::Arrival arrival{.mark = local_.contains(flow.source) ? kOptions.mark : 0};
+    test::Outcome outcome = egress ? kernel_.FromPod(binding.ifindex, packet)
+                                   : kernel_.ToPod(binding.ifindex, packet, arrival);
+    if (outcome.action == wanted) return "";
+    return "the program returns " + std::to_string(static_cast<int>(outcome.action)) + " for " +
+           packet.ToString() + ", " + std::to_string(static_cast<int>(wanted)) +
+           " is right: the API text says " + policy::ToString(why);
+  }
+
+  test::Kernel kernel_{kOptions};
+  dataplane::Tables tables_ = MakeTables();
+  dataplane::Encoder encoder_;
+  model::Snapshot snapshot_;
+  policy::Image image_;
+  dataplane::Bindings bindings_;
+  std::map<net::Address, model::ObjectName> local_;
+};
+
+std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
+  std::vector<model::Delta> out;
+  for (const auto& [name, object] : snapshot.namespaces) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.nodes) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.pods) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.policies) out.push_back(model::Delta::Set(object));
+  out.push_back(model::Delta::Set(snapshot.local_addresses));
+  return out;
+}
+
+std::string WhatFails(Node& node, const World& world) {
+  policy::Image image = policy::Compile(world.snapshot, world.node).image;
+  if (std::string wrong = node.Enforce(world.snapshot, image, nullptr); !wrong.empty())
+    return wrong;
+  for (const net::FlowTuple& flow : world.flows)
+    if (std::string wrong = node.Disagreement(flow); !wrong.empty()) return wrong;
+  return "";
+}
+
+TEST(KernelProperty, JudgesEveryFlowAsTheApiText) {
+  Node node;
+  for (uint64_t seed : Seeds(2000)) {
+    World world = RandomWorld(seed);
+    if (WhatFails(node, world).empty()) continue;
+    World smallest = Shrink(world, [&](const World& w) { return !WhatFails(node, w).empty(); });
+    FAIL() << WhatFails(node, smallest) << "\n" << smallest.ToString();
+  }
+}
+
+// One world after another comes from small changes, taken over as changes.
+TEST(KernelProperty, FollowsChanges) {
+  for (uint64_t seed : Seeds(60)) {
+    SCOPED_TRACE("SALLYPORT_SEED=" + std::to_string(seed));
+    Node node;
+    World world = RandomWorld(seed);
+    Random random(seed);
+    policy::Compiler compiler(world.node);
+    compiler.Apply(AllOf(world.snapshot));
+    for (int step = 0; step < 30; ++step) {
+      std::vector<model::Delta> deltas;
+      for (int i = random.Between(1, 3); i > 0; --i)
+        deltas.push_back(RandomDelta(random, world.snapshot));
+      for (const model::Delta& delta : deltas) world.snapshot.Apply(delta);
+      policy::Changes changes = compiler.Apply(deltas);
+      ASSERT_EQ(node.Enforce(world.snapshot, compiler.image(), &changes), "") << step;
+      for (const net::FlowTuple& flow : RandomFlows(random, world.snapshot, 20))
+        ASSERT_EQ(node.Disagreement(flow), "") << step;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::testing
