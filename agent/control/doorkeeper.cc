@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/doorkeeper.h"
 
-#include <cerrno>
-
 namespace sallyport::control {
 
 // Not knowing what to leave alone, it leaves everything that is there alone but for what is closed
@@ -17,7 +15,7 @@ std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& 
   auto left_alone = left_alone_.Start(candidates, guarded);
   if (left_alone) return *left_alone;
 
-  doors.failures.push_back(left_alone.error().message);
+  doors.failure = left_alone.error().message;
   std::set<uint32_t> all;
   for (const auto& [ifindex, link] : candidates) {
     if (!guarded.contains(ifindex)) all.insert(ifindex);
@@ -35,13 +33,9 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
   for (uint32_t ifindex : update.gone) seen_.erase(ifindex);
   for (const endpoint::Link& link : update.set) {
     if (!endpoint::IsCandidate(link, filter_) || seen_.contains(link.ifindex)) continue;
-    Status status = dataplane_.Attach(link.ifindex, link.name);
-    if (status) {
-      seen_.insert(link.ifindex);
-      doors.closed.insert(link.ifindex);
-    } else if (status.error().code != ENODEV) {
-      doors.failures.push_back("closing " + link.name + ": " + status.error().message);
-    }
+    if (!dataplane_.Attach(link.ifindex, link.name)) continue;  // the reconciler tries again
+    seen_.insert(link.ifindex);
+    doors.closed.insert(link.ifindex);
   }
   return doors;
 }

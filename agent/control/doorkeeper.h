@@ -18,7 +18,7 @@ namespace sallyport::control {
 struct Doors {
   std::set<uint32_t> closed;                     // carry the programs now
   std::optional<std::set<uint32_t>> left_alone;  // of the first update
-  std::vector<std::string> failures;             // the reconciler tries again
+  std::string failure;                           // what to leave alone could not be known
 };
 
 class Doorkeeper {

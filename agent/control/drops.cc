@@ -12,11 +12,6 @@ namespace {
 constexpr size_t kMostKnown = 4096;
 constexpr int kExplainedPerSecond = 100;
 
-std::string PodAt(const model::Snapshot& snapshot, const net::Address& address) {
-  auto pods = policy::PodsAt(snapshot, address);
-  return pods.size() == 1 ? pods.front()->name.ToString() : "";
-}
-
 std::string Who(const std::string& pod, const net::Address& address) {
   return pod.empty() ? address.ToString() : pod;
 }
@@ -71,10 +66,21 @@ void DropReporter::Refresh(const Reconciler& reconciler) {
   for (const auto& [ifindex, sighting] : reconciler.decision().sightings) {
     if (sighting.pod) pods_[ifindex] = *sighting.pod;
   }
-  for (const auto& [pod, binding] : reconciler.in_force()) pods_[binding.ifindex] = pod;
+  endpoints_.clear();
+  for (const auto& [pod, binding] : reconciler.in_force()) {
+    pods_[binding.ifindex] = pod;
+    for (const net::Address& address : binding.addresses) endpoints_[address] = pod;
+  }
   known_.clear();
   revision_ = reconciler.revision();
   fresh_ = true;
+}
+
+// An endpoint's address is known from its CNI result before the pod's status names it.
+std::string DropReporter::PodAt(const Reconciler& reconciler, const net::Address& address) const {
+  if (auto it = endpoints_.find(address); it != endpoints_.end()) return it->second.ToString();
+  auto pods = policy::PodsAt(reconciler.snapshot(), address);
+  return pods.size() == 1 ? pods.front()->name.ToString() : "";
 }
 
 bool DropReporter::MayExplain() {
@@ -96,7 +102,7 @@ DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& even
   if (!MayExplain()) return {};
 
   const model::Snapshot& snapshot = reconciler.snapshot();
-  Explanation out{PodAt(snapshot, tuple.source), PodAt(snapshot, tuple.destination), {}, {}};
+  Explanation out{PodAt(reconciler, tuple.source), PodAt(reconciler, tuple.destination), {}, {}};
   auto name = pods_.find(event.endpoint);
   auto pod = name == pods_.end() ? snapshot.pods.end() : snapshot.pods.find(name->second);
   if (event.reason == "policy" && pod != snapshot.pods.end() && pod->second->IsLive()) {

@@ -53,6 +53,7 @@ class DropReporter {
                               net::Protocol, uint16_t, bool>;
 
   void Refresh(const Reconciler& reconciler);
+  std::string PodAt(const Reconciler& reconciler, const net::Address& address) const;
   bool MayExplain();
   Explanation Explain(const dataplane::DropEvent& event, const Reconciler& reconciler);
 
@@ -60,7 +61,8 @@ class DropReporter {
   Clock& clock_;
   uint64_t revision_ = 0;
   bool fresh_ = false;
-  std::map<uint32_t, model::ObjectName> pods_;  // by ifindex
+  std::map<uint32_t, model::ObjectName> pods_;           // by ifindex
+  std::map<net::Address, model::ObjectName> endpoints_;  // that are open here
   std::map<Question, Explanation> known_;
   MonotonicTime second_{};
   int explained_ = 0;  // in this second

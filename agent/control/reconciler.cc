@@ -66,7 +66,9 @@ void Reconciler::Take(LinksChanged links) {
   attached_.merge(links.doors.closed);
   for (uint32_t ifindex : links.update.gone) left_alone_.Forget(ifindex);
   if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
-  for (const std::string& failure : links.doors.failures) LogError(failure);
+  if (!links.doors.failure.empty()) {
+    LogError(links.doors.failure + "; interfaces that are there now are left alone");
+  }
   store_.SetComplete(kLinks);
   endpoints_changed_ = true;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A dataplane for several threads: one call at a time. PollEvents alone is let through.
+// A dataplane for several threads. Attaching and the tables have nothing in common (dataplane.h),
+// and each goes on while the other is under way: a new interface does not wait for a change of
+// policy to be in force. Of each kind, one call at a time.
 #pragma once
 
 #include <mutex>
@@ -14,40 +16,40 @@ class SerialDataplane : public dataplane::Dataplane {
       : inner_(std::move(inner)) {}
 
   Status Attach(uint32_t ifindex, const std::string& name) override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(links_);
     return inner_->Attach(ifindex, name);
   }
   Status Detach(uint32_t ifindex) override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(links_);
     return inner_->Detach(ifindex);
   }
   std::vector<uint32_t> Attached() override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(links_);
     return inner_->Attached();
   }
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const dataplane::Bindings& bindings) override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->Apply(image, changes, bindings);
   }
   Status Settle() override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->Settle();
   }
   uint32_t generation() const override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->generation();
   }
   std::map<uint32_t, dataplane::Counters> ReadCounters() override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->ReadCounters();
   }
   std::vector<dataplane::FlowEntry> ReadFlows(size_t limit) override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->ReadFlows(limit);
   }
   std::vector<dataplane::TableUse> ReadUse() override {
-    std::lock_guard lock(mutex_);
+    std::lock_guard lock(tables_);
     return inner_->ReadUse();
   }
   Status PollEvents(Duration timeout,
@@ -56,7 +58,8 @@ class SerialDataplane : public dataplane::Dataplane {
   }
 
  private:
-  mutable std::mutex mutex_;
+  std::mutex links_;
+  mutable std::mutex tables_;
   std::unique_ptr<dataplane::Dataplane> inner_;
 };
 

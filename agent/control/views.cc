@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kFlowsSearched = 1 << 20;
 
 // Of all pods that take part in policy; an address that several claim is nobody's.
-std::unordered_map<net::Address, std::string> PodsByAddress(const model::Snapshot& snapshot) {
+std::unordered_map<net::Address, std::string> PodsByAddress(const Reconciler& reconciler) {
+  const model::Snapshot& snapshot = reconciler.snapshot();
   std::unordered_map<net::Address, std::string> out;
   out.reserve(snapshot.pods.size() * 2);
   for (const auto& [name, pod] : snapshot.pods) {
@@ -23,6 +24,9 @@ std::unordered_map<net::Address, std::string> PodsByAddress(const model::Snapsho
       auto [it, added] = out.emplace(address, name.ToString());
       if (!added) it->second.clear();
     }
+  }
+  for (const auto& [pod, binding] : reconciler.in_force()) {
+    for (const net::Address& address : binding.addresses) out[address] = pod.ToString();
   }
   return out;
 }
@@ -122,7 +126,7 @@ std::vector<observe::PolicyView> PoliciesOf(const Reconciler& reconciler) {
 std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
                                        dataplane::Dataplane& dataplane, size_t limit,
                                        const std::string& endpoint) {
-  auto pods = PodsByAddress(reconciler.snapshot());
+  auto pods = PodsByAddress(reconciler);
   auto pod_at = [&pods](const net::Address& address) {
     auto it = pods.find(address);
     return it == pods.end() ? std::string() : it->second;

@@ -2,9 +2,10 @@
 // The kernel's part, as the agent sees it: programs on interfaces, and tables that follow images.
 //
 // One instance per pin directory and process (a lock file in the directory sees to it). All calls
-// from one thread (the reconciler's), except where said. After any failure, and after the process
-// was killed at any moment, what the kernel enforces is a complete earlier state; the same call may
-// be tried again. Destruction leaves everything in force.
+// from one thread (the reconciler's), except where said; but Attach, Detach and Attached touch
+// nothing that the other calls do, and one other thread may call those meanwhile. After any
+// failure, and after the process was killed at any moment, what the kernel enforces is a complete
+// earlier state; the same call may be tried again. Destruction leaves everything in force.
 #pragma once
 
 #include <cstdint>

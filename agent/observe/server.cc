@@ -114,7 +114,9 @@ class Server::Impl {
   }
 
   ~Impl() {
+    // Followers hear of the end and finish their answers; one that does not read is cut off.
     events_.Close();
+    for (int left; (left = followers_) > 0;) followers_.wait(left);
     server_.stop();
     if (thread_.joinable()) thread_.join();
     (void)unlink(path_.c_str());
@@ -172,7 +174,7 @@ class Server::Impl {
 
   void Follow(Response& response) {
     if (followers_.fetch_add(1) >= kFollowers) {
-      --followers_;
+      FollowerLeaves();
       return Fail(response, 503,
                   "too many readers follow the events already (" + std::to_string(kFollowers) +
                       "); end one of them");
@@ -180,7 +182,12 @@ class Server::Impl {
     auto next = std::make_shared<uint64_t>(events_.End());
     response.set_chunked_content_provider(
         kLines, [this, next](size_t, httplib::DataSink& sink) { return SendEvents(*next, sink); },
-        [this](bool) { --followers_; });
+        [this](bool) { FollowerLeaves(); });
+  }
+
+  void FollowerLeaves() {
+    --followers_;
+    followers_.notify_all();
   }
 
   // False ends the reader: it has gone, or does not read.

@@ -2,7 +2,20 @@
 sallyport_test(endpoint LABEL unit
   SOURCES
     agent/cni_result_test.cc
+    agent/cni_watch_test.cc
     agent/device_filter_test.cc
     agent/link_table_test.cc
     agent/tracker_test.cc
   DEPS sallyport_endpoint)
+
+sallyport_test(control LABEL unit
+  SOURCES
+    agent/config_test.cc
+    agent/drops_test.cc
+    agent/reconcile_loop_test.cc
+    agent/reconciler_test.cc
+  DEPS sallyport_config sallyport_control)
+
+sallyport_test(observe LABEL unit
+  SOURCES agent/observe_test.cc
+  DEPS sallyport_observe sallyport_endpoint)

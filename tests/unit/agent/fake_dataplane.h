@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// A kernel that remembers what it was told, in order, and fails when the test says so.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dataplane/dataplane.h"
+
+namespace sallyport::dataplane {
+
+class FakeDataplane : public Dataplane {
+ public:
+  Status Attach(uint32_t ifindex, const std::string&) override {
+    return Do("attach " + std::to_string(ifindex), [&] { attached.insert(ifindex); });
+  }
+  Status Detach(uint32_t ifindex) override {
+    return Do("detach " + std::to_string(ifindex), [&] { attached.erase(ifindex); });
+  }
+  std::vector<uint32_t> Attached() override {
+    std::lock_guard lock(mutex_);
+    return {attached.begin(), attached.end()};
+  }
+  Status Apply(const policy::Image& new_image, const policy::Changes* new_changes,
+               const Bindings& new_bindings) override {
+    std::string what = new_changes ? "apply" : "apply all";
+    for (const auto& [pod, binding] : new_bindings) {
+      what += " " + pod.name + "@" + std::to_string(binding.ifindex);
+    }
+    return Do(what, [&] {
+      image = new_image;
+      changes = new_changes ? *new_changes : policy::Changes();
+      bindings = new_bindings;
+      ++generation_;
+    });
+  }
+  Status Settle() override {
+    return Do("settle", [] {});
+  }
+  uint32_t generation() const override { return generation_; }
+  std::map<uint32_t, Counters> ReadCounters() override { return counters; }
+  std::vector<FlowEntry> ReadFlows(size_t limit) override {
+    auto out = flows;
+    if (out.size() > limit) out.resize(limit);
+    return out;
+  }
+  std::vector<TableUse> ReadUse() override { return {{"flows", 1, 100}}; }
+  Status PollEvents(Duration, const std::function<void(const DropEvent&)>&) override {
+    return Ok();
+  }
+
+  // Every call that changes something since the last time, in order: "attach 3; apply web@3".
+  std::string TakeLog() {
+    std::lock_guard lock(mutex_);
+    std::string out;
+    for (const std::string& entry : log_) out += (out.empty() ? "" : "; ") + entry;
+    log_.clear();
+    return out;
+  }
+  // The next calls that begin so fail, with this errno.
+  void Fail(const std::string& prefix, int code = 5) { failing_ = {prefix, code}; }
+  void Heal() { failing_ = {"-", 0}; }
+
+  std::set<uint32_t> attached;
+  policy::Image image;
+  policy::Changes changes;
+  Bindings bindings;
+  std::map<uint32_t, Counters> counters;
+  std::vector<FlowEntry> flows;
+
+ private:
+  template <typename Change>
+  Status Do(const std::string& what, Change change) {
+    std::lock_guard lock(mutex_);
+    if (what.starts_with(failing_.first)) {
+      log_.push_back(what + " fails");
+      return Error{"the test says no", failing_.second};
+    }
+    log_.push_back(what);
+    change();
+    return Ok();
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<std::string> log_;
+  std::pair<std::string, int> failing_{"-", 0};
+  uint32_t generation_ = 0;
+};
+
+}  // namespace sallyport::dataplane

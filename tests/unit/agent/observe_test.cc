@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local API over a real socket.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <thread>
+
+#include "base/unique_fd.h"
+#include "observe/event_log.h"
+#include "observe/json.h"
+#include "observe/server.h"
+#include "unit/agent/temporary.h"
+#include "unit/agent/tracker_world.h"
+
+namespace sallyport::observe {
+namespace {
+
+using endpoint::Ip;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class FixedSource : public Source {
+ public:
+  Result<StatusView> ReadStatus() override {
+    if (!error.empty()) return Error{error};
+    return StatusView{"n1", "0.1", 7, false, {"because"}, {{"flows", 1, 100}}, {"x.yaml:1: bad"}};
+  }
+  Result<std::vector<EndpointView>> ReadEndpoints() override {
+    EndpointView view;
+    view.pod = "shop/web";
+    view.interface = "veth3";
+    view.ifindex = 3;
+    view.addresses = {Ip("10.0.0.1"), Ip("fd00::1")};
+    view.open = true;
+    view.egress_set = 4;
+    view.packets[0] = 5;
+    view.dropped["policy"] = 6;
+    return std::vector{view};
+  }
+  Result<std::vector<PolicyView>> ReadPolicies() override {
+    return std::vector{PolicyView{"shop/deny", {"shop/web"}, {"ingress"}, "deny.yaml:3"}};
+  }
+  Result<std::vector<FlowView>> ReadFlows(size_t limit, const std::string& endpoint) override {
+    FlowView view;
+    view.tuple = {Ip("10.0.0.1"), Ip("10.0.0.2"), net::Protocol::kUdp, 1000, 53};
+    view.source_pod = endpoint;
+    view.egress = true;
+    view.idle_seconds = static_cast<int>(limit);
+    return std::vector{view};
+  }
+  std::string error;
+};
+
+// One request; reads until the server closes, or `until` was seen.
+class Client {
+ public:
+  Client(const std::string& path, const std::string& request) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    fd_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    connected_ = connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+    std::string text = "GET " + request + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    if (connected_) (void)!write(fd_.get(), text.data(), text.size());
+  }
+  bool connected() const { return connected_; }
+  std::string Read(const std::string& until = "") {
+    char buffer[4096];
+    while (until.empty() || text_.find(until) == std::string::npos) {
+      ssize_t got = read(fd_.get(), buffer, sizeof(buffer));
+      if (got <= 0) break;
+      text_.append(buffer, static_cast<size_t>(got));
+    }
+    return text_;
+  }
+
+ private:
+  UniqueFd fd_;
+  bool connected_ = false;
+  std::string text_;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = Server::Start(path_, source_, events_);
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+  }
+  std::string Get(const std::string& request) {
+    std::string answer = Client(path_, request).Read();
+    size_t body = answer.find("\r\n\r\n");
+    return answer.substr(9, 3) + " " + (body == std::string::npos ? "" : answer.substr(body + 4));
+  }
+
+  TemporaryDirectory directory_;
+  std::string path_ = directory_ / "run/agent.sock";
+  FixedSource source_;
+  EventLog events_{4};
+  std::unique_ptr<Server> server_;
+};
+
+EventView Drop(const std::string& reason) {
+  EventView event;
+  event.time = WallTime() + std::chrono::milliseconds(1'700'000'000'123);
+  event.reason = reason;
+  event.endpoint = "shop/web";
+  event.tuple = {Ip("10.0.0.1"), Ip("10.0.0.2"), net::Protocol::kTcp, 1000, 80};
+  return event;
+}
+
+TEST_F(ServerTest, SocketIsForItsOwnerOnly) {
+  struct stat info;
+  ASSERT_EQ(stat(path_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat((directory_ / "run").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+TEST_F(ServerTest, Views) {
+  EXPECT_EQ(Get("/v1/status"),
+            R"(200 {"node":"n1","version":"0.1","generation":7,"ready":false,)"
+            R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100}],)"
+            R"("diagnostics":["x.yaml:1: bad"]})");
+  EXPECT_EQ(Get("/v1/endpoints"),
+            R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
+            R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"
+            R"("egress_set":4,"ingress_set":0,"packets":{"egress":5,"ingress":0},)"
+            R"("bytes":{"egress":0,"ingress":0},"dropped":{"policy":6}}])");
+  EXPECT_EQ(Get("/v1/policies"),
+            R"(200 [{"policy":"shop/deny","selects":["shop/web"],"directions":["ingress"],)"
+            R"("place":"deny.yaml:3"}])");
+  EXPECT_EQ(Get("/v1/flows?limit=5&endpoint=shop/web"),
+            R"(200 [{"source":"10.0.0.1","source_port":1000,"destination":"10.0.0.2",)"
+            R"("destination_port":53,"protocol":"UDP","source_pod":"shop/web",)"
+            R"("destination_pod":"","idle_s":5,"answered":false,"closing":false,"cut":false,)"
+            R"("egress":true,"ingress":null}])");
+}
+
+TEST_F(ServerTest, Errors) {
+  EXPECT_THAT(Get("/v1/nothing"), StartsWith("404 {\"error\":\"/v1/nothing is not there"));
+  EXPECT_THAT(Get("/v1/flows?limit=many"), StartsWith("400 {\"error\":\"limit=many"));
+  EXPECT_THAT(Get("/v1/events?follow=yes"), StartsWith("400 "));
+  source_.error = "busy";
+  EXPECT_EQ(Get("/v1/status"), R"(503 {"error":"busy"})");
+}
+
+TEST_F(ServerTest, RecentEvents) {
+  EXPECT_EQ(Get("/v1/events"), "200 []");
+  for (const char* reason : {"a", "b", "c", "d", "e"}) events_.Add(Drop(reason));
+  std::string answer = Get("/v1/events");
+  EXPECT_THAT(answer, StartsWith(R"(200 [{"time":"2023-11-14T22:13:20.123Z","verdict":"drop",)"
+                                 R"("reason":"b")"))
+      << "the oldest made room";
+  EXPECT_THAT(answer, HasSubstr(R"("reason":"e")"));
+  EXPECT_THAT(answer, EndsWith("}]"));
+}
+
+TEST_F(ServerTest, FollowedEvents) {
+  events_.Add(Drop("before"));
+  Client follower(path_, "/v1/events?follow=1");
+  follower.Read("\r\n\r\n");
+  events_.Add(Drop("first"));
+  EXPECT_THAT(follower.Read("}\n"), HasSubstr(R"("reason":"first")"));
+  events_.Add(Drop("second"));
+  EXPECT_THAT(follower.Read(R"("reason":"second")"), Not(HasSubstr("before")));
+}
+
+TEST_F(ServerTest, EndsWithFollowersAndLeavesNoSocket) {
+  Client follower(path_, "/v1/events?follow=1");
+  follower.Read("\r\n\r\n");
+  server_.reset();
+  EXPECT_THAT(follower.Read(), HasSubstr("0\r\n\r\n"));
+  EXPECT_NE(access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(ServerTest, SomeFollowersAreEnough) {
+  std::vector<std::unique_ptr<Client>> followers;
+  for (int i = 0; i < 8; ++i) {
+    followers.push_back(std::make_unique<Client>(path_, "/v1/events?follow=1"));
+    followers.back()->Read("\r\n\r\n");
+  }
+  EXPECT_THAT(Get("/v1/events?follow=1"), StartsWith("503 "));
+  EXPECT_THAT(Get("/v1/policies"), StartsWith("200 "));
+}
+
+TEST_F(ServerTest, LivingSocketIsNotTakenOver) {
+  EventLog events;
+  auto second = Server::Start(path_, source_, events);
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().message, HasSubstr("another agent answers on"));
+  EXPECT_THAT(Get("/v1/policies"), StartsWith("200 "));
+}
+
+TEST(ServerStartTest, DeadSocketIsReplacedAndOtherFilesAreNot) {
+  TemporaryDirectory directory;
+  std::string path = directory / "agent.sock";
+  FixedSource source;
+  {
+    UniqueFd dead(socket(AF_UNIX, SOCK_STREAM, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  }
+  EventLog events;
+  EXPECT_TRUE(Server::Start(path, source, events));
+
+  directory.Write("file", "precious");
+  auto server = Server::Start(directory / "file", source, events);
+  ASSERT_FALSE(server);
+  EXPECT_THAT(server.error().message, HasSubstr("is no socket"));
+  EXPECT_FALSE(Server::Start(directory / std::string(200, 'x'), source, events));
+}
+
+TEST(EventLogTest, SlowReaderLosesTheOldestAndIsTold) {
+  EventLog log(2);
+  uint64_t from = log.End();
+  for (const char* reason : {"a", "b", "c"}) log.Add(Drop(reason));
+  auto batch = log.Read(from, 10, Duration::zero());
+  EXPECT_EQ(batch.lost, 1u);
+  ASSERT_EQ(batch.events.size(), 2u);
+  EXPECT_EQ(batch.events[0]->reason, "b");
+  EXPECT_EQ(log.Read(batch.next, 10, Duration::zero()).events.size(), 0u);
+}
+
+TEST(EventLogTest, CloseWakesReaders) {
+  EventLog log;
+  std::thread reader([&] { log.Read(log.End(), 1, std::chrono::hours(1)); });
+  log.Close();
+  reader.join();
+}
+
+TEST(JsonTest, NamesThatAreNoText) {
+  EXPECT_EQ(ErrorJson("a\xff\"b\n"), "{\"error\":\"a\xEF\xBF\xBD\\\"b\\n\"}");
+}
+
+}  // namespace
+}  // namespace sallyport::observe

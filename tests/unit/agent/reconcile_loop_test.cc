@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reconcile_loop.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/agent/fake_dataplane.h"
+#include "unit/agent/temporary.h"
+#include "unit/agent/tracker_world.h"
+
+namespace sallyport::control {
+namespace {
+
+using endpoint::ClaimOf;
+using endpoint::Ip;
+using endpoint::PodOf;
+using endpoint::Veth;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ReconcileLoopTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    loop_ = std::make_unique<ReconcileLoop>(
+        "n1", kernel_,
+        std::make_unique<Reconciler>("n1", kernel_, endpoint::Tracker("n1", {}, resolver_),
+                                     left_alone_, SystemClock()),
+        log_, SystemClock());
+  }
+  void Tell() {
+    endpoint::LinkUpdate links{
+        .set = {Veth(3, "veth3"), Veth(4, "veth4")}, .gone = {}, .addresses = {}};
+    loop_->Push(LinksChanged{links, {.closed = {3, 4}, .left_alone = {}, .failure = {}}});
+    endpoint::CniUpdate claims;
+    claims.set = {ClaimOf{"web", {"veth3"}}.Make()};
+    claims.listed = true;
+    loop_->Push(claims);
+    loop_->Push(ObjectsChanged{
+        {model::Delta::Set(PodOf{"web", {"10.0.0.1"}}.Make()),
+         model::Delta::Set(PodOf{.name = "far", .addresses = {"10.0.1.1"}, .node = "n2"}.Make())},
+        {},
+        true});
+  }
+
+  TemporaryDirectory pins_;
+  dataplane::FakeDataplane kernel_;
+  endpoint::FakeResolver resolver_;
+  LeftAlone left_alone_{pins_.path()};
+  observe::EventLog log_;
+  std::unique_ptr<ReconcileLoop> loop_;
+};
+
+TEST_F(ReconcileLoopTest, AnAnswerKnowsAllThatWasToldBefore) {
+  auto status = loop_->ReadStatus().value();
+  EXPECT_FALSE(status.ready);
+  EXPECT_EQ(status.reasons.size(), 3u);
+  Tell();
+  status = loop_->ReadStatus().value();
+  EXPECT_TRUE(status.ready) << testing::PrintToString(status.reasons);
+  EXPECT_EQ(status.node, "n1");
+  EXPECT_EQ(status.tables.size(), 1u);
+}
+
+TEST_F(ReconcileLoopTest, Endpoints) {
+  kernel_.counters[3].packets[1] = 7;
+  kernel_.counters[3].dropped[0]["policy"] = 1;
+  kernel_.counters[3].dropped[1]["policy"] = 2;
+  Tell();
+  auto endpoints = loop_->ReadEndpoints().value();
+  ASSERT_EQ(endpoints.size(), 2u);
+  EXPECT_EQ(endpoints[0].pod, "");
+  EXPECT_EQ(endpoints[0].interface, "veth4");
+  EXPECT_FALSE(endpoints[0].open);
+  EXPECT_EQ(endpoints[0].why_closed, "no CNI result claims it");
+  EXPECT_EQ(endpoints[1].pod, "shop/web");
+  EXPECT_TRUE(endpoints[1].open);
+  EXPECT_THAT(endpoints[1].addresses, ElementsAre(Ip("10.0.0.1")));
+  EXPECT_EQ(endpoints[1].packets[1], 7u);
+  EXPECT_EQ(endpoints[1].dropped.at("policy"), 3u);
+}
+
+TEST_F(ReconcileLoopTest, PoliciesThatSelectPodsHere) {
+  Tell();
+  auto policy = std::make_shared<model::NetworkPolicy>();
+  policy->name = {"shop", "deny"};
+  policy->isolates_egress = true;
+  auto elsewhere = std::make_shared<model::NetworkPolicy>(*policy);
+  elsewhere->name.ns = "other";
+  loop_->Push(ObjectsChanged{{model::Delta::Set(model::NetworkPolicyPtr(policy)),
+                              model::Delta::Set(model::NetworkPolicyPtr(elsewhere))},
+                             {},
+                             true});
+  auto policies = loop_->ReadPolicies().value();
+  ASSERT_EQ(policies.size(), 1u);
+  EXPECT_EQ(policies[0].policy, "shop/deny");
+  EXPECT_THAT(policies[0].selects, ElementsAre("shop/web"));
+  EXPECT_THAT(policies[0].directions, ElementsAre("egress"));
+}
+
+TEST_F(ReconcileLoopTest, Flows) {
+  dataplane::FlowEntry here, there;
+  here.tuple = {Ip("10.0.1.1"), Ip("10.0.0.1"), net::Protocol::kTcp, 1, 2};
+  here.destination_ifindex = 3;
+  here.ingress_allowed = true;
+  there.tuple = {Ip("192.0.2.1"), Ip("10.0.0.9"), net::Protocol::kTcp, 1, 2};
+  kernel_.flows = {there, here, here};
+  Tell();
+  auto flows = loop_->ReadFlows(10, "").value();
+  ASSERT_EQ(flows.size(), 3u);
+  EXPECT_EQ(flows[1].source_pod, "shop/far");
+  EXPECT_EQ(flows[1].destination_pod, "shop/web");
+  EXPECT_FALSE(flows[1].egress.has_value());
+  EXPECT_EQ(flows[1].ingress, true);
+  EXPECT_EQ(loop_->ReadFlows(1, "shop/web").value().size(), 1u);
+  EXPECT_THAT(loop_->ReadFlows(10, "shop/none").value(), IsEmpty());
+}
+
+TEST_F(ReconcileLoopTest, DropsReachTheLog) {
+  Tell();
+  dataplane::DropEvent event;
+  event.ifindex = event.endpoint = 3;
+  event.reason = "spoofed-source";
+  uint64_t from = log_.End();
+  loop_->Push(event);
+  auto batch = log_.Read(from, 1, std::chrono::minutes(1));
+  ASSERT_EQ(batch.events.size(), 1u);
+  EXPECT_EQ(batch.events[0]->endpoint, "shop/web");
+}
+
+}  // namespace
+}  // namespace sallyport::control

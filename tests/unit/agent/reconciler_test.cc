@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reconciler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "unit/agent/fake_dataplane.h"
+#include "unit/agent/temporary.h"
+#include "unit/agent/tracker_world.h"
+
+namespace sallyport::control {
+namespace {
+
+using endpoint::ClaimOf;
+using endpoint::Ip;
+using endpoint::Link;
+using endpoint::PodOf;
+using endpoint::Veth;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+model::Delta DenyAll(const std::string& name) {
+  auto policy = std::make_shared<model::NetworkPolicy>();
+  policy->name = {"shop", name};
+  policy->isolates_ingress = true;
+  return model::Delta::Set(model::NetworkPolicyPtr(policy));
+}
+
+// A reconciler in front of a kernel that remembers; the doorkeeper closes what is new.
+class ReconcilerTest : public testing::Test {
+ protected:
+  void Start() {
+    doorkeeper_ = std::make_unique<Doorkeeper>(kernel_, left_alone_, filter_);
+    reconciler_ = std::make_unique<Reconciler>(
+        "n1", kernel_, endpoint::Tracker("n1", filter_, resolver_), left_alone_, clock_);
+  }
+  // As after a first start with nothing there.
+  void StartListed() {
+    Start();
+    Links({});
+    Claims({});
+    Objects({}, true);
+    kernel_.TakeLog();
+  }
+  void Links(std::vector<Link> set, std::vector<uint32_t> gone = {}) {
+    endpoint::LinkUpdate update{.set = std::move(set), .gone = std::move(gone), .addresses = {}};
+    Doors doors = doorkeeper_->Take(update);
+    reconciler_->Take(LinksChanged{update, doors});
+    reconciler_->Reconcile();
+  }
+  void Claims(const std::vector<ClaimOf>& claims) {
+    endpoint::CniUpdate update;
+    for (const ClaimOf& claim : claims) update.set.push_back(claim.Make());
+    update.listed = true;
+    reconciler_->Take(update);
+    reconciler_->Reconcile();
+  }
+  void Objects(std::vector<model::Delta> deltas, bool complete = true) {
+    reconciler_->Take(ObjectsChanged{std::move(deltas), {}, complete});
+    reconciler_->Reconcile();
+  }
+  static model::Delta Set(const PodOf& pod) { return model::Delta::Set(pod.Make()); }
+  std::string Log() { return kernel_.TakeLog(); }
+
+  TemporaryDirectory pins_;
+  FakeClock clock_;
+  dataplane::FakeDataplane kernel_;
+  endpoint::FakeResolver resolver_;
+  endpoint::DeviceFilter filter_;
+  LeftAlone left_alone_{pins_.path()};
+  std::unique_ptr<Doorkeeper> doorkeeper_;
+  std::unique_ptr<Reconciler> reconciler_;
+};
+
+TEST_F(ReconcilerTest, NewInterfaceIsClosedAtOnceAndOpenedWhenClaimed) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "attach 3");
+  Claims({{"web", {"veth3"}}});
+  EXPECT_EQ(Log(), "");
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply web@3");
+  EXPECT_THAT(kernel_.bindings.at({"shop", "web"}).addresses, ElementsAre(Ip("10.0.0.1")));
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
+TEST_F(ReconcilerTest, NewInterfaceIsClosedBeforeAnythingIsListed) {
+  Start();
+  Links({});
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_FALSE(reconciler_->Reasons().empty());
+}
+
+TEST_F(ReconcilerTest, NothingIsEnforcedBeforeEverythingIsListed) {
+  kernel_.attached = {3};
+  Start();
+  Objects({Set(PodOf{"web"})}, false);
+  Claims({{"web", {"veth3"}}});
+  Links({Veth(3, "veth3")});
+  Log();
+  Objects({DenyAll("deny")}, false);
+  EXPECT_EQ(Log(), "");
+  Objects({}, true);
+  EXPECT_EQ(Log(), "apply all web@3");
+}
+
+TEST_F(ReconcilerTest, RunningEndpointsWaitForTheDirectoryOfResults) {
+  kernel_.attached = {3};
+  Start();
+  Links({Veth(3, "veth3")});
+  Log();
+  endpoint::CniUpdate missing;
+  missing.error = "no such directory";
+  reconciler_->Take(missing);
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "");
+  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("no such directory")));
+  Claims({{"web", {"veth3"}}});
+  EXPECT_EQ(Log(), "apply all web@3");
+}
+
+TEST_F(ReconcilerTest, WhereNothingRunsNoDirectoryOfResultsIsNeeded) {
+  Start();
+  Links({});
+  endpoint::CniUpdate missing;
+  missing.error = "no such directory";
+  reconciler_->Take(missing);
+  Objects({});
+  EXPECT_EQ(Log(), "apply all");
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
+TEST_F(ReconcilerTest, InterfacesFromBeforeTheFirstStartAreAttachedAfterTheirPolicy) {
+  Start();
+  Links({Veth(3, "veth3"), Veth(4, "veth4")});
+  EXPECT_EQ(Log(), "");
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply all web@3; attach 3");
+}
+
+TEST_F(ReconcilerTest, LeftAloneIsRememberedAcrossStarts) {
+  Start();
+  Links({Veth(3, "veth3"), Veth(4, "veth4")});
+  Start();
+  Links({Veth(3, "veth3"), Veth(4, "renamed"), Veth(5, "veth5")});
+  EXPECT_EQ(Log(), "attach 4; attach 5") << "another name: another interface";
+}
+
+TEST_F(ReconcilerTest, AdoptedInterfaceIsNotLeftAloneLater) {
+  Start();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  EXPECT_THAT(kernel_.attached, ElementsAre(3));
+  Start();
+  Links({Veth(3, "veth3")});
+  Log();
+  kernel_.attached.clear();
+  Start();
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "attach 3") << "its programs were taken off: closed, not left alone";
+}
+
+TEST_F(ReconcilerTest, UplinkIsDetachedWhenItTurnsOutToBeOne) {
+  StartListed();
+  Links({Veth(3, "up0")});
+  EXPECT_EQ(Log(), "attach 3");
+  Link uplink = Veth(3, "up0");
+  uplink.uplink = true;
+  Links({uplink});
+  EXPECT_EQ(Log(), "detach 3");
+  Links({uplink});
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(ReconcilerTest, InterfaceThatIsGoneLeavesNothing) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Links({}, {3});
+  EXPECT_EQ(Log(), "apply; detach 3");
+}
+
+TEST_F(ReconcilerTest, FailedApplyIsTriedAgainWithAllThatChanged) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Log();
+  kernel_.Fail("apply");
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply web@3 fails");
+  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("the test says no")));
+  EXPECT_FALSE(reconciler_->RetryIsDue());
+  Objects({DenyAll("deny")});
+  EXPECT_EQ(Log(), "apply web@3 fails");
+
+  kernel_.Heal();
+  clock_.Advance(std::chrono::minutes(1));
+  ASSERT_TRUE(reconciler_->RetryIsDue());
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "apply web@3");
+  EXPECT_TRUE(kernel_.changes.endpoints.contains({"shop", "web"}));
+  EXPECT_FALSE(kernel_.changes.sets.empty());
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+  EXPECT_FALSE(reconciler_->RetryIsDue());
+}
+
+TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
+  StartListed();
+  kernel_.Fail("attach");
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "attach 3 fails; attach 3 fails");
+  kernel_.Heal();
+  clock_.Advance(std::chrono::minutes(1));
+  ASSERT_TRUE(reconciler_->RetryIsDue());
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "attach 3");
+}
+
+TEST_F(ReconcilerTest, InterfaceThatVanishedWhileAttachingIsNoFailure) {
+  StartListed();
+  kernel_.Fail("attach", ENODEV);
+  Links({Veth(3, "veth3")});
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
+TEST_F(ReconcilerTest, NothingNewIsNotAppliedAgain) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Objects({Set(PodOf{"web"})});
+  Claims({{"web", {"veth3"}}});
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(ReconcilerTest, SettlesOnceAfterAChange) {
+  StartListed();
+  reconciler_->Settle();
+  Log();
+  Objects({DenyAll("deny"), Set(PodOf{"web"})});
+  reconciler_->Settle();
+  reconciler_->Settle();
+  EXPECT_EQ(Log(), "apply; settle");
+}
+
+TEST_F(ReconcilerTest, PodThatEndsClosesItsInterface) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Objects({Set(PodOf{.name = "web", .phase = model::PodPhase::kFailed})});
+  EXPECT_EQ(Log(), "apply");
+  EXPECT_THAT(kernel_.attached, ElementsAre(3));
+}
+
+}  // namespace
+}  // namespace sallyport::control
