@@ -2,6 +2,7 @@
 sallyport_test(cli LABEL unit
   SOURCES
     cli/agent_views_test.cc
+    cli/commands_test.cc
     cli/conversation_test.cc
     cli/expect_test.cc
     cli/matrix_test.cc

@@ -302,19 +302,20 @@ Expected Expectations::Of(const Row& row) const {
   return {false, "not listed in " + file_};
 }
 
-std::vector<net::Address> Expectations::Addresses() const {
+std::vector<net::Address> Expectations::Addresses(Who Line::*side) const {
   std::vector<net::Address> out;
   for (const Line& line : lines_) {
-    for (const Who* who : {&line.from, &line.to}) {
-      const auto* cidr = std::get_if<net::Cidr>(who);
-      if (cidr == nullptr || cidr->mapped_length() != 128) continue;
-      if (std::find(out.begin(), out.end(), cidr->address()) == out.end()) {
-        out.push_back(cidr->address());
-      }
+    const auto* cidr = std::get_if<net::Cidr>(&(line.*side));
+    if (cidr == nullptr || cidr->mapped_length() != 128) continue;
+    if (std::find(out.begin(), out.end(), cidr->address()) == out.end()) {
+      out.push_back(cidr->address());
     }
   }
   return out;
 }
+
+std::vector<net::Address> Expectations::Sources() const { return Addresses(&Line::from); }
+std::vector<net::Address> Expectations::Destinations() const { return Addresses(&Line::to); }
 
 std::vector<Port> Expectations::Ports() const {
   std::vector<Port> out;

@@ -44,7 +44,8 @@ class Expectations {
   Expected Of(const Row& row) const;
 
   // What the file speaks of by number: addresses outside to ask about, and ports.
-  std::vector<net::Address> Addresses() const;
+  std::vector<net::Address> Sources() const;
+  std::vector<net::Address> Destinations() const;
   std::vector<Port> Ports() const;
 
  private:
@@ -65,6 +66,7 @@ class Expectations {
   };
   class Reader;
 
+  std::vector<net::Address> Addresses(Who Line::*side) const;
   bool Matches(const Who& who, const Side& side, const net::Address& address) const;
   bool Matches(const Line& line, const Row& row) const;
   bool IsWorkloadName(const model::ObjectName& name) const;

@@ -43,10 +43,6 @@ Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, 
     if (!expectations) return std::move(expectations).error();
     plan.expectations = std::move(*expectations);
     plan.question.extra_ports = plan.expectations->Ports();
-    for (const net::Address& address : plan.expectations->Addresses()) {
-      if (!add_expected) break;
-      if (Status s = AddOutside(world, address, sides); !s) return s.error();
-    }
   }
   if (!options.ports.empty()) {
     auto ports = probe::ParsePorts(options.ports);
@@ -55,6 +51,14 @@ Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, 
   }
   plan.question.from = sides;
   plan.question.to = std::move(sides);
+  if (add_expected && plan.expectations) {
+    for (const net::Address& address : plan.expectations->Sources()) {
+      if (Status s = AddOutside(world, address, plan.question.from); !s) return s.error();
+    }
+    for (const net::Address& address : plan.expectations->Destinations()) {
+      if (Status s = AddOutside(world, address, plan.question.to); !s) return s.error();
+    }
+  }
   plan.question.family = options.family;
   return plan;
 }

@@ -24,7 +24,7 @@ struct MatrixPlan {
 };
 
 // All live pods of the world to all of them, and the addresses outside both ways. With
-// `add_expected`, also the addresses that the expect file names.
+// `add_expected`, also the addresses that the expect file names, on the side where it names them.
 Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, bool add_expected);
 
 // Fills in each row's expectation, where there is one.

@@ -83,9 +83,10 @@ TEST_F(ExpectTest, SaysWhichLineExpectsIt) {
 
 TEST_F(ExpectTest, NamesItsAddressesAndPorts) {
   Expectations e = Read(
-      "allowed:\n- 192.0.2.1 -> shop/web:80,443\n- shop/web -> 192.0.2.1:80\n"
+      "allowed:\n- 192.0.2.1 -> shop/web:80,443\n- shop/web -> 192.0.2.2:80\n"
       "- 10.0.0.0/8 -> shop/web:http\n");
-  EXPECT_THAT(e.Addresses(), ElementsAre(Ip("192.0.2.1")));
+  EXPECT_THAT(e.Sources(), ElementsAre(Ip("192.0.2.1")));
+  EXPECT_THAT(e.Destinations(), ElementsAre(Ip("192.0.2.2")));
   EXPECT_THAT(e.Ports(),
               ElementsAre(Port{net::Protocol::kTcp, 80}, Port{net::Protocol::kTcp, 443}));
 }

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line as a whole: words in, text and exit code out.
+#include "cli/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+namespace sallyport::cli {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr const char* kWorld = R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {containers: [{name: c, image: i, ports: [{containerPort: 80, name: http}]}]}
+status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{name: c, image: i, ports: [{containerPort: 5432}]}]}
+status: {phase: Running, podIP: 10.0.0.2, podIPs: [{ip: 10.0.0.2}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress]
+  ingress:
+  - from: [{ipBlock: {cidr: 192.0.2.0/24}}]
+    ports: [{port: http}]
+)";
+
+class CommandsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ = "/tmp/spt-cli-" + std::to_string(getpid());
+    std::filesystem::create_directories(directory_);
+    world_ = Write("world.yaml", kWorld);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::string Write(const std::string& name, const std::string& text) {
+    std::string path = directory_ + "/" + name;
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  int Run(std::vector<std::string> words) {
+    out_.str("");
+    err_.str("");
+    words.insert(words.begin(), "sallyport");
+    std::vector<const char*> argv;
+    argv.reserve(words.size());
+    for (const std::string& word : words) argv.push_back(word.c_str());
+    return Main(static_cast<int>(argv.size()), argv.data(), Terminal{out_, err_});
+  }
+  std::string out() const { return out_.str(); }
+  std::string err() const { return err_.str(); }
+
+  std::string directory_, world_;
+  std::ostringstream out_, err_;
+};
+
+TEST_F(CommandsTest, EveryCommandHasHelpWithExamples) {
+  for (std::vector<std::string> command : {std::vector<std::string>{"check"},
+                                           {"explain"},
+                                           {"probe", "run"},
+                                           {"probe", "matrix"},
+                                           {"probe", "serve"},
+                                           {"status"},
+                                           {"endpoints"},
+                                           {"policies"},
+                                           {"flows"},
+                                           {"events"}}) {
+    command.push_back("--help");
+    EXPECT_EQ(Run(command), kYes);
+    EXPECT_THAT(out(), AllOf(HasSubstr("Usage: sallyport " + command[0]), HasSubstr("Example")));
+    EXPECT_EQ(err(), "");
+  }
+}
+
+TEST_F(CommandsTest, WrongUsageCouldNotTell) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{},
+        {"chek"},
+        {"check"},
+        {"check", "-o", "xml", world_},
+        {"explain"},
+        {"explain", "-f", world_},
+        {"explain", "-f", world_, "--from", "shop/web"},
+        {"explain", "-f", world_, "--matrix", "--from", "shop/web"},
+        {"explain", "-f", world_, "--from", "shop/web", "--to", "shop/db:1", "--ports", "80"},
+        {"explain", "-f", world_, "--matrix", "--ports", "http"},
+        {"explain", "-f", world_, "--matrix", "--outside", "example.org"},
+        {"probe"},
+        {"probe", "run"},
+        {"probe", "serve", "--ports", "x"},
+        {"flows", "--limit", "0"}}) {
+    EXPECT_EQ(Run(words), kCouldNotTell) << ::testing::PrintToString(words);
+    EXPECT_NE(err(), "");
+    EXPECT_EQ(out(), "");
+  }
+}
+
+TEST_F(CommandsTest, CheckCountsWhatItReads) {
+  EXPECT_EQ(Run({"check", world_}), kYes);
+  EXPECT_EQ(out(), "3 objects read (1 NetworkPolicy, 2 Pod), 0 warnings, 0 errors\n");
+  EXPECT_EQ(Run({"check", directory_ + "/none.yaml"}), kCouldNotTell);
+}
+
+TEST_F(CommandsTest, CheckShowsProblemsWithTheirPlace) {
+  std::string bad = Write("bad.yaml",
+                          "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+                          "metadata: {name: p}\nspec:\n  podSelector: {}\n  ingres: []\n"
+                          "  egress:\n  - to: [{ipBlock: {cidr: 10.0.0.0/33}}]\n");
+  EXPECT_EQ(Run({"check", bad}), kNo);
+  EXPECT_THAT(out(), AllOf(HasSubstr(bad + ":6: warning: "), HasSubstr(bad + ":8: error: "),
+                           HasSubstr("1 warning, 1 error")));
+  EXPECT_EQ(Run({"check", bad, "-o", "json"}), kNo);
+  EXPECT_THAT(out(), AllOf(HasSubstr(R"("warnings": 1, "errors": 1, "diagnostics": [)"),
+                           HasSubstr(R"({"severity": "warning", "file": ")" + bad)));
+}
+
+TEST_F(CommandsTest, StrictCheckTakesWarningsForErrors) {
+  std::string odd = Write("odd.yaml",
+                          "apiVersion: v1\nkind: Namespace\nmetadata: {name: space}\nspek: {}\n"
+                          "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n");
+  EXPECT_EQ(Run({"check", odd}), kYes);
+  EXPECT_THAT(out(), HasSubstr("1 warning, 0 errors; skipped: 1 v1 Service"));
+  EXPECT_EQ(Run({"check", "--strict", odd}), kNo);
+  EXPECT_THAT(out(), HasSubstr("0 warnings, 1 error"));
+}
+
+TEST_F(CommandsTest, ExplainOneQuestion) {
+  EXPECT_EQ(Run({"explain", "-f", world_, "--from", "192.0.2.9", "--to", "shop/web:http"}), kYes);
+  EXPECT_THAT(out(), StartsWith("192.0.2.9 -> shop/web:80/TCP (10.0.0.1): allowed\n"));
+  EXPECT_EQ(Run({"explain", "-f", world_, "--from", "shop/db", "--to", "shop/web:80"}), kNo);
+  EXPECT_THAT(out(), HasSubstr("isolated by shop/web; nearest: shop/web ingress[0]"));
+  EXPECT_EQ(Run({"explain", "-f", world_, "--from", "shop/x", "--to", "shop/web:80"}),
+            kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("there is no pod shop/x"));
+}
+
+TEST_F(CommandsTest, ExplainMatrixAndExpectations) {
+  std::string good =
+      Write("good.yml.expect", "namespace: shop\nallowed:\n- any -> db\n- 192.0.2.7 -> web:http\n");
+  std::vector<std::string> words{"explain", "-f", world_, "--matrix", "--expect", good};
+  EXPECT_EQ(Run(words), kYes) << out() << err();
+  EXPECT_THAT(out(), HasSubstr("as expected\n"));
+  EXPECT_THAT(out(), HasSubstr("outside  192.0.2.7"));
+  std::string wrong = Write("wrong.yml.expect", "namespace: shop\nallowed:\n- any -> web\n");
+  words.back() = wrong;
+  EXPECT_EQ(Run(words), kNo);
+  EXPECT_THAT(out(), AllOf(HasSubstr("expected: allowed (allowed by " + wrong + ":3 (any -> web))"),
+                           HasSubstr("seen: denied")));
+  words.back() = Write("bad.yml.expect", "allowed:\n- any -> shop/nobody\n");
+  EXPECT_EQ(Run(words), kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("no pod or workload matches"));
+}
+
+TEST_F(CommandsTest, ExplainRefusesManifestsInError) {
+  std::string bad = Write("bad.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {}\n");
+  EXPECT_EQ(Run({"explain", "-f", directory_, "--matrix"}), kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("the manifests have errors:\n" + bad));
+}
+
+}  // namespace
+}  // namespace sallyport::cli
