@@ -60,6 +60,15 @@ Column Nested(const char* heading, const char* key, const char* member) {
   return {heading, [=](const Value& row) { return Text(row, key, member); }};
 }
 
+// What an end of a flow that lies on this node says; nothing where it does not.
+Column Judged(const char* heading, const char* key) {
+  return {heading, [key](const Value& row) -> std::string {
+            const Value* judged = row.Find(key);
+            if (judged == nullptr || judged->type != Value::Type::kBool) return Text(judged);
+            return judged->boolean ? "allowed" : "denied";
+          }};
+}
+
 std::string Render(const Value& list, const std::vector<Column>& columns, const char* none,
                    const Terminal& terminal) {
   if (list.items.empty()) return std::string(none) + "\n";
@@ -166,8 +175,8 @@ std::string RenderFlows(const Value& flows, const Terminal& terminal) {
                  {"DESTINATION", [](const Value& flow) { return RenderSide(flow, "destination"); }},
                  {"STATE", FlowState},
                  Plain("IDLE S", "idle_s"),
-                 Plain("EGRESS", "egress"),
-                 Plain("INGRESS", "ingress")},
+                 Judged("EGRESS", "egress"),
+                 Judged("INGRESS", "ingress")},
                 "no flows", terminal);
 }
 

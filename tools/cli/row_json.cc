@@ -38,7 +38,8 @@ void AddSeen(JsonObject& out, const Row& row) {
   out.Add("outcome", probe::ToString(row.seen->outcome));
   std::optional<double> latency;
   if (row.Passed()) {
-    latency = std::chrono::duration<double, std::milli>(row.seen->latency).count();
+    auto microseconds = std::chrono::round<std::chrono::microseconds>(row.seen->latency);
+    latency = static_cast<double>(microseconds.count()) / 1000;
   }
   out.Add("latency_ms", latency);
   if (!row.seen->detail.empty()) out.Add("detail", row.seen->detail);

@@ -59,10 +59,12 @@ TEST_F(AgentViewsTest, PoliciesAndFlows) {
   std::string flows = RenderFlows(
       Read(R"([{"protocol": "UDP", "source": "fd00::1", "source_port": 4000, "source_pod": "",
           "destination": "10.0.0.2", "destination_port": 53, "destination_pod": "shop/db-0",
-          "idle_s": 3, "answered": true, "closing": false, "cut": false, "egress": "allowed",
+          "idle_s": 3, "answered": true, "closing": false, "cut": false, "egress": true,
           "ingress": null}])"),
       terminal_);
-  EXPECT_THAT(flows, HasSubstr("UDP       [fd00::1]:4000  shop/db-0 (10.0.0.2):53  answered"));
+  EXPECT_THAT(
+      flows,
+      HasSubstr("UDP       [fd00::1]:4000  shop/db-0 (10.0.0.2):53  answered       3  allowed        -"));
 }
 
 TEST_F(AgentViewsTest, Status) {
