@@ -69,13 +69,15 @@ Classified WrongVersion(std::string_view api_version, std::string_view name, Kin
                  ": write apiVersion: " + std::string(ApiVersionOf(kind)));
 }
 
-Classified UnknownKind(std::string_view api_version, std::string_view name,
-                       const std::vector<std::string_view>& known) {
-  std::string message = "there is no kind " + Quoted(name) + " in " + std::string(api_version);
-  std::string_view near = Nearest(name, known);
-  if (near.empty()) near = Nearest(WithoutList(name), known);
-  if (!near.empty()) message.append("; did you mean ").append(near).append("?");
-  return Mistake(std::move(message));
+// A kind that these groups do not have, as far as we know: one of ours with a typo, or a new one.
+Classified UnknownKind(std::string_view api_version, std::string_view name) {
+  static const std::vector<std::string_view> ours = {"Namespace", "Node", "Pod", "NetworkPolicy",
+                                                     "List"};
+  std::string_view near = Nearest(name, ours);
+  if (near.empty()) near = Nearest(WithoutList(name), ours);
+  if (near.empty()) return {What::kSkipped, {}, ""};
+  return Mistake("there is no kind " + Quoted(name) + " in " + std::string(api_version) +
+                 "; did you mean " + std::string(near) + "?");
 }
 
 }  // namespace
@@ -101,7 +103,7 @@ Classified Classify(std::string_view api_version, std::string_view name) {
   if (!core && group != kNetworking) return {What::kSkipped, {}, ""};
   const std::vector<std::string_view>& known = core ? kCoreKinds : kNetworkingKinds;
   bool exists = std::find(known.begin(), known.end(), singular) != known.end();
-  return exists ? Classified{What::kSkipped, {}, ""} : UnknownKind(api_version, name, known);
+  return exists ? Classified{What::kSkipped, {}, ""} : UnknownKind(api_version, name);
 }
 
 }  // namespace sallyport::model

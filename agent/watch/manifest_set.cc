@@ -76,34 +76,28 @@ void ManifestSet::ApplyFile(const std::string& path, const FileContent& content,
   file.state = state;
   file.digest = digest;
   file.diagnostics.clear();
+  troubled_.erase(path);
   unsettled_ = true;
-  switch (state) {
-    case State::kText:
-      return ReadText(file, content.text, touched, update);
-    case State::kPending:
-      file.readable = false;
-      break;
-    case State::kFailed:
-      file.readable = false;
-      update.diagnostics.push_back({Severity::kError,
-                                    {path, 0},
-                                    "",
-                                    "",
-                                    content.text + "; what it had before stays in force"});
-      break;
-    case State::kGone:
-      file.readable = true;
-      SetClaims(file, {}, touched);
-      break;
+  file.readable = state == State::kText || state == State::kGone;
+  if (state == State::kText) ReadText(file, content.text, touched, update);
+  if (state == State::kGone) SetClaims(file, {}, touched);
+  if (state == State::kFailed) {
+    Report(
+        file,
+        {Severity::kError, {path, 0}, "", "", content.text + "; what it had before stays in force"},
+        update);
   }
-  file.suspect = !file.readable;
+  if (file.readable) {
+    suspects_.erase(path);
+  } else {
+    suspects_.insert(path);
+  }
 }
 
 void ManifestSet::ReadText(File& file, const std::string& text, std::set<Key>& touched,
                            Update& update) {
   Manifest manifest = model::ReadManifest(text, file.path);
   file.readable = !manifest.unreadable;
-  file.suspect = manifest.unreadable;
   Claims claims;
   for (const Delta& delta : manifest.objects) {
     auto [first, is_new] = claims.try_emplace({delta.kind, delta.name}, delta);
@@ -197,19 +191,20 @@ void ManifestSet::ReportRivals(const Key& key, const Object& object,
 Update ManifestSet::Settle() {
   Update update;
   std::vector<File*> suspects;
-  for (auto& [path, file] : files_) {
-    if (file.suspect) suspects.push_back(&file);
-    if (file.suspect && file.state == State::kPending) {
-      update.diagnostics.push_back(
-          {Severity::kWarning,
-           {path, 0},
-           "",
-           "",
-           "is empty: it counts as half-written, and what it had before stays in force, until it "
-           "is filled or deleted"});
-    }
-    file.suspect = false;
+  for (const std::string& path : suspects_) {
+    File& file = files_.at(path);
+    suspects.push_back(&file);
+    if (file.state != State::kPending) continue;
+    Report(file,
+           {Severity::kWarning,
+            {path, 0},
+            "",
+            "",
+            "is empty: it counts as half-written, and what it had before stays in force, until it "
+            "is filled or deleted"},
+           update);
   }
+  suspects_.clear();
   if (!suspects.empty()) {
     HoldOrphans(suspects, update);
   } else {
@@ -239,14 +234,16 @@ void ManifestSet::HoldOrphans(const std::vector<File*>& suspects, Update& update
 }
 
 void ManifestSet::Report(File& file, Diagnostic diagnostic, Update& update) {
+  troubled_.insert(file.path);
   file.diagnostics.push_back(diagnostic);
   update.diagnostics.push_back(std::move(diagnostic));
 }
 
 model::Diagnostics ManifestSet::Standing() const {
   model::Diagnostics out;
-  for (const auto& [path, file] : files_) {
-    out.insert(out.end(), file.diagnostics.begin(), file.diagnostics.end());
+  for (const std::string& path : troubled_) {
+    const model::Diagnostics& own = files_.at(path).diagnostics;
+    out.insert(out.end(), own.begin(), own.end());
   }
   for (const Key& key : contested_) ReportRivals(key, objects_.at(key), out);
   return out;

@@ -75,7 +75,6 @@ class ManifestSet {
     FileContent::State state = FileContent::State::kPending;
     size_t digest = 0;      // of the content last seen
     bool readable = false;  // each object in it is known, if not understood
-    bool suspect = false;   // not readable, and changed since the last Settle()
     Claims claims;
     model::Diagnostics diagnostics;  // of its content
   };
@@ -94,13 +93,15 @@ class ManifestSet {
   void ReportRivals(const Key& key, const Object& object, model::Diagnostics& out) const;
   void HoldOrphans(const std::vector<File*>& suspects, Update& update);
   // To be said now, and as long as the file stays as it is.
-  static void Report(File& file, model::Diagnostic diagnostic, Update& update);
+  void Report(File& file, model::Diagnostic diagnostic, Update& update);
   void Finish(Update& update);
 
   std::map<std::string, File> files_;
   std::map<Key, Object> objects_;
-  std::set<Key> orphans_;    // in force, but in no file
-  std::set<Key> contested_;  // in more than one file
+  std::set<Key> orphans_;           // in force, but in no file
+  std::set<Key> contested_;         // in more than one file
+  std::set<std::string> suspects_;  // files that changed since the last Settle(), not readable now
+  std::set<std::string> troubled_;  // files with diagnostics
   bool scanned_ = false;
   bool unsettled_ = false;
   bool complete_ = false;

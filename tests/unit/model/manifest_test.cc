@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -194,6 +195,22 @@ TEST(PodSemantics, Phases) {
   }
 }
 
+// As kubectl and an API server give them.
+TEST(Manifest, RealObjectsGiveNoWarnings) {
+  const std::string folder = SALLYPORT_SOURCE_DIR "/tests/unit/model/real";
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path());
+    std::stringstream text;
+    text << file.rdbuf();
+    Manifest manifest = ReadManifest(text.str(), entry.path().filename());
+    EXPECT_TRUE(manifest.diagnostics.empty()) << Print(manifest);
+    EXPECT_FALSE(manifest.objects.empty()) << entry.path();
+    ++files;
+  }
+  EXPECT_GE(files, 4);
+}
+
 TEST(Manifest, NamespacedObjectsGetTheDefaultNamespace) {
   const char* text =
       "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p}, "
@@ -207,10 +224,12 @@ TEST(Manifest, OtherKindsAreCounted) {
                  "apiVersion: apps/v1\nkind: Deployment\nspec: 5\n---\n"
                  "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n---\n"
                  "apiVersion: networking.k8s.io/v1\nkind: IngressList\nitems: []\n---\n"
+                 "apiVersion: v1\nkind: SomethingNew\n---\n"
                  "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\n"),
             "skipped apps/v1 Deployment 2\nskipped networking.k8s.io/v1 IngressList 1\n"
             "skipped policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy 1\n"
-            "skipped projectcalico.org/v3 NetworkPolicy 1\nskipped v1 Service 1\n");
+            "skipped projectcalico.org/v3 NetworkPolicy 1\nskipped v1 Service 1\n"
+            "skipped v1 SomethingNew 1\n");
 }
 
 TEST(Manifest, MistakenKindsAreNotSkipped) {
