@@ -18,10 +18,6 @@ bool Isolates(const NetworkPolicy& policy, Direction direction) {
   return direction == Direction::kIngress ? policy.isolates_ingress : policy.isolates_egress;
 }
 
-const std::vector<model::Rule>& RulesOf(const NetworkPolicy& policy, Direction direction) {
-  return direction == Direction::kIngress ? policy.ingress : policy.egress;
-}
-
 // A policy applies to the pods of its own namespace that its podSelector matches; an empty
 // selector matches all of them. Its policyTypes say which directions it isolates them for.
 std::vector<const NetworkPolicy*> IsolatingPolicies(const Snapshot& snapshot, const Pod& pod,
@@ -32,6 +28,27 @@ std::vector<const NetworkPolicy*> IsolatingPolicies(const Snapshot& snapshot, co
     if (!Isolates(*policy, direction)) continue;
     if (!policy->pods.Matches(pod.labels)) continue;
     out.push_back(policy.get());
+  }
+  return out;
+}
+
+struct PlacedRule {
+  const NetworkPolicy* policy;
+  const model::Rule* rule;
+  RuleRef where;
+};
+
+// Their rules for the direction, by policy name and place.
+std::vector<PlacedRule> RulesOf(const std::vector<const NetworkPolicy*>& policies,
+                                Direction direction) {
+  std::vector<PlacedRule> out;
+  for (const NetworkPolicy* policy : policies) {
+    int index = 0;
+    for (const model::Rule& rule :
+         direction == Direction::kIngress ? policy->ingress : policy->egress) {
+      model::Place place{policy->place.file, rule.line};
+      out.push_back({policy, &rule, {policy->name, direction, index++, place}});
+    }
   }
   return out;
 }
@@ -129,22 +146,16 @@ DirectionVerdict Judge(const Snapshot& snapshot, const Pod& pod, Direction direc
   // What is allowed is the union of what the policies allow: one rule of one policy is enough,
   // and their order does not matter.
   RuleMatcher match(snapshot, pod, direction, peer, protocol, port);
-  for (const NetworkPolicy* policy : isolating) {
-    const std::vector<model::Rule>& rules = RulesOf(*policy, direction);
-    for (size_t i = 0; i < rules.size(); ++i) {
-      const model::Rule& rule = rules[i];
-      model::Place place{policy->place.file, rule.line};
-      RuleRef where{policy->name, direction, static_cast<int>(i), place};
-      if (match.Allows(*policy, rule)) {
-        verdict.rule = where;
-        verdict.near_miss.reset();
-        return allow(Why::kRule);
-      }
-      NearMiss miss = Missed(match, *policy, rule, where);
-      if (!verdict.near_miss || miss.distance < verdict.near_miss->distance) {
-        verdict.near_miss = std::move(miss);
-      }
-    }
+  std::vector<PlacedRule> rules = RulesOf(isolating, direction);
+  for (const PlacedRule& placed : rules) {
+    if (!match.Allows(*placed.policy, *placed.rule)) continue;
+    verdict.rule = placed.where;
+    return allow(Why::kRule);
+  }
+  for (const PlacedRule& placed : rules) {
+    NearMiss miss = Missed(match, *placed.policy, *placed.rule, placed.where);
+    bool nearer = !verdict.near_miss || miss.distance < verdict.near_miss->distance;
+    if (nearer) verdict.near_miss = std::move(miss);
   }
   return verdict;
 }

@@ -67,7 +67,8 @@ struct Image {
   // Pods anywhere that some policy of this node can tell from the addresses around them: where
   // the identity is not what `prefixes` would say.
   std::map<net::Address, IdentityId> peers;
-  // ipBlocks, flattened: longest prefix wins. kNoIdentity is a valid value (an `except`).
+  // ipBlocks, flattened: longest prefix wins. kNoIdentity is a valid value (an `except`). The
+  // families are apart: ::/0 says nothing about IPv4.
   std::map<net::Cidr, IdentityId> prefixes;
   // This node's own addresses: traffic between a pod and its node is always allowed.
   std::set<net::Address> node_addresses;
