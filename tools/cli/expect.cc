@@ -317,9 +317,10 @@ std::vector<net::Address> Expectations::Addresses(Who Line::*side) const {
 std::vector<net::Address> Expectations::Sources() const { return Addresses(&Line::from); }
 std::vector<net::Address> Expectations::Destinations() const { return Addresses(&Line::to); }
 
-std::vector<Port> Expectations::Ports() const {
+std::vector<Port> Expectations::PortsOf(const Side& to) const {
   std::vector<Port> out;
   for (const Line& line : lines_) {
+    if (!Matches(line.to, to, to.addresses.front())) continue;
     for (const PortPattern& pattern : line.ports) {
       const auto* port = std::get_if<Port>(&pattern);
       if (port != nullptr && std::find(out.begin(), out.end(), *port) == out.end()) {

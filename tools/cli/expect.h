@@ -43,10 +43,11 @@ class Expectations {
   // Requires Bind().
   Expected Of(const Row& row) const;
 
-  // What the file speaks of by number: addresses outside to ask about, and ports.
+  // What the file speaks of by number: addresses outside, and ports, to ask about.
   std::vector<net::Address> Sources() const;
   std::vector<net::Address> Destinations() const;
-  std::vector<Port> Ports() const;
+  // Requires Bind(). Those of the lines about this destination.
+  std::vector<Port> PortsOf(const Side& to) const;
 
  private:
   struct AnyPort {};

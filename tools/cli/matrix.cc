@@ -143,17 +143,9 @@ std::vector<Port> AllDeclaredPorts(const std::vector<Side>& sides) {
 
 std::vector<Row> AskAll(const World& world, const MatrixQuestion& question) {
   std::vector<Row> rows;
-  std::vector<Port> everywhere = AllDeclaredPorts(question.to);
   for (const Side& from : question.from) {
-    for (const Side& to : question.to) {
+    for (const auto& [to, ports] : question.to) {
       if (!from.pod && !to.pod) continue;
-      std::vector<Port> ports = question.ports;
-      if (ports.empty()) {
-        ports = to.pod ? DeclaredPorts(to) : everywhere;
-        for (const Port& port : question.extra_ports) {
-          if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
-        }
-      }
       for (const Port& port : ports) {
         auto answers = Ask(world, from, to, port, question.family);
         if (!answers) continue;

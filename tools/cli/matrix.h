@@ -13,10 +13,12 @@
 namespace sallyport::cli {
 
 struct MatrixQuestion {
+  struct Target {
+    Side side;
+    std::vector<Port> ports;
+  };
   std::vector<Side> from;
-  std::vector<Side> to;
-  std::vector<Port> ports;  // empty: each destination's declared ports, and `extra_ports`
-  std::vector<Port> extra_ports;
+  std::vector<Target> to;
   Family family = Family::kBoth;
 };
 
@@ -24,8 +26,7 @@ struct MatrixQuestion {
 // address family in common.
 std::vector<Row> AskAll(const World& world, const MatrixQuestion& question);
 
-// Every destination's declared ports, each once: what outside addresses are asked on when nothing
-// else is said.
+// The ports that any of them declares, each once, sorted.
 std::vector<Port> AllDeclaredPorts(const std::vector<Side>& sides);
 
 // A row that is not as it should be.

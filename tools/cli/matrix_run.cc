@@ -27,39 +27,57 @@ Status AddOutside(const World& world, const net::Address& address, std::vector<S
   return Ok();
 }
 
+// The ports to ask about: those that were named, else what a pod declares (for an address outside:
+// what any pod does), and what the expect file says about it.
+std::vector<Port> PortsFor(const Side& side, const std::vector<Port>& named,
+                           const std::vector<Port>& declared, const MatrixPlan& plan) {
+  if (!named.empty()) return named;
+  std::vector<Port> ports = side.pod ? DeclaredPorts(side) : declared;
+  if (!plan.expectations) return ports;
+  for (const Port& port : plan.expectations->PortsOf(side)) {
+    if (std::find(ports.begin(), ports.end(), port) == ports.end()) ports.push_back(port);
+  }
+  return ports;
+}
+
 }  // namespace
 
 Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, bool add_expected) {
   MatrixPlan plan;
+  plan.question.family = options.family;
+  std::vector<Port> named;
+  if (!options.ports.empty()) {
+    auto ports = probe::ParsePorts(options.ports);
+    if (!ports) return std::move(ports).error().Context("--ports");
+    named = std::move(*ports);
+  }
   std::vector<Side> sides = world.LivePods();
   if (sides.empty()) return Error{"there are no pods: a matrix needs Pod manifests"};
+  std::vector<Port> declared = AllDeclaredPorts(sides);
   for (const std::string& text : options.outside) {
     auto address = net::Address::Parse(text);
     if (!address) return std::move(address).error().Context("--outside");
     if (Status s = AddOutside(world, *address, sides); !s) return s.error();
   }
+  std::vector<Side> targets = sides;
   if (!options.expect.empty()) {
     auto expectations = ReadExpectations(options.expect, world);
     if (!expectations) return std::move(expectations).error();
     plan.expectations = std::move(*expectations);
-    plan.question.extra_ports = plan.expectations->Ports();
   }
-  if (!options.ports.empty()) {
-    auto ports = probe::ParsePorts(options.ports);
-    if (!ports) return std::move(ports).error().Context("--ports");
-    plan.question.ports = std::move(*ports);
-  }
-  plan.question.from = sides;
-  plan.question.to = std::move(sides);
   if (add_expected && plan.expectations) {
     for (const net::Address& address : plan.expectations->Sources()) {
-      if (Status s = AddOutside(world, address, plan.question.from); !s) return s.error();
+      if (Status s = AddOutside(world, address, sides); !s) return s.error();
     }
     for (const net::Address& address : plan.expectations->Destinations()) {
-      if (Status s = AddOutside(world, address, plan.question.to); !s) return s.error();
+      if (Status s = AddOutside(world, address, targets); !s) return s.error();
     }
   }
-  plan.question.family = options.family;
+  plan.question.from = std::move(sides);
+  for (Side& side : targets) {
+    std::vector<Port> ports = PortsFor(side, named, declared, plan);
+    plan.question.to.push_back({std::move(side), std::move(ports)});
+  }
   return plan;
 }
 

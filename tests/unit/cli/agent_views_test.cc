@@ -64,7 +64,8 @@ TEST_F(AgentViewsTest, PoliciesAndFlows) {
       terminal_);
   EXPECT_THAT(
       flows,
-      HasSubstr("UDP       [fd00::1]:4000  shop/db-0 (10.0.0.2):53  answered       3  allowed        -"));
+      HasSubstr(
+          "UDP       [fd00::1]:4000  shop/db-0 (10.0.0.2):53  answered       3  allowed        -"));
 }
 
 TEST_F(AgentViewsTest, Status) {

@@ -87,8 +87,10 @@ TEST_F(ExpectTest, NamesItsAddressesAndPorts) {
       "- 10.0.0.0/8 -> shop/web:http\n");
   EXPECT_THAT(e.Sources(), ElementsAre(Ip("192.0.2.1")));
   EXPECT_THAT(e.Destinations(), ElementsAre(Ip("192.0.2.2")));
-  EXPECT_THAT(e.Ports(),
+  EXPECT_THAT(e.PortsOf(SideOf(world_, "shop/web")),
               ElementsAre(Port{net::Protocol::kTcp, 80}, Port{net::Protocol::kTcp, 443}));
+  EXPECT_THAT(e.PortsOf(SideOf(world_, "shop/db-0")), ElementsAre());
+  EXPECT_THAT(e.PortsOf(SideOf(world_, "192.0.2.2")), ElementsAre(Port{net::Protocol::kTcp, 80}));
 }
 
 TEST_F(ExpectTest, ALineAboutNobodyIsAnError) {
