@@ -115,8 +115,6 @@ bool IsBlank(std::string_view text) {
 Parsed ParseChunk(const Chunk& chunk) {
   size_t start = chunk.text.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || chunk.text[start] != '{') {
-    if (std::optional<Parsed> plain = ParsePlainYaml(chunk.text, chunk.line))
-      return std::move(*plain);
     return ParseYaml(chunk.text, chunk.line);
   }
   Parsed json = ParseJson(chunk.text, chunk.line);

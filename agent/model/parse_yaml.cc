@@ -23,6 +23,24 @@ struct Stop {};
 
 constexpr std::string_view kCoreTag = "tag:yaml.org,2002:";
 
+// Adds a scalar, as a key where one comes next: the API server sees JSON, whose keys are strings.
+bool AddYamlScalar(TreeBuilder& builder, Value value) {
+  if (!builder.ExpectsKey()) return builder.Scalar(std::move(value));
+  switch (value.type) {
+    case Value::Type::kNull:
+      return builder.Fail(value.line, "a key is missing before \":\"");
+    case Value::Type::kBool:
+      value.text = value.boolean ? "true" : "false";
+      break;
+    case Value::Type::kInteger:
+      value.text = std::to_string(value.integer);
+      break;
+    default:
+      break;
+  }
+  return builder.Key(std::move(value.text), value.line);
+}
+
 class YamlHandler : public YAML::EventHandler {
  public:
   explicit YamlHandler(int first_line) : first_line_(first_line) {}
@@ -143,23 +161,6 @@ std::string Reworded(const YAML::Exception& error) {
 }
 
 }  // namespace
-
-bool AddYamlScalar(TreeBuilder& builder, Value value) {
-  if (!builder.ExpectsKey()) return builder.Scalar(std::move(value));
-  switch (value.type) {
-    case Value::Type::kNull:
-      return builder.Fail(value.line, "a key is missing before \":\"");
-    case Value::Type::kBool:
-      value.text = value.boolean ? "true" : "false";
-      break;
-    case Value::Type::kInteger:
-      value.text = std::to_string(value.integer);
-      break;
-    default:
-      break;
-  }
-  return builder.Key(std::move(value.text), value.line);
-}
 
 Parsed ParseYaml(std::string_view text, int first_line) {
   Parsed out;
