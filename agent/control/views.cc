@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "control/version.h"
+#include "model/fingerprint.h"
 
 namespace sallyport::control {
 namespace {
@@ -81,6 +82,7 @@ observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane&
     view.tables.push_back({use.name, use.used, use.capacity});
   }
   view.diagnostics = reconciler.Diagnostics();
+  view.cluster = model::Fingerprint(reconciler.snapshot());
   return view;
 }
 

@@ -85,7 +85,8 @@ std::string ToJson(const StatusView& status) {
                {"ready", status.ready},
                {"reasons", status.reasons},
                {"tables", tables},
-               {"diagnostics", status.diagnostics}});
+               {"diagnostics", status.diagnostics},
+               {"cluster", status.cluster}});
 }
 
 std::string ToJson(const std::vector<EndpointView>& endpoints) {

@@ -27,6 +27,7 @@ struct StatusView {
   std::vector<std::string> reasons;  // why it is not
   std::vector<TableView> tables;
   std::vector<std::string> diagnostics;
+  std::string cluster;  // fingerprint of the objects known: agents that know the same have the same
 };
 
 struct EndpointView {

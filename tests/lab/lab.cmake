@@ -6,9 +6,9 @@ target_compile_definitions(sallyport_lab_fixture PRIVATE
 target_link_libraries(sallyport_lab_fixture
   PUBLIC sallyport_lab GTest::gtest
   PRIVATE sallyport_options)
-add_dependencies(sallyport_lab_fixture sallyport)
+add_dependencies(sallyport_lab_fixture sallyport sallyportd)
 
-foreach(area network life container server)
+foreach(area network life container server agents)
   sallyport_test(lab-${area} LABEL lab
     SOURCES lab/${area}_test.cc
     DEPS sallyport_lab_fixture sallyport_probe

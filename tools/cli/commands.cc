@@ -198,7 +198,15 @@ int Main(int argc, const char* const* argv, const Terminal& terminal) {
   AddExplain(app, shell);
   AddProbe(app, shell);
   AddAgentCommands(app, shell);
-  lab::AddCommands(app, &shell.exit_code);
+  lab::AddCommands(app, &shell.exit_code, [&terminal](const lab::MatrixRequest& request) {
+    ProbeMatrixOptions options;
+    options.lab = request.lab;
+    options.format = request.json ? Format::kJson : Format::kTable;
+    options.outside = request.outside;
+    options.expect = request.expect;
+    options.compare = true;
+    return RunProbeMatrix(options, terminal);
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -14,7 +14,9 @@
 
 #include "base/unique_fd.h"
 #include "lab/agents.h"
+#include "lab/inventory.h"
 #include "lab/lab.h"
+#include "model/fingerprint.h"
 
 namespace sallyport::lab {
 namespace {
@@ -38,7 +40,7 @@ Result<UniqueFd> Connect(const std::string& path) {
 }
 
 // What one node's agent lacks; "" where it has settled.
-std::string Missing(const LabState& state, const std::string& node) {
+std::string Missing(const LabState& state, const std::string& node, const std::string& cluster) {
   Layout layout(state.name);
   if (!AgentPid(layout, node))
     return "the agent of " + node + " is not running, see its log in " +
@@ -50,11 +52,13 @@ std::string Missing(const LabState& state, const std::string& node) {
     for (const std::string& reason : Texts(status->Find("reasons"))) why += ": " + reason;
     return "the agent of " + node + " is not ready" + why;
   }
+  if (TextAt(*status, {"cluster"}) != cluster)
+    return "the agent of " + node + " does not know the latest of the cluster yet";
   auto endpoints = AskAgent(layout.socket(node), "/v1/endpoints");
   if (!endpoints) return "agent of " + node + ": " + endpoints.error().message;
   std::set<std::string> open;
   for (const Value& endpoint : Items(&*endpoints))
-    if (IsTrue(endpoint.Find("open"))) open.insert(TextAt(endpoint, {"pod"}));
+    if (TextAt(endpoint, {"state"}) == "open") open.insert(TextAt(endpoint, {"pod"}));
   for (const PodState& pod : PodStates(layout)) {
     bool on_host = IsTrue(At(pod.tree, {"spec", "hostNetwork"}));
     if (pod.node == node && !on_host && !pod.status.addresses.empty() && !pod.status.IsOver() &&
@@ -90,20 +94,21 @@ Result<Value> AskAgent(const std::string& socket, const std::string& path) {
 Status WaitSettled(const LabState& state, Duration patience, const Console& console) {
   if (state.agent.empty()) return Ok();
   MonotonicTime deadline = SystemClock().Now() + patience;
-  for (const NodePlan& node : state.nodes) {
-    for (;;) {
-      std::string missing = Missing(state, node.name());
-      if (missing.empty()) break;
-      console.Progress(missing);
-      if (SystemClock().Now() >= deadline) {
-        console.Progress("");
-        return Error{missing, 0};
-      }
-      std::this_thread::sleep_for(kBetweenQuestions);
+  for (;;) {
+    auto inventory = ReadInventory(state.name);
+    if (!inventory) return std::move(inventory).error();
+    std::string cluster = model::Fingerprint(inventory->snapshot);
+    std::string missing;
+    for (const NodePlan& node : state.nodes)
+      if (missing.empty()) missing = Missing(state, node.name(), cluster);
+    console.Progress(missing);
+    if (missing.empty()) return Ok();
+    if (SystemClock().Now() >= deadline) {
+      console.Progress("");
+      return Error{missing, 0};
     }
+    std::this_thread::sleep_for(kBetweenQuestions);
   }
-  console.Progress("");
-  return Ok();
 }
 
 }  // namespace sallyport::lab

@@ -11,7 +11,8 @@
 
 namespace sallyport::lab {
 
-// Until every agent is ready and has opened each pod of its node. Without agents: at once. Fails
+// Until every agent knows the cluster as the lab told it, is ready, and has opened each pod of its
+// node. Without agents: at once. Fails
 // with what is missing when patience is at its end.
 Status WaitSettled(const LabState& state, Duration patience, const Console& console);
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/fingerprint.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace sallyport::model {
+namespace {
+
+// FNV-1a over the values' bytes; lengths go in as well, so that neighbours cannot run together.
+class Hasher {
+ public:
+  void Add(uint64_t number) {
+    for (int shift = 0; shift < 64; shift += 8) Byte(static_cast<uint8_t>(number >> shift));
+  }
+  void Add(std::string_view text) {
+    Add(text.size());
+    for (char c : text) Byte(static_cast<uint8_t>(c));
+  }
+  void Add(const ObjectName& name) {
+    Add(name.ns);
+    Add(name.name);
+  }
+  void Add(const Labels& labels) {
+    Add(labels.entries().size());
+    for (const auto& [key, value] : labels.entries()) {
+      Add(key);
+      Add(value);
+    }
+  }
+  void Add(const Selector& selector) { Add(selector.ToString()); }
+  void Add(const net::Address& address) {
+    for (uint8_t byte : address.bytes()) Byte(byte);
+  }
+  void Add(const net::Cidr& cidr) {
+    Add(cidr.address());
+    Add(static_cast<uint64_t>(cidr.mapped_length()));
+  }
+  void Add(const ContainerPort& port) {
+    Add(port.name);
+    Add(static_cast<uint64_t>(port.protocol));
+    Add(static_cast<uint64_t>(port.port));
+  }
+  void Add(const PolicyPort& port) {
+    Add(static_cast<uint64_t>(port.protocol));
+    Add(static_cast<uint64_t>(port.port.index()));
+    if (const auto* range = std::get_if<net::PortRange>(&port.port)) {
+      Add(static_cast<uint64_t>(range->first));
+      Add(static_cast<uint64_t>(range->last));
+    } else if (const auto* name = std::get_if<std::string>(&port.port)) {
+      Add(*name);
+    }
+  }
+  void Add(const Peer& peer) {
+    Add(static_cast<uint64_t>(peer.index()));
+    if (const auto* block = std::get_if<IpBlock>(&peer)) {
+      Add(block->cidr);
+      AddAll(block->except);
+    } else {
+      const auto& pods = std::get<PodPeer>(peer);
+      AddIfThere(pods.namespaces);
+      AddIfThere(pods.pods);
+    }
+  }
+  void Add(const Rule& rule) {
+    AddAll(rule.peers);
+    AddAll(rule.ports);
+  }
+
+  template <typename T>
+  void AddAll(const std::vector<T>& values) {
+    Add(static_cast<uint64_t>(values.size()));
+    for (const T& value : values) Add(value);
+  }
+
+  std::string ToString() const {
+    static constexpr std::string_view kHex = "0123456789abcdef";
+    std::string out;
+    for (int shift = 60; shift >= 0; shift -= 4) out.push_back(kHex[value_ >> shift & 15]);
+    return out;
+  }
+
+ private:
+  void AddIfThere(const std::optional<Selector>& selector) {
+    Add(static_cast<uint64_t>(selector.has_value()));
+    if (selector) Add(*selector);
+  }
+  void Byte(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3; }
+  uint64_t value_ = 0xcbf29ce484222325;
+};
+
+void Add(const Namespace& ns, Hasher& hasher) {
+  hasher.Add(ns.name);
+  hasher.Add(ns.labels);
+}
+
+void Add(const Node& node, Hasher& hasher) {
+  hasher.Add(node.name);
+  hasher.Add(node.labels);
+  hasher.AddAll(node.addresses);
+  hasher.AddAll(node.pod_cidrs);
+}
+
+void Add(const Pod& pod, Hasher& hasher) {
+  hasher.Add(pod.name);
+  hasher.Add(pod.uid);
+  hasher.Add(pod.labels);
+  hasher.Add(pod.node);
+  hasher.Add(static_cast<uint64_t>(pod.host_network));
+  hasher.Add(static_cast<uint64_t>(pod.phase));
+  hasher.AddAll(pod.addresses);
+  hasher.AddAll(pod.ports);
+}
+
+void Add(const NetworkPolicy& policy, Hasher& hasher) {
+  hasher.Add(policy.name);
+  hasher.Add(policy.pods);
+  hasher.Add(static_cast<uint64_t>(policy.isolates_ingress));
+  hasher.Add(static_cast<uint64_t>(policy.isolates_egress));
+  hasher.AddAll(policy.ingress);
+  hasher.AddAll(policy.egress);
+}
+
+template <typename Map>
+void AddAll(const Map& objects, Hasher& hasher) {
+  hasher.Add(static_cast<uint64_t>(objects.size()));
+  for (const auto& [name, object] : objects) Add(*object, hasher);
+}
+
+}  // namespace
+
+std::string Fingerprint(const Snapshot& snapshot) {
+  Hasher hasher;
+  AddAll(snapshot.namespaces, hasher);
+  AddAll(snapshot.nodes, hasher);
+  AddAll(snapshot.pods, hasher);
+  AddAll(snapshot.policies, hasher);
+  return hasher.ToString();
+}
+
+}  // namespace sallyport::model

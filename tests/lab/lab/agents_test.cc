@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// A lab with its agents: they settle, they are started and ended, and `lab test` finds the kernel
+// and the verdicts in agreement.
+#include <gmock/gmock.h>
+
+#include "lab/lab/lab_fixture.h"
+#include "lab/layout.h"
+#include "lab/tree.h"
+
+namespace sallyport::lab {
+namespace {
+
+using testing::Each;
+using testing::HasSubstr;
+
+constexpr const char* kPorts = "{containerPort: 80}, {containerPort: 53, protocol: UDP}";
+
+// Nine pods in three namespaces.
+std::string NinePods() {
+  std::string out;
+  for (const char* ns : {"x", "w", "z"})
+    for (const char* pod : {"a", "b", "c"}) out += StandIn(ns, pod, kPorts);
+  return out;
+}
+
+constexpr const char* kPolicies = R"(---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny, namespace: x}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: b, namespace: x}
+spec:
+  podSelector: {matchExpressions: [{key: app, operator: In, values: [b]}]}
+  ingress:
+  - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: w}}}]
+    ports: [{port: 80}]
+  - from: [{ipBlock: {cidr: 10.244.0.0/16, except: [10.244.1.0/24]}}]
+    ports: [{port: 1, endPort: 100, protocol: UDP}]
+  egress:
+  - to: [{namespaceSelector: {}, podSelector: {matchLabels: {app: c}}}]
+)";
+
+class Agents : public LabTest, public testing::WithParamInterface<const char*> {
+ protected:
+  Agents() : LabTest(std::string("t-") + GetParam() + "-") {}
+  void UpWithAgents(const std::string& yaml) {
+    ASSERT_EQ(Run({"lab", "up", "--cni", GetParam(), "--name", name(), "-f", File(yaml)}).exit_code,
+              0);
+  }
+  std::vector<int> Pids() {
+    std::vector<int> pids;
+    for (const NodePlace& node : Read().nodes) pids.push_back(node.agent_pid);
+    return pids;
+  }
+};
+
+TEST_P(Agents, LabTestAgreesCellByCell) {
+  Finished test = Run({"lab", "test", "--cni", GetParam(), "--name", name(), "--outside", "-f",
+                       File(NinePods()), "-f", File(kPolicies), "-o", "json"});
+  EXPECT_EQ(test.exit_code, 0);
+  auto rows = FromJson(test.output, "rows");
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_GE(Items(&*rows).size(), 9u * 9 * 2 * 2);
+  EXPECT_TRUE(ListPods(Layout(name())).empty()) << "the lab is gone";
+}
+
+TEST_P(Agents, AnExpectationThatIsNotMetIsNo) {
+  Finished test = Run(
+      {"lab", "test", "--cni", GetParam(), "--name", name(), "-f",
+       File(StandIn("x", "a", "{containerPort: 80}") + StandIn("x", "b", "{containerPort: 80}")),
+       "--expect", File("denied:\n- x/a -> x/b:80\n")});
+  EXPECT_EQ(test.exit_code, 1);
+}
+
+TEST_P(Agents, AreKilledAndStartedAgain) {
+  UpWithAgents(StandIn("x", "a", "{containerPort: 80}"));
+  std::vector<int> before = Pids();
+  EXPECT_THAT(before, Each(testing::Gt(0)));
+  ASSERT_EQ(Run({"lab", "agent", "kill", "--name", name()}).exit_code, 0);
+  EXPECT_THAT(Pids(), Each(0));
+  Finished status = Run({"lab", "status", "--name", name()});
+  EXPECT_EQ(status.exit_code, 1);
+  EXPECT_THAT(status.output, HasSubstr("not running"));
+  ASSERT_EQ(Run({"lab", "agent", "start", "--name", name()}).exit_code, 0);
+  EXPECT_THAT(Pids(), Each(testing::Gt(0)));
+  EXPECT_EQ(Run({"lab", "status", "--name", name()}).exit_code, 0);
+}
+
+// When the command is back, the agents enforce what it said.
+TEST_P(Agents, AChangeIsInForceWhenApplyReturns) {
+  UpWithAgents(StandIn("x", "a", "{containerPort: 80}") + StandIn("x", "b", "{containerPort: 80}"));
+  std::vector<std::string> probe = {"probe",  "run", "--lab", name(),
+                                    "--from", "x/a", "--to",  "x/b:80"};
+  EXPECT_EQ(Run(probe).exit_code, 0);
+  std::string policy = File(kPolicies);
+  ASSERT_EQ(Run({"lab", "apply", "--name", name(), "-f", policy}).exit_code, 0);
+  EXPECT_EQ(Run(probe).exit_code, 1);
+  ASSERT_EQ(Run({"lab", "delete", "--name", name(), "-f", policy}).exit_code, 0);
+  EXPECT_EQ(Run(probe).exit_code, 0);
+}
+
+TEST_P(Agents, SideBySideDoNotTouchEachOther) {
+  std::string pods =
+      StandIn("x", "a", "{containerPort: 80}") + StandIn("x", "b", "{containerPort: 80}");
+  UpWithAgents(pods + kPolicies);
+  ASSERT_EQ(
+      Run({"lab", "up", "--cni", GetParam(), "--name", SecondName(), "-f", File(pods)}).exit_code,
+      0);
+  auto probe = [&](const std::string& lab) {
+    return Run({"probe", "run", "--lab", lab, "--from", "x/a", "--to", "x/b:80"}).exit_code;
+  };
+  EXPECT_EQ(probe(name()), 1);
+  EXPECT_EQ(probe(SecondName()), 0);
+  ASSERT_EQ(Run({"lab", "down", "--name", SecondName()}).exit_code, 0);
+  EXPECT_EQ(probe(name()), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cni, Agents, testing::Values("ptp", "bridge"),
+                         [](const auto& cni) { return cni.param; });
+
+}  // namespace
+}  // namespace sallyport::lab

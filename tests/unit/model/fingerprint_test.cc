@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/fingerprint.h"
+
+#include <gtest/gtest.h>
+
+#include "model/manifest.h"
+
+namespace sallyport::model {
+namespace {
+
+constexpr const char* kCluster = R"(
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
+---
+{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDRs: [10.1.0.0/24]},
+ status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}},
+ spec: {nodeName: n1, containers: [{name: c, image: i, ports: [{name: http, containerPort: 80}]}]},
+ status: {phase: Running, podIPs: [{ip: 10.1.0.2}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress:
+  - from: [{podSelector: {}}, {ipBlock: {cidr: 198.51.100.0/24, except: [198.51.100.8/32]}}]
+    ports: [{port: 80}, {port: http}, {port: 1000, endPort: 2000, protocol: UDP}]
+)";
+
+Snapshot Read(const std::string& text) {
+  Snapshot snapshot;
+  for (const Delta& delta : ReadManifest(text, "test.yaml").objects) snapshot.Apply(delta);
+  return snapshot;
+}
+
+TEST(Fingerprint, IsThatOfTheContentNotOfThePlace) {
+  std::string text = kCluster;
+  std::string fingerprint = Fingerprint(Read(text));
+  EXPECT_EQ(fingerprint.size(), 16u);
+  EXPECT_EQ(Fingerprint(Read("# moved down a line\n" + text)), fingerprint);
+  Snapshot elsewhere = Read(text);
+  elsewhere.Apply(Delta::Set(LocalAddresses{net::Address::V4(1)}));
+  EXPECT_EQ(Fingerprint(elsewhere), fingerprint);
+}
+
+TEST(Fingerprint, EveryFieldThatPolicyReadsCounts) {
+  std::string text = kCluster;
+  std::string fingerprint = Fingerprint(Read(text));
+  for (auto [before, after] :
+       {std::pair("team: a", "team: b"), std::pair("10.1.0.0/24", "10.1.0.0/25"),
+        std::pair("192.0.2.1", "192.0.2.2"), std::pair("labels: {app: web}}", "labels: {app: x}}"),
+        std::pair("nodeName: n1", "nodeName: n2"), std::pair("name: http,", "name: www,"),
+        std::pair("containerPort: 80", "containerPort: 81"), std::pair("Running", "Failed"),
+        std::pair("10.1.0.2", "10.1.0.3"), std::pair("matchLabels: {app: web}", "matchLabels: {}"),
+        std::pair("podSelector: {}}", "namespaceSelector: {}}"),
+        std::pair("198.51.100.0/24", "198.51.0.0/16"), std::pair("[198.51.100.8/32]", "[]"),
+        std::pair("{port: 80}", "{port: 82}"), std::pair("endPort: 2000", "endPort: 2001"),
+        std::pair("protocol: UDP", "protocol: SCTP"),
+        std::pair("ingress:", "egress: [{}]\n  ingress:"),
+        std::pair("containers:", "hostNetwork: true, containers:")}) {
+    std::string changed = text;
+    changed.replace(changed.find(before), std::string_view(before).size(), after);
+    EXPECT_NE(Fingerprint(Read(changed)), fingerprint) << before << " -> " << after;
+  }
+}
+
+}  // namespace
+}  // namespace sallyport::model
