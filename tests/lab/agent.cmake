@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+sallyport_test(agent LABEL lab
+  SOURCES
+    agent/agent_test.cc
+    agent/node.cc
+  DEPS sallyport_model sallyport_test_sandbox
+  TIMEOUT 300)
+add_dependencies(lab_agent sallyportd)
