@@ -389,10 +389,10 @@ TEST_F(AgentTest, ManyInterfacesAtOnce) {
   AgentProcess agent(files_);
   OpenBoth();
   Shell(
-      "ip netns add sptmany && for i in $(seq 200); do echo link add sptm$i type veth peer name "
+      "ip netns add sptmany && for i in $(seq 60); do echo link add sptm$i type veth peer name "
       "e$i netns sptmany; done | ip -batch -");
   EXPECT_TRUE(Becomes(files_, "/v1/endpoints",
-                      [](const model::Value& endpoints) { return endpoints.items.size() == 202; }));
+                      [](const model::Value& endpoints) { return endpoints.items.size() == 62; }));
   Shell("ip netns del sptmany");
   EXPECT_TRUE(Becomes(files_, "/v1/endpoints",
                       [](const model::Value& endpoints) { return endpoints.items.size() == 2; }));
