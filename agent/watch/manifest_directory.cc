@@ -291,15 +291,17 @@ void ManifestDirectory::Watcher::SortDirectoryEvent(const InotifyEvent& event, W
     work.scan |= (event.mask & kComesOrGoes) != 0 && (hidden || (event.mask & IN_ISDIR) != 0);
     return;
   }
-  if (event.mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM)) {
-    work.files[event.name] = Work::Look::kRead;
-  } else if (event.mask & IN_CREATE) {
+  if (event.mask & IN_CREATE) {
     // A link is complete at once, a file when its writer closes it.
     struct stat info {};
     bool exists = ::lstat(PathOf(event.name).c_str(), &info) == 0;
     bool complete = !exists || !S_ISREG(info.st_mode) || info.st_nlink > 1;
     work.files[event.name] = complete ? Work::Look::kRead : Work::Look::kIsBeingWritten;
-  } else if ((event.mask & IN_ATTRIB) && failed_.count(event.name) > 0) {
+    return;
+  }
+  // Other permissions make a difference to what could not be read.
+  bool only_permissions = (event.mask & IN_ATTRIB) != 0;
+  if (!only_permissions || failed_.count(event.name) > 0) {
     work.files[event.name] = Work::Look::kRead;
   }
 }
