@@ -324,14 +324,22 @@ static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct contex
 }
 
 /*
- * The node itself sent it: it has a local socket and came in through no interface. (A socket alone
- * does not say so: across a bridge a packet keeps that of the pod that sent it.)
+ * The node itself sent it: it came in through no interface and has a local socket. (A socket alone
+ * does not say so: across a bridge a packet keeps that of the pod that sent it. No interface alone
+ * does not either: what a software switch forwards from user space came through none.) The kernel
+ * sends a few answers without one: over IPv6 resets and the last acknowledgements, and SYN cookies.
  */
-static __always_inline int sent_by_node(struct __sk_buff *ctx)
+static __always_inline int sent_by_node(struct __sk_buff *ctx, const struct context *c)
 {
+	const struct packet *p = &c->packet;
 	struct bpf_sock *sk = ctx->sk;
 
-	return sk && sk->family != 0 && ctx->ingress_ifindex == 0 && !(ctx->mark & config.mark);
+	if (ctx->ingress_ifindex || (ctx->mark & config.mark))
+		return 0;
+	if (sk)
+		return sk->family != 0;
+	return p->kind == PACKET_TRANSPORT && p->protocol == IPPROTO_TCP && !p->opening &&
+	       peer_is_node(peer_find(&p->source, c->half));
 }
 
 /* Is the packet, one with addresses, for one of this node's own? */
@@ -385,7 +393,7 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 {
 	if (c->packet.kind == PACKET_ARP || c->packet.kind == PACKET_NEIGHBOUR)
 		return SP_PASS;
-	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx))
+	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx, c))
 		return SP_PASS;
 	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
 		return judge_open(ctx, c);

@@ -17,3 +17,7 @@ sallyport_test(packets LABEL bpf
     packets/table_test.cc
   DEPS sallyport_test_packets
   TIMEOUT 300)
+sallyport_test(traffic LABEL bpf
+  SOURCES traffic/traffic.cc traffic/traffic_test.cc
+  DEPS sallyport_test_packets sallyport_test_sandbox
+  TIMEOUT 300)

@@ -4,17 +4,18 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "base/result.h"
 #include "support/kernel_tables.h"
+#include "support/sandbox.h"
 
 // The skeleton comes after the types of its read-only data.
 #include <pod.skel.h>
@@ -26,6 +27,30 @@ std::vector<bool>& Produced() {
   static std::vector<bool> produced(SP_DROP_COUNT, false);
   return produced;
 }
+
+// Interfaces in the sandbox that packets can be said to be on.
+class Interfaces {
+ public:
+  Interfaces() {
+    EnterSandbox();
+    FILE* ip = popen("ip -batch -", "w");
+    CHECK(ip) << "cannot run ip";
+    for (uint32_t i = 0; i < kInterfaces; i += 2)
+      std::fprintf(ip, "link add spt%u index %u type veth peer name spt%u index %u\n", i, Index(i),
+                   i + 1, Index(i + 1));
+    for (uint32_t i = 0; i < kInterfaces; i++) std::fprintf(ip, "link set spt%u up\n", i);
+    CHECK(pclose(ip) == 0) << "ip could not make the interfaces";
+  }
+  static uint32_t Index(uint32_t i) { return 10000 + i; }
+};
+
+void MakeInterfaces() { static Interfaces interfaces; }
+
+int Quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
+  return level == LIBBPF_WARN ? std::vfprintf(stderr, format, arguments) : 0;
+}
+
+}  // namespace
 
 const char* ReasonText(uint32_t reason) {
   switch (reason) {
@@ -39,36 +64,10 @@ const char* ReasonText(uint32_t reason) {
   }
 }
 
-// A network namespace of this program's own, with interfaces that packets can be said to be on.
-class PrivateNetwork {
- public:
-  PrivateNetwork() {
-    CHECK(unshare(CLONE_NEWNET) == 0)
-        << "cannot make a network namespace: " << std::strerror(errno) << " (root is needed)";
-    FILE* ip = popen("ip -batch -", "w");
-    CHECK(ip) << "cannot run ip";
-    std::fprintf(ip, "link set lo up\n");
-    for (uint32_t i = 0; i < kInterfaces; i += 2)
-      std::fprintf(ip, "link add spt%u index %u type veth peer name spt%u index %u\n", i, Index(i),
-                   i + 1, Index(i + 1));
-    for (uint32_t i = 0; i < kInterfaces; i++) std::fprintf(ip, "link set spt%u up\n", i);
-    CHECK(pclose(ip) == 0) << "ip could not make the interfaces";
-  }
-  static uint32_t Index(uint32_t i) { return 100 + i; }
-};
-
-void EnterPrivateNetwork() { static PrivateNetwork network; }
-
-int Quiet(enum libbpf_print_level level, const char* format, va_list arguments) {
-  return level == LIBBPF_WARN ? std::vfprintf(stderr, format, arguments) : 0;
-}
-
-}  // namespace
-
 uint32_t Interface(uint32_t i) {
-  EnterPrivateNetwork();
+  MakeInterfaces();
   CHECK(i < kInterfaces) << "there are only " << kInterfaces << " interfaces";
-  return PrivateNetwork::Index(i);
+  return Interfaces::Index(i);
 }
 
 Ports Ports::All() {
@@ -99,7 +98,7 @@ class Kernel::Loaded {
     return bpf_program__fd(direction == SP_EGRESS ? pod_->progs.pod_egress
                                                   : pod_->progs.pod_ingress);
   }
-  std::optional<sp_event> LastEvent();
+  std::vector<sp_event> Events();
 
   Tables tables;
   bool in_use = false;
@@ -115,11 +114,11 @@ class Kernel::Loaded {
 
   std::vector<std::pair<void*, size_t>> mapped_;
   ring_buffer* events_ = nullptr;
-  std::optional<sp_event> last_event_;
+  std::vector<sp_event> new_events_;
 };
 
 Kernel::Loaded::Loaded(const KernelOptions& options) {
-  EnterPrivateNetwork();
+  MakeInterfaces();
   libbpf_set_print(Quiet);
   tables.capacity = options;
   pod_ = pod__open();
@@ -137,7 +136,7 @@ Kernel::Loaded::Loaded(const KernelOptions& options) {
   Map(tables.flows, pod_->maps.flows);
   auto keep = [](void* self, void* data, size_t size) {
     CHECK(size == sizeof(sp_event)) << "an event of another size";
-    static_cast<Loaded*>(self)->last_event_ = *static_cast<sp_event*>(data);
+    static_cast<Loaded*>(self)->new_events_.push_back(*static_cast<sp_event*>(data));
     return 0;
   };
   events_ = ring_buffer__new(bpf_map__fd(pod_->maps.events), keep, this, nullptr);
@@ -201,7 +200,7 @@ void Kernel::Loaded::Clear() {
   tables.control->hash_seed = tables.capacity.hash_seed;
   ClearCounters();
   ClearFragments();
-  LastEvent();
+  Events();
 }
 
 void Kernel::Loaded::ClearCounters() {
@@ -216,11 +215,9 @@ void Kernel::Loaded::ClearFragments() {
   while (bpf_map_get_next_key(fd, nullptr, &key) == 0) bpf_map_delete_elem(fd, &key);
 }
 
-std::optional<sp_event> Kernel::Loaded::LastEvent() {
-  last_event_.reset();
-  if (!read_events) return {};
-  ring_buffer__consume(events_);
-  return last_event_;
+std::vector<sp_event> Kernel::Loaded::Events() {
+  if (read_events) ring_buffer__consume(events_);
+  return std::exchange(new_events_, {});
 }
 
 struct Kernel::Stated : Statement {};
@@ -233,7 +230,10 @@ Kernel::Kernel(const KernelOptions& options)
   loaded_.Clear();
 }
 
-Kernel::~Kernel() { loaded_.in_use = false; }
+Kernel::~Kernel() {
+  links_.clear();
+  loaded_.in_use = false;
+}
 
 void Kernel::SetEndpoint(const Endpoint& e) { stated_->endpoints[e.ifindex] = e; }
 void Kernel::RemoveEndpoint(uint32_t ifindex) { stated_->endpoints.erase(ifindex); }
@@ -281,7 +281,7 @@ Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame
                     const Arrival& arrival) {
   __sk_buff in = {}, out = {};
   in.ifindex = ifindex;
-  in.ingress_ifindex = direction == SP_EGRESS ? ifindex : PrivateNetwork::Index(kInterfaces - 1);
+  in.ingress_ifindex = direction == SP_EGRESS ? ifindex : Interfaces::Index(kInterfaces - 1);
   if (arrival.ingress_ifindex) in.ingress_ifindex = *arrival.ingress_ifindex;
   in.mark = arrival.mark;
   in.gso_size = arrival.gso_size;
@@ -298,14 +298,28 @@ Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame
   Outcome outcome;
   outcome.action = static_cast<Action>(static_cast<int32_t>(run.retval));
   outcome.mark = out.mark;
-  outcome.event = loaded_.LastEvent();
   outcome.packet = "a frame of " + std::to_string(frame.size()) + " bytes";
-  if (outcome.event) {
+  if (auto events = loaded_.Events(); !events.empty()) {
+    outcome.event = events.back();
     outcome.reason = ReasonText(outcome.event->reason);
     Produced()[outcome.event->reason] = true;
   }
   return outcome;
 }
+
+void Kernel::Attach(uint32_t ifindex) {
+  // tcx, which libbpf 1.1 has no names for: at the interface's ingress is what leaves the pod.
+  constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+  constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
+  for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+    int link = bpf_link_create(loaded_.ProgramFd(direction), static_cast<int>(ifindex),
+                               direction == SP_EGRESS ? kTcxIngress : kTcxEgress, nullptr);
+    CHECK(link >= 0) << "cannot attach: " << std::strerror(-link);
+    links_.emplace_back(link);
+  }
+}
+
+std::vector<sp_event> Kernel::TakeEvents() { return loaded_.Events(); }
 
 std::vector<sp_flow*> Kernel::Flows() {
   std::vector<sp_flow*> used;
@@ -375,12 +389,12 @@ sp_port_set* Kernel::port_sets() { return loaded_.tables.port_sets; }
 sp_port_page* Kernel::port_pages() { return loaded_.tables.port_pages; }
 sp_trie_node* Kernel::prefixes() { return loaded_.tables.prefixes; }
 sp_flow_bucket* Kernel::flows() { return loaded_.tables.flows; }
-int Kernel::ProgramFd(sp_direction direction) { return loaded_.ProgramFd(direction); }
 
 uint32_t Kernel::VerifiedInstructions(sp_direction direction) {
   bpf_prog_info info = {};
   uint32_t size = sizeof(info);
-  CHECK(bpf_obj_get_info_by_fd(ProgramFd(direction), &info, &size) == 0) << "no program info";
+  CHECK(bpf_obj_get_info_by_fd(loaded_.ProgramFd(direction), &info, &size) == 0)
+      << "no program info";
   return info.verified_insns;
 }
 

@@ -25,11 +25,12 @@
 #include <vector>
 
 #include "abi/tables.h"
+#include "base/unique_fd.h"
 #include "support/packet.h"
 
 namespace sallyport::test {
 
-// Index of an interface in a network namespace of the test program's own; `i` below kInterfaces.
+// Index of an interface in the sandbox (support/sandbox.h); `i` below kInterfaces.
 inline constexpr uint32_t kInterfaces = 16;
 uint32_t Interface(uint32_t i);
 
@@ -122,6 +123,11 @@ class Kernel {
   Outcome Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
               const Arrival& arrival = {});
 
+  // Puts both programs on an interface until the Kernel goes.
+  void Attach(uint32_t ifindex);
+  // The events that came since the last packet that was run, or the last call.
+  std::vector<sp_event> TakeEvents();
+
   // The flows in use; their state and times may be changed in place.
   std::vector<sp_flow*> Flows();
   // All flows had their last packet `ticks` earlier than they did.
@@ -144,8 +150,6 @@ class Kernel {
   sp_port_page* port_pages();
   sp_trie_node* prefixes();
   sp_flow_bucket* flows();
-  // File descriptors of the programs, for attaching, and how many instructions were verified.
-  int ProgramFd(sp_direction direction);
   uint32_t VerifiedInstructions(sp_direction direction);
 
  private:
@@ -153,7 +157,11 @@ class Kernel {
   struct Stated;
   Loaded& loaded_;
   std::unique_ptr<Stated> stated_;
+  std::vector<UniqueFd> links_;
 };
+
+// "policy", "closed", ...
+const char* ReasonText(uint32_t reason);
 
 // Reasons that some packet of this test program was dropped for.
 const std::vector<bool>& ProducedReasons();

@@ -76,11 +76,21 @@ TEST_P(ClosedTest, AnIsolatedPodReachesItsNode) {
   EXPECT_EQ(k.Flows().size(), 0u);
 }
 
-// A socket that BPF_PROG_TEST_RUN gives a packet is nobody's; the node's own are in
-// traffic_test.cc.
-TEST_P(ClosedTest, AMarkedPacketIsNotTheNodesOwn) {
+// A test run gives each packet a socket of its family. More of this in traffic_test.cc.
+TEST_P(ClosedTest, WhatTheNodeSendsPasses) {
+  for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
+    Web(kNothing, kNothing, flags);
+    EXPECT_PASS(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.ingress_ifindex = 0}));
+    EXPECT_PASS(k.ToPod(web, Udp(kNode, 1024, kWeb, 80), {.ingress_ifindex = 0}));
+    EXPECT_PASS(k.ToPod(web, Ping(kNode, kWeb), {.ingress_ifindex = 0}));
+  }
+}
+
+TEST_P(ClosedTest, WhatCameInOrLeftAPodIsNotTheNodesOwn) {
   Web(kOpen, kNothing);
-  EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.mark = 0x100}), "policy");
+  EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.ingress_ifindex = db}), "policy");
+  EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.mark = 0x100, .ingress_ifindex = 0}),
+              "policy");
 }
 
 TEST_P(ClosedTest, APodReachesItself) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counters and drop events.
 #include <arpa/inet.h>
-#include <sched.h>
 
 #include <cstring>
 
@@ -118,14 +117,7 @@ TEST_P(ReportTest, WhatLeavesAPodIsMarked) {
 
 class RateTest : public ReportTest {
  protected:
-  RateTest() : ReportTest({.events_bytes = 4096, .events_per_tick = 4}) {
-    cpu_set_t one;
-    sched_getaffinity(0, sizeof(before_), &before_);
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    sched_setaffinity(0, sizeof(one), &one);
-  }
-  ~RateTest() override { sched_setaffinity(0, sizeof(before_), &before_); }
+  RateTest() : ReportTest({.events_bytes = 4096, .events_per_tick = 4}) {}
 
   // Drops `count` packets within one tick; the events that came.
   std::vector<sp_event> Drop(int count) {
@@ -144,7 +136,6 @@ class RateTest : public ReportTest {
     }
   }
 
-  cpu_set_t before_;
   uint64_t dropped_ = 0;
 };
 BOTH_FAMILIES(RateTest);

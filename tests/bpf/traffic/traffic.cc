@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bpf/traffic/traffic.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace sallyport::test {
+namespace {
+
+// A wait is repeated this often before a test says that nothing happens at all.
+constexpr int kTries = 2000, kTryMilliseconds = 10;
+
+struct SocketAddress {
+  SocketAddress(const net::Address& address, uint16_t port) {
+    if (address.IsV4()) {
+      v4.sin_family = AF_INET;
+      v4.sin_port = htons(port);
+      v4.sin_addr.s_addr = htonl(address.v4());
+      return;
+    }
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, address.bytes().data(), sizeof(v6.sin6_addr));
+  }
+  const sockaddr* get() const { return &any; }
+  socklen_t size() const { return any.sa_family == AF_INET ? sizeof(v4) : sizeof(v6); }
+  union {
+    sockaddr any;
+    sockaddr_in v4;
+    sockaddr_in6 v6 = {};
+  };
+};
+
+UniqueFd Socket(const Place& place, int family, int type, int protocol = 0) {
+  UniqueFd fd;
+  place([&] { fd.reset(::socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol)); });
+  CHECK(fd) << "cannot make a socket: " << std::strerror(errno);
+  return fd;
+}
+
+bool Ready(int fd, short events) {
+  pollfd wait = {.fd = fd, .events = events, .revents = 0};
+  return ::poll(&wait, 1, kTryMilliseconds) > 0;
+}
+
+int FamilyOf(const net::Address& address) { return address.IsV4() ? AF_INET : AF_INET6; }
+
+}  // namespace
+
+Place In(const Pod& pod) {
+  return [&pod](const std::function<void()>& body) { pod.Inside(body); };
+}
+
+Place OnNode() {
+  return [](const std::function<void()>& body) { body(); };
+}
+
+TrafficTest::TrafficTest(const KernelOptions& options) : k(options) {
+  Shell(std::string("ip addr replace ") + kNodeV4 + "/32 dev lo && ip addr replace " + kNodeV6 +
+        "/128 dev lo nodad");
+  for (const char* node : {kNodeV4, kNodeV6, "169.254.1.1", "fe80::1"})
+    k.SetPeer(node, SP_PEER_NODE | SP_PEER_NONE);
+  auto peer = [&](const Pod& pod, uint32_t identity, bool local) {
+    for (const net::Address& address : {pod.v4(), pod.v6()})
+      k.SetPeer(address, identity, local ? pod.ifindex() : 0);
+  };
+  peer(web, kWebIdentity, true);
+  peer(db, kDbIdentity, true);
+  peer(outside, kOutsideIdentity, false);
+  k.Attach(web.ifindex());
+  k.Attach(db.ifindex());
+}
+
+void TrafficTest::Enforce(const Endpoint& web_policy, const Endpoint& db_policy) {
+  auto state = [&](const Pod& pod, Endpoint endpoint, std::string& v4, std::string& v6_text) {
+    v4 = pod.v4().ToString();
+    v6_text = pod.v6().ToString();
+    endpoint.ifindex = pod.ifindex();
+    endpoint.v4 = v4.c_str();
+    endpoint.v6 = v6_text.c_str();
+    k.SetEndpoint(endpoint);
+  };
+  std::string text[4];
+  state(web, web_policy, text[0], text[1]);
+  state(db, db_policy, text[2], text[3]);
+  k.NextGeneration();
+  k.RemoveEndpoint(web.ifindex());
+  k.RemoveEndpoint(db.ifindex());
+}
+
+UniqueFd TrafficTest::Listen(const Place& place, int type, uint16_t port,
+                             std::optional<net::Address> address) const {
+  UniqueFd fd = Socket(place, v6() ? AF_INET6 : AF_INET, type);
+  SocketAddress own(address.value_or(Ip(v6() ? "::" : "0.0.0.0")), port);
+  CHECK(::bind(fd.get(), own.get(), own.size()) == 0) << std::strerror(errno);
+  CHECK(type != SOCK_STREAM || ::listen(fd.get(), 16) == 0) << std::strerror(errno);
+  return fd;
+}
+
+std::string TrafficTest::Dropped(uint16_t port) {
+  for (const sp_event& e : k.TakeEvents()) {
+    bool icmp = e.protocol == IPPROTO_ICMP || e.protocol == IPPROTO_ICMPV6;
+    bool ours = port ? ntohs(e.source_port) == port || ntohs(e.destination_port) == port : icmp;
+    if (ours) return ReasonText(e.reason);
+  }
+  return "";
+}
+
+std::string TrafficTest::Connect(const Place& from, const net::Address& to, uint16_t port) {
+  k.TakeEvents();
+  UniqueFd fd = Socket(from, FamilyOf(to), SOCK_STREAM);
+  SocketAddress there(to, port);
+  if (::connect(fd.get(), there.get(), there.size()) == 0) return "open";
+  for (int i = 0; i < kTries; i++) {
+    if (Ready(fd.get(), POLLOUT)) {
+      int error = 0;
+      socklen_t size = sizeof(error);
+      ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+      return error == 0 ? "open" : error == ECONNREFUSED ? "refused" : std::strerror(error);
+    }
+    if (std::string reason = Dropped(port); !reason.empty()) return reason;
+  }
+  return "nothing happens";
+}
+
+UniqueFd TrafficTest::Connected(const Place& from, const net::Address& to, uint16_t port) {
+  UniqueFd fd = Socket(from, FamilyOf(to), SOCK_STREAM);
+  SocketAddress there(to, port);
+  (void)::connect(fd.get(), there.get(), there.size());
+  for (int i = 0; i < kTries && !Ready(fd.get(), POLLOUT); i++) {
+  }
+  int error = 0;
+  socklen_t size = sizeof(error);
+  ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  EXPECT_EQ(error, 0) << std::strerror(error);
+  return fd;
+}
+
+std::string TrafficTest::Ask(const Place& from, const net::Address& to, uint16_t port,
+                             const UniqueFd& server, size_t size) {
+  k.TakeEvents();
+  UniqueFd client = Socket(from, FamilyOf(to), SOCK_DGRAM);
+  SocketAddress there(to, port);
+  std::string text(size, 'q'), heard(size + 1, 0);
+  CHECK(::connect(client.get(), there.get(), there.size()) == 0) << std::strerror(errno);
+  if (::send(client.get(), text.data(), size, 0) < 0) return std::strerror(errno);
+  for (int i = 0; i < kTries; i++) {
+    sockaddr_storage who;
+    socklen_t who_size = sizeof(who);
+    if (Ready(server.get(), POLLIN)) {
+      ssize_t n = ::recvfrom(server.get(), heard.data(), heard.size(), 0,
+                             reinterpret_cast<sockaddr*>(&who), &who_size);
+      EXPECT_EQ(n, static_cast<ssize_t>(size));
+      ::sendto(server.get(), heard.data(), size, 0, reinterpret_cast<sockaddr*>(&who), who_size);
+    }
+    ssize_t n = ::recv(client.get(), heard.data(), heard.size(), 0);
+    if (n >= 0) return n == static_cast<ssize_t>(size) ? "open" : "cut short";
+    if (errno == ECONNREFUSED) return "refused";
+    if (std::string reason = Dropped(port); !reason.empty()) return reason;
+  }
+  return "nothing happens";
+}
+
+std::string TrafficTest::Ping(const Place& from, const net::Address& to) {
+  k.TakeEvents();
+  bool v4 = to.IsV4();
+  UniqueFd fd = Socket(from, FamilyOf(to), SOCK_RAW, v4 ? 1 : 58);
+  Packet ping = v4 ? Packet(ICMP{.id = 77}) : Packet(ICMPv6{.id = 77});
+  Bytes bytes = ping.bytes();
+  SocketAddress there(to, 0);
+  CHECK(::sendto(fd.get(), bytes.data(), bytes.size(), 0, there.get(), there.size()) >= 0)
+      << std::strerror(errno);
+  for (int i = 0; i < kTries; i++) {
+    uint8_t heard[200] = {};
+    while (Ready(fd.get(), POLLIN) && ::recv(fd.get(), heard, sizeof(heard), 0) > 0) {
+      uint8_t type = v4 ? heard[20] : heard[0];
+      if (type == (v4 ? kEchoReply : kEchoReply6)) return "open";
+    }
+    if (std::string reason = Dropped(0); !reason.empty()) return reason;
+  }
+  return "nothing happens";
+}
+
+void TrafficTest::SendFrame(const Place& from, const Bytes& frame) const {
+  UniqueFd fd = Socket(from, AF_PACKET, SOCK_RAW);
+  sockaddr_ll to = {};
+  to.sll_family = AF_PACKET;
+  to.sll_protocol = htons(static_cast<uint16_t>(frame[12] << 8 | frame[13]));
+  from([&] { to.sll_ifindex = static_cast<int>(if_nametoindex("eth0")); });
+  CHECK(::sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                 sizeof(to)) == static_cast<ssize_t>(frame.size()))
+      << std::strerror(errno);
+}
+
+}  // namespace sallyport::test
