@@ -22,7 +22,9 @@ endif()
 
 add_library(sallyport_options INTERFACE)
 target_compile_options(sallyport_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror)
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
+  # Structures inside anonymous unions, in the ABI headers that C shares.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-nested-anon-types>)
 if(SALLYPORT_SANITIZE)
   target_compile_options(sallyport_options INTERFACE
     -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
