@@ -27,8 +27,8 @@ inline constexpr const char* kExplain = R"(
 Answers from manifests alone: no cluster, no root. For each direction it names the policies that
 isolate the pod, the rule that allows, or the rule that came nearest and what it lacked.
 
-One question, --from and --to: pods as NAMESPACE/NAME (NAME alone: in "default"), or addresses
-outside, IPv6 in brackets before a port. A port may be a name; it is looked up on the destination.
+One question, --from and --to: pods as NAMESPACE/NAME (NAME alone: in "default"; of a workload: its
+first pod), or addresses outside, IPv6 in brackets before a port. A port may be a name; it is looked up on the destination.
 ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for each. Exit code 0:
 allowed; 1: denied.
 

@@ -2,7 +2,8 @@
 // Questions as people write them: who, to whom, on which port.
 //
 //   party        = pod | address
-//   pod          = [namespace "/"] name            the namespace is "default" if not said
+//   pod          = [namespace "/"] name            the namespace is "default" if not said; where no
+//                                                  pod has the name, a workload's first pod
 //   address      = IPv4 | IPv6 | "[" IPv6 "]"
 //   destination  = party ":" port ["/" protocol]   an IPv6 address in brackets
 //                | party "/ICMP"

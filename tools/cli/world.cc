@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "cli/expect.h"
+
 namespace sallyport::cli {
 namespace {
 
@@ -34,6 +36,15 @@ std::string NamesLike(const model::Snapshot& snapshot, const model::ObjectName& 
     out += (out.empty() ? "; there is " : ", ") + name.ToString();
   }
   return out;
+}
+
+// The pod of that name; if there is none, the first of the pods of a workload of that name.
+const model::PodPtr* FindPod(const model::Snapshot& snapshot, const model::ObjectName& wanted) {
+  if (auto it = snapshot.pods.find(wanted); it != snapshot.pods.end()) return &it->second;
+  for (const auto& [name, pod] : snapshot.pods) {
+    if (name.ns == wanted.ns && IsOwnedName(wanted.name, name.name)) return &pod;
+  }
+  return nullptr;
 }
 
 Side PodSide(const model::PodPtr& pod, bool made_up) {
@@ -99,12 +110,11 @@ Result<Side> World::Resolve(const Party& party) const {
   if (const auto* address = std::get_if<Address>(&party)) {
     return Side{address->ToString(), nullptr, {*address}, false};
   }
-  const auto& name = std::get<model::ObjectName>(party);
-  auto it = snapshot_.pods.find(name);
-  if (it == snapshot_.pods.end()) {
-    return Error{"there is no pod " + name.ToString() + NamesLike(snapshot_, name)};
-  }
-  const model::PodPtr& pod = it->second;
+  const auto& wanted = std::get<model::ObjectName>(party);
+  const model::PodPtr* found = FindPod(snapshot_, wanted);
+  if (!found) return Error{"there is no pod " + wanted.ToString() + NamesLike(snapshot_, wanted)};
+  const model::PodPtr& pod = *found;
+  const model::ObjectName& name = pod->name;
   if (pod->IsLive()) return PodSide(pod, made_up_.count(name) > 0);
   if (!pod->host_network) {
     return Error{"pod " + name.ToString() + " has ended: no policy selects or matches it"};

@@ -27,10 +27,18 @@ TEST(World, ResolvesPodsAndAddresses) {
 
 TEST(World, NamesAPodThatMayBeMeant) {
   World world(SmallSnapshot());
-  auto side = world.Resolve(*ParseParty("shop/db"));
+  auto side = world.Resolve(*ParseParty("shop/d"));
   ASSERT_FALSE(side);
-  EXPECT_EQ(side.error().message, "there is no pod shop/db; there is shop/db-0");
+  EXPECT_EQ(side.error().message, "there is no pod shop/d; there is shop/db-0");
   EXPECT_THAT(world.Resolve(*ParseParty("web")).error().message, HasSubstr("shop/web"));
+}
+
+TEST(World, AWorkloadsNameIsItsFirstPod) {
+  model::Snapshot snapshot = SmallSnapshot();
+  Add(snapshot, MakePod("shop", "db-1", {"10.0.0.21"}));
+  EXPECT_EQ(SideOf(World(snapshot), "shop/db").name, "shop/db-0");
+  Add(snapshot, MakePod("shop", "db", {"10.0.0.20"}));
+  EXPECT_EQ(SideOf(World(snapshot), "shop/db").name, "shop/db");
 }
 
 TEST(World, LooksNamedPortsUpOnTheDestination) {
