@@ -5,16 +5,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <future>
+#include <memory>
 #include <thread>
 
-#include "base/unique_fd.h"
-#include "cli/netns.h"
-#include "cli/serve.h"
+#include "lab/probe/two_namespaces.h"
 
 namespace sallyport::probe {
 namespace {
@@ -28,49 +23,10 @@ constexpr Port kClosedTcp{Protocol::kTcp, 82}, kClosedUdp{Protocol::kUdp, 83};
 constexpr Port kDroppedTcp{Protocol::kTcp, 84}, kDroppedUdp{Protocol::kUdp, 85};
 constexpr Port kEcho{Protocol::kIcmp, 0}, kSctp{Protocol::kSctp, 86};
 
-void Must(const std::string& command) {
-  ASSERT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT: fixed texts
-}
-
-// Serves in another network namespace until destroyed.
-class RunningServer {
- public:
-  RunningServer(const std::string& netns, std::vector<Port> ports) : stop_(eventfd(0, 0)) {
-    std::promise<Status> listening;
-    auto ready = listening.get_future();
-    thread_ = std::thread([this, netns, ports, &listening] {
-      NetnsVisitor visitor;
-      if (Status s = visitor.Enter(netns); !s) return listening.set_value(s);
-      auto server = Server::Listen("spt/far", ports);
-      if (!server) return listening.set_value(server.error());
-      listening.set_value(Ok());
-      ended_ = server->Run(stop_.get());
-    });
-    Status status = ready.get();
-    EXPECT_TRUE(status.ok()) << status.error().message;
-  }
-  ~RunningServer() {
-    uint64_t one = 1;
-    EXPECT_EQ(write(stop_.get(), &one, sizeof one), 8);
-    thread_.join();
-    EXPECT_TRUE(ended_.ok()) << ended_.error().message;
-  }
-
- private:
-  UniqueFd stop_;
-  Status ended_;
-  std::thread thread_;
-};
-
-class ProbeTest : public ::testing::Test {
+class ProbeTest : public TwoNamespaces {
  protected:
   void SetUp() override {
-    ASSERT_EQ(geteuid(), 0u) << "network namespaces need root";
-    Clean();
-    Must("ip netns add " + near_ + " && ip netns add " + far_);
-    Must("ip -n " + near_ + " link add spt0 type veth peer name spt0 netns " + far_);
-    Configure(near_, "1");
-    Configure(far_, "2");
+    TwoNamespaces::SetUp();
     server_ = std::make_unique<RunningServer>(Path(far_), std::vector<Port>{kTcp, kUdp});
     Must("ip netns exec " + far_ +
          " nft 'table inet spt { chain in { type filter hook input priority 0; "
@@ -78,21 +34,8 @@ class ProbeTest : public ::testing::Test {
   }
   void TearDown() override {
     server_.reset();
-    Clean();
+    TwoNamespaces::TearDown();
   }
-
-  static void Configure(const std::string& ns, const std::string& host) {
-    Must("ip -n " + ns + " link set lo up && ip -n " + ns + " link set spt0 up && ip -n " + ns +
-         " addr add 10.77.0." + host + "/24 dev spt0 && ip -n " + ns + " addr add fd77::" + host +
-         "/64 dev spt0 nodad");
-  }
-  void Clean() {
-    for (const std::string& ns : {near_, far_}) {
-      std::string command = "ip netns del " + ns + " 2>/dev/null";
-      (void)!std::system(command.c_str());  // NOLINT: fixed texts
-    }
-  }
-  static std::string Path(const std::string& ns) { return "/run/netns/" + ns; }
 
   Answer Try(const std::string& address, const Port& port, Options options = {}) {
     options.timeout = std::chrono::seconds(2);
@@ -101,8 +44,6 @@ class ProbeTest : public ::testing::Test {
     return answers->at(0).at(0);
   }
 
-  const std::string near_ = "spt-probe-near-" + std::to_string(getpid());
-  const std::string far_ = "spt-probe-far-" + std::to_string(getpid());
   std::unique_ptr<RunningServer> server_;
 };
 
@@ -166,6 +107,20 @@ TEST_F(ProbeTest, TheFarEndSaysWhoItIsAndWhomItSees) {
   EXPECT_THAT(Try("10.77.0.2", kUdp).detail,
               StartsWith("I am spt/far at 10.77.0.2:81/UDP; I see 10.77.0.1:"));
   EXPECT_THAT(Try("fd77::2", kUdp).detail, StartsWith("I am spt/far at [fd77::2]:81/UDP"));
+}
+
+TEST_F(ProbeTest, SpeaksFromTheAddressThatIsNamed) {
+  Must("ip -n " + near_ + " addr add 10.77.0.9/24 dev spt0");
+  net::Address far = *net::Address::Parse("10.77.0.2");
+  std::vector<Target> targets;
+  for (const char* from : {"10.77.0.1", "10.77.0.9", "10.77.0.8"}) {
+    targets.push_back({far, kUdp, *net::Address::Parse(from)});
+  }
+  auto answers = Probe({{Path(near_), targets}}, {});
+  ASSERT_TRUE(answers);
+  EXPECT_THAT(answers->at(0).at(0).detail, HasSubstr("; I see 10.77.0.1:"));
+  EXPECT_THAT(answers->at(0).at(1).detail, HasSubstr("; I see 10.77.0.9:"));
+  EXPECT_THAT(answers->at(0).at(2).detail, HasSubstr("connect from 10.77.0.8: "));
 }
 
 TEST_F(ProbeTest, ManyProbesShareFewSockets) {
