@@ -27,7 +27,8 @@ class FixedSource : public Source {
  public:
   Result<StatusView> ReadStatus() override {
     if (!error.empty()) return Error{error};
-    return StatusView{"n1", "0.1", 7, false, {"because"}, {{"flows", 1, 100}}, {"x.yaml:1: bad"}, "c1"};
+    return StatusView{"n1", "0.1", 7, false, {"because"}, {{"flows", 1, 100}}, {"x.yaml:1: bad"},
+                      "c1"};
   }
   Result<std::vector<EndpointView>> ReadEndpoints() override {
     EndpointView view;
