@@ -41,9 +41,9 @@ struct sp_address {
 /* map "control", one entry */
 struct sp_control {
 	__u32 abi_version; /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
-	__u32 generation;  /* lowest bit: the half in force. A flow judged under another is judged afresh */
+	__u32 generation;  /* lowest bit: the half in force; flows of another are judged afresh */
 	__u32 trie[2][2];  /* [half][0: IPv4, 1: IPv6] root of the prefixes, as a trie slot */
-	__u32 hash_seed;   /* as in sp_config, for the next user of the pinned maps; before abi_version */
+	__u32 hash_seed;   /* as in sp_config, for the next user of the maps; before abi_version */
 	__u32 reserved[9];
 };
 
@@ -52,7 +52,7 @@ struct sp_control {
  * SP_ENDPOINT_PROBES, that holds its ifindex. An interface that has none is closed.
  */
 #define SP_ENDPOINT_OPEN 1u   /* pod and policy are known; else closed */
-#define SP_ENDPOINT_DIRECT 2u /* nothing on the interface needs to see its packets: may be handed over */
+#define SP_ENDPOINT_DIRECT 2u /* nothing else on the interface needs its packets: hand them over */
 struct sp_endpoint {
 	__u32 ifindex;   /* host side; 0: free */
 	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
@@ -73,7 +73,7 @@ struct sp_endpoint {
 struct sp_peer {
 	struct sp_address address;
 	__u32 identity[2]; /* [half] */
-	__u32 ifindex;     /* of the local endpoint with this address, else 0; a hint, checked against it */
+	__u32 ifindex; /* of the local endpoint with this address, else 0; a hint to be checked */
 	__u32 reserved;
 };
 struct sp_peer_bucket {
@@ -131,22 +131,22 @@ struct sp_flow_key {
 	struct sp_address low, high;
 	union {
 		__extension__ struct {
-			__be16 low_port, high_port; /* ICMP echo: both the identifier; without ports: 0 */
+			__be16 low_port, high_port; /* ICMP echo: the identifier; none: 0 */
 			__u8 protocol;
 			__u8 pad[3];
 		};
 		__u64 tail; /* the same as one word */
 	};
 };
-#define SP_FLOW_FROM_HIGH 0x0001u  /* `high` opened it, else `low` */
-#define SP_FLOW_EGRESS 0x0002u     /* the opener's endpoint allows it, under this generation */
-#define SP_FLOW_INGRESS 0x0004u    /* the other end's endpoint allows it, under this generation */
-#define SP_FLOW_ANSWERED 0x0008u   /* a packet came back */
+#define SP_FLOW_FROM_HIGH 0x0001u /* `high` opened it, else `low` */
+#define SP_FLOW_EGRESS 0x0002u    /* the opener's endpoint allows it, under this generation */
+#define SP_FLOW_INGRESS 0x0004u   /* the other end's endpoint allows it, under this generation */
+#define SP_FLOW_ANSWERED 0x0008u  /* a packet came back */
 #define SP_FLOW_FIN_OPENER 0x0010u
 #define SP_FLOW_FIN_OTHER 0x0020u
 #define SP_FLOW_RESET 0x0040u
-#define SP_FLOW_CUT 0x0080u        /* policy has ended it: only a new opening packet revives it */
-#define SP_FLOW_DIRECT 0x0100u     /* both ends are endpoints here that may be handed packets */
+#define SP_FLOW_CUT 0x0080u    /* policy has ended it, until it allows it or it is opened anew */
+#define SP_FLOW_DIRECT 0x0100u /* both ends are endpoints here that may be handed packets */
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;
@@ -167,14 +167,14 @@ struct sp_flow_bucket {
 /* map "fragments" (LRU hash): first fragments that were allowed. */
 struct sp_fragment_key {
 	struct sp_address source, destination;
-	__u32 id;      /* network byte order; IPv4: its 16 bits */
-	__u32 ifindex; /* of the endpoint */
+	__u32 id;       /* network byte order; IPv4: its 16 bits */
+	__u32 ifindex;  /* of the endpoint */
 	__u8 protocol;  /* IPv6: 0 */
 	__u8 direction; /* enum sp_direction */
 	__u8 pad[6];
 };
 struct sp_fragment {
-	__u32 seen; /* tick */
+	__u32 seen;                           /* tick */
 	__be16 source_port, destination_port; /* of its flow */
 	__u8 protocol;
 	__u8 pad[3];
@@ -192,13 +192,13 @@ struct sp_counters {
 
 /* ring buffer "events" */
 struct sp_event {
-	__u64 time_ns;    /* CLOCK_MONOTONIC_COARSE */
-	__u32 ifindex;    /* interface that the packet was seen on */
-	__u32 endpoint;   /* ifindex of the endpoint that denies; another one if it was the other end */
+	__u64 time_ns;  /* CLOCK_MONOTONIC_COARSE */
+	__u32 ifindex;  /* interface that the packet was seen on */
+	__u32 endpoint; /* ifindex of the endpoint that denies; maybe the other end's */
 	__u32 generation;
-	__u16 length;     /* of the packet, capped */
-	__u8 reason;      /* enum sp_drop */
-	__u8 direction;   /* enum sp_direction, of the endpoint that denies */
+	__u16 length;                          /* of the packet, capped */
+	__u8 reason;                           /* enum sp_drop */
+	__u8 direction;                        /* enum sp_direction, of the endpoint that denies */
 	struct sp_address source, destination; /* zero where not parsed */
 	__be16 source_port, destination_port;
 	__u8 protocol;
@@ -214,7 +214,7 @@ struct sp_config {
 	__u32 peer_mask;
 	__u32 rule_mask;
 	__u32 flow_mask;
-	__u32 mark;          /* bits of skb->mark that say: this packet left an endpoint of this node */
+	__u32 mark;          /* bits of skb->mark: this packet left an endpoint of this node */
 	__u32 anti_spoofing; /* 0 or 1 */
 	__u32 fast_path;     /* 0 or 1: hand packets between local endpoints over directly */
 	__u32 events_per_tick;

@@ -7,23 +7,23 @@
 #define SALLYPORT_ABI_VERDICT_H
 
 /* X(number, NAME, "name in logs and metrics", "what happened, for a person") */
-#define SP_DROP_REASONS(X)                                                                   \
+#define SP_DROP_REASONS(X)                                                                         \
 	X(1, CLOSED, "closed", "the endpoint is not open yet: its pod or its policy is not known") \
-	X(2, SPOOFED, "spoofed-source", "the source address is not the endpoint's own")        \
-	X(3, POLICY, "policy", "isolated by policy, and no rule allows it")                    \
-	X(4, CUT, "cut", "part of a connection that policy does not allow any more")           \
-	X(5, MALFORMED, "malformed", "the packet cannot be parsed")                            \
-	X(6, FRAGMENT, "fragment", "a fragment whose first part was not seen or not allowed")  \
-	X(7, ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP, at an isolated endpoint")    \
-	X(8, ICMP_ERROR, "icmp-error", "an ICMP error about a flow that is not known")         \
-	X(9, FLOWS_FULL, "flows-full", "no place for a new flow in the table or the share")    \
+	X(2, SPOOFED, "spoofed-source", "the source address is not the endpoint's own")            \
+	X(3, POLICY, "policy", "isolated by policy, and no rule allows it")                        \
+	X(4, CUT, "cut", "part of a connection that policy does not allow any more")               \
+	X(5, MALFORMED, "malformed", "the packet cannot be parsed")                                \
+	X(6, FRAGMENT, "fragment", "a fragment whose first part was not seen or not allowed")      \
+	X(7, ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP, at an isolated endpoint")        \
+	X(8, ICMP_ERROR, "icmp-error", "an ICMP error about a flow that is not known")             \
+	X(9, FLOWS_FULL, "flows-full", "no place for a new flow in the table or the share")        \
 	X(10, INTERNAL, "internal", "a table refers to an entry that does not exist")
 
 enum sp_drop {
 #define SP_X(number, name, text, help) SP_DROP_##name = number,
 	SP_DROP_REASONS(SP_X)
 #undef SP_X
-	SP_DROP_COUNT = 11, /* one above the last */
+		SP_DROP_COUNT = 11, /* one above the last */
 };
 #define SP_DROP_SLOTS 16 /* places for counters, a power of two */
 
