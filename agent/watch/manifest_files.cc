@@ -35,6 +35,13 @@ Result<std::string> ReadAll(int fd, const std::string& path) {
   return text;
 }
 
+// What stands beside manifests without being one: expectations of the tools (sallyport --expect),
+// and kustomize's own file. Read only where they are named.
+bool IsCompanion(const std::string& name) {
+  std::string stem = name.substr(0, name.rfind('.'));
+  return stem == "expect" || stem == "kustomization";
+}
+
 // Manifests below a directory. Symbolic links to files count, those to directories do not: they may
 // lead in circles.
 Status ListBelow(const std::string& directory, std::vector<std::string>& out) {
@@ -45,7 +52,7 @@ Status ListBelow(const std::string& directory, std::vector<std::string>& out) {
     std::error_code gone;
     if (it->is_directory(gone)) {
       if (name[0] == '.') it.disable_recursion_pending();
-    } else if (IsManifestName(name) && it->is_regular_file(gone)) {
+    } else if (IsManifestName(name) && !IsCompanion(name) && it->is_regular_file(gone)) {
       out.push_back(it->path().string());
     }
   }

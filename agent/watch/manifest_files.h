@@ -26,7 +26,8 @@ bool IsManifestName(std::string_view name);
 Result<std::string> ReadTextFile(const std::string& path);
 
 // Files as named; directories with all their *.yaml, *.yml and *.json below, sorted, hidden ones
-// left out; "-" is standard input. A file that is named twice is read once.
+// left out, and so are expect.yaml and kustomization.yaml, which are no manifests; "-" is standard
+// input. A file that is named twice is read once.
 Result<std::vector<TextFile>> ReadTextFiles(const std::vector<std::string>& paths);
 
 struct ManifestFiles {

@@ -11,10 +11,14 @@
 
 namespace sallyport::lab {
 
+// What to make of an agent that does not run.
+enum class DeadAgents { kFail, kLeaveOut };
+
 // Until every agent knows the cluster as the lab told it, is ready, and has opened each pod of its
-// node. Without agents: at once. Fails
-// with what is missing when patience is at its end.
-Status WaitSettled(const LabState& state, Duration patience, const Console& console);
+// node. Without agents: at once. Fails with what is missing when patience is at its end, and at
+// once where an agent does not run (kFail); with kLeaveOut that is only noted.
+Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
+                   const Console& console);
 
 // The JSON that an agent answers GET `path` with.
 Result<Value> AskAgent(const std::string& socket, const std::string& path);

@@ -54,6 +54,16 @@ TEST(ReadTextFiles, NamedFilesWhateverTheyAreCalledOnce) {
             "x.txt=X a.yaml=A ");
 }
 
+TEST(ReadTextFiles, WhatStandsBesideManifestsIsReadOnlyWhereNamed) {
+  TempDir dir;
+  WriteFile(dir / "a.yaml", "A");
+  WriteFile(dir / "expect.yaml", "E");
+  WriteFile(dir / "kustomization.yaml", "K");
+  WriteFile(dir / "expected.yaml", "B");
+  EXPECT_EQ(Names(ReadTextFiles({dir.path()}), dir), "a.yaml=A expected.yaml=B ");
+  EXPECT_EQ(Names(ReadTextFiles({dir / "expect.yaml"}), dir), "expect.yaml=E ");
+}
+
 TEST(ReadTextFiles, SaysWhatIsMissing) {
   TempDir dir;
   EXPECT_EQ(Names(ReadTextFiles({dir / "no"}), dir), dir / "no: no such file or directory");
