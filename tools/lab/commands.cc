@@ -96,10 +96,10 @@ Status Understand(UpWords* words) {
   return done;
 }
 
-Status Settle(const std::string& name, Duration patience) {
+Status Settle(const std::string& name, Duration patience, DeadAgents dead) {
   auto state = LoadState(name);
   if (!state) return std::move(state).error();
-  return WaitSettled(*state, patience, ProcessConsole());
+  return WaitSettled(*state, patience, dead, ProcessConsole());
 }
 
 int RunUp(UpWords* words) {
@@ -109,7 +109,7 @@ int RunUp(UpWords* words) {
   auto outcome = Up(words->options, console);
   if (!outcome) return FailWith(outcome.error());
   ReportOutcome(words->options.name, *outcome, console);
-  Status settled = Settle(words->options.name, words->options.patience);
+  Status settled = Settle(words->options.name, words->options.patience, DeadAgents::kFail);
   auto took = std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().Now() - start);
   auto well = ReportStatus(words->options.name, false, console);
   if (!well) return FailWith(well.error());
@@ -169,7 +169,7 @@ int RunMatrix(const TestWords& words, const Outcome& outcome, const Matrix& matr
   const std::string& name = words.options.name;
   ReportOutcome(name, outcome, ProcessConsole());
   if (!outcome.ok()) return FailWith({"not every pod is ready: nothing was tested", 0});
-  if (Status settled = Settle(name, words.options.patience); !settled)
+  if (Status settled = Settle(name, words.options.patience, DeadAgents::kFail); !settled)
     return FailWith(settled.error());
   return matrix({name, words.expect, words.outside, words.output == "json"});
 }
@@ -224,7 +224,8 @@ void AddDown(CLI::App& lab, int* exit_code) {
 int FinishChange(const std::string& name, const Result<Outcome>& outcome) {
   if (!outcome) return FailWith(outcome.error());
   ReportOutcome(name, *outcome, ProcessConsole());
-  if (Status settled = Settle(name, kSettleWithin); !settled) return FailWith(settled.error());
+  if (Status settled = Settle(name, kSettleWithin, DeadAgents::kLeaveOut); !settled)
+    return FailWith(settled.error());
   return outcome->ok() ? kYes : kNo;
 }
 

@@ -42,9 +42,6 @@ Result<UniqueFd> Connect(const std::string& path) {
 // What one node's agent lacks; "" where it has settled.
 std::string Missing(const LabState& state, const std::string& node, const std::string& cluster) {
   Layout layout(state.name);
-  if (!AgentPid(layout, node))
-    return "the agent of " + node + " is not running, see its log in " +
-           layout.log("agent-" + node);
   auto status = AskAgent(layout.socket(node), "/v1/status");
   if (!status) return "agent of " + node + ": " + status.error().message;
   if (!IsTrue(status->Find("ready"))) {
@@ -91,16 +88,27 @@ Result<Value> AskAgent(const std::string& socket, const std::string& path) {
   return FromJson(answer.substr(body + 4), socket);
 }
 
-Status WaitSettled(const LabState& state, Duration patience, const Console& console) {
+Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
+                   const Console& console) {
   if (state.agent.empty()) return Ok();
+  Layout layout(state.name);
   MonotonicTime deadline = SystemClock().Now() + patience;
+  std::set<std::string> told;
   for (;;) {
     auto inventory = ReadInventory(state.name);
     if (!inventory) return std::move(inventory).error();
     std::string cluster = model::Fingerprint(inventory->snapshot);
     std::string missing;
-    for (const NodePlan& node : state.nodes)
-      if (missing.empty()) missing = Missing(state, node.name(), cluster);
+    for (const NodePlan& node : state.nodes) {
+      if (AgentPid(layout, node.name())) {
+        if (missing.empty()) missing = Missing(state, node.name(), cluster);
+        continue;
+      }
+      std::string what = "the agent of " + node.name() +
+                         " is not running; its log: " + layout.log("agent-" + node.name());
+      if (dead == DeadAgents::kFail) return Error{what, 0};
+      if (told.insert(what).second) console.Note("note: " + what);
+    }
     console.Progress(missing);
     if (missing.empty()) return Ok();
     if (SystemClock().Now() >= deadline) {

@@ -84,6 +84,10 @@ TEST_P(Agents, AreKilledAndStartedAgain) {
   Finished status = Run({"lab", "status", "--name", name()});
   EXPECT_EQ(status.exit_code, 1);
   EXPECT_THAT(status.output, HasSubstr("not running"));
+  // A change still goes through; that nobody enforces it yet is said.
+  Finished apply = Run({"lab", "apply", "--name", name(), "-f", File(kPolicies)});
+  EXPECT_EQ(apply.exit_code, 0);
+  EXPECT_THAT(apply.errors, HasSubstr("not running"));
   ASSERT_EQ(Run({"lab", "agent", "start", "--name", name()}).exit_code, 0);
   EXPECT_THAT(Pids(), Each(testing::Gt(0)));
   EXPECT_EQ(Run({"lab", "status", "--name", name()}).exit_code, 0);
@@ -116,6 +120,13 @@ TEST_P(Agents, SideBySideDoNotTouchEachOther) {
   EXPECT_EQ(probe(SecondName()), 0);
   ASSERT_EQ(Run({"lab", "down", "--name", SecondName()}).exit_code, 0);
   EXPECT_EQ(probe(name()), 1);
+}
+
+TEST_P(Agents, OneThatDoesNotStartIsToldAtOnceWithItsLog) {
+  Finished up = Run({"lab", "up", "--cni", GetParam(), "--name", name(), "--agent", "/bin/false",
+                     "-f", File(StandIn("x", "a", "{containerPort: 80}"))});
+  EXPECT_EQ(up.exit_code, 1);
+  EXPECT_THAT(up.errors, HasSubstr("agent-node1.log"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Cni, Agents, testing::Values("ptp", "bridge"),
