@@ -104,7 +104,6 @@ bool IsManifestName(std::string_view name) {
   auto ends = [&](std::string_view end) {
     return name.size() > end.size() && name.substr(name.size() - end.size()) == end;
   };
-  if (name == "expect.yaml") return false;
   return !name.empty() && name[0] != '.' && (ends(".yaml") || ends(".yml") || ends(".json"));
 }
 

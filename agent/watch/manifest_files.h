@@ -18,8 +18,7 @@ struct TextFile {
   std::string text;
 };
 
-// "web.yaml", "web.yml", "web.json"; not ".web.yaml", "web.yaml~", "web.yaml.swp". Nor expect.yaml,
-// which says what a matrix must show and stands beside the manifests it is about.
+// "web.yaml", "web.yml", "web.json"; not ".web.yaml", "web.yaml~", "web.yaml.swp".
 bool IsManifestName(std::string_view name);
 
 // At most 32 MiB and one byte: more than the parser takes, so that it says so.

@@ -24,9 +24,8 @@ TEST(IsManifestName, ByEndingAndNotHidden) {
   for (const char* name : {"a.yaml", "a.yml", "a.json", "a.b.yaml"}) {
     EXPECT_TRUE(IsManifestName(name)) << name;
   }
-  for (const char* name :
-       {"", "a", "a.yaml~", ".a.yaml", "a.yaml.swp", "expect.yaml", ".yaml", "#a.yaml#", "a.YAML",
-        "a.txt", "yaml", "4913", ".#a.yaml", "a.yaml.bak"}) {
+  for (const char* name : {"", "a", "a.yaml~", ".a.yaml", "a.yaml.swp", ".yaml", "#a.yaml#",
+                           "a.YAML", "a.txt", "yaml", "4913", ".#a.yaml", "a.yaml.bak"}) {
     EXPECT_FALSE(IsManifestName(name)) << name;
   }
 }

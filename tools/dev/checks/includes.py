@@ -106,9 +106,11 @@ for name in names:
                     project.finding(f"{name}:{line}: <{system}>: {library} is included by .cc "
                                     f"files only, behind a header of our own")
 for library, files in users.items():
-    files = sorted(f for f in files if not f.startswith("tests/"))
-    if len(files) > THIRD_PARTY_FILES:
-        project.finding(f"{library} is included by {len(files)} files, at most "
-                        f"{THIRD_PARTY_FILES} may: {', '.join(files)}")
+    folders = {os.path.dirname(f) for f in files if not f.startswith("tests/")}
+    for folder in sorted(folders):
+        own = sorted(f for f in files if os.path.dirname(f) == folder)
+        if len(own) > THIRD_PARTY_FILES:
+            project.finding(f"{library} is included by {len(own)} files of {folder}, at most "
+                            f"{THIRD_PARTY_FILES} may: {', '.join(own)}")
 print(f"includes: {len(names)} files")
 project.finish()
