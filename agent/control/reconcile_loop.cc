@@ -65,7 +65,7 @@ void ReconcileLoop::Run() {
     bool idle = inputs.empty();
     std::vector<Question> questions;
     bool told = Take(std::move(inputs), questions);
-    if (told || reconciler_->RetryIsDue()) reconciler_->Reconcile();
+    if (told || reconciler_->IsDue()) reconciler_->Reconcile();
     for (const Question& question : questions) question();
     bool more_drops = ReportDrops();
     if (idle) reconciler_->Settle();

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "base/log.h"
+#include "model/fingerprint.h"
 
 namespace sallyport::control {
 namespace {
@@ -12,7 +13,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr auto kLongest = std::chrono::hours(1);
+// How often to see whether our programs are still where they were put. Most ways to take them off
+// are heard of at once; some are silent.
+constexpr auto kVerifyEvery = seconds(60);
 
 // What must have been listed once before anything that is in force may change.
 constexpr const char* kLinks = "interfaces";
@@ -58,7 +61,8 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
         for (uint32_t ifindex : dataplane.Attached()) attached_.insert(ifindex);
         return !attached_.empty();
       }()),
-      backoff_(milliseconds(50), seconds(30)) {}
+      backoff_(milliseconds(50), seconds(30)),
+      verify_at_(clock.Now() + kVerifyEvery) {}
 
 void Reconciler::Take(LinksChanged links) {
   tracker_.Update(links.update);
@@ -71,6 +75,7 @@ void Reconciler::Take(LinksChanged links) {
   }
   store_.SetComplete(kLinks);
   endpoints_changed_ = true;
+  if (links.update.filters_removed) verify_at_ = clock_.Now();
 }
 
 void Reconciler::Take(const endpoint::CniUpdate& update) {
@@ -104,6 +109,7 @@ void Reconciler::Store(std::vector<model::Delta> deltas) {
 void Reconciler::Reconcile() {
   bool failed_before = !failures_.empty();
   failures_.clear();
+  if (clock_.Now() >= verify_at_) Verify();
   if (endpoints_changed_) Decide();
   Guard(decision_.guarded);
   Compile();
@@ -117,6 +123,21 @@ void Reconciler::Reconcile() {
   } else {
     retry_at_ = clock_.Now() + std::chrono::duration_cast<MonotonicTime::duration>(backoff_.Next());
   }
+}
+
+// What somebody took off is put back by Guard.
+void Reconciler::Verify() {
+  verify_at_ = clock_.Now() + kVerifyEvery;
+  std::set<uint32_t> now;
+  for (uint32_t ifindex : dataplane_.Attached()) now.insert(ifindex);
+  std::erase_if(attached_, [&](uint32_t ifindex) {
+    bool missing = !now.contains(ifindex) && tracker_.links().contains(ifindex);
+    if (missing) {
+      LogWarning("somebody took the programs off " + NameOf(tracker_.links(), ifindex) +
+                 "; they are put back");
+    }
+    return missing;
+  });
 }
 
 void Reconciler::Decide() {
@@ -142,6 +163,7 @@ void Reconciler::Compile() {
   if (deltas_.empty()) return;
   Add(changes_, compiler_.Apply(deltas_));
   deltas_.clear();
+  fingerprint_.clear();
   ++revision_;
 }
 
@@ -208,8 +230,8 @@ void Reconciler::Settle() {
 }
 
 Duration Reconciler::Patience() const {
-  if (failures_.empty()) return kLongest;
-  return std::max<Duration>(retry_at_ - clock_.Now(), milliseconds(1));
+  MonotonicTime next = failures_.empty() ? verify_at_ : std::min(retry_at_, verify_at_);
+  return std::max<Duration>(next - clock_.Now(), Duration::zero());
 }
 
 void Reconciler::Told(const std::string& what, const Status& status) {
@@ -257,6 +279,11 @@ std::vector<std::string> Reconciler::Reasons() const {
   for (const auto& [what, message] : failures_) out.push_back(message);
   if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
   return out;
+}
+
+const std::string& Reconciler::Fingerprint() const {
+  if (fingerprint_.empty()) fingerprint_ = model::Fingerprint(snapshot());
+  return fingerprint_;
 }
 
 std::vector<std::string> Reconciler::Diagnostics() const {

@@ -40,7 +40,7 @@ class Reconciler {
   void Settle();
   // How long it may wait for the next input before Reconcile should be called again.
   Duration Patience() const;
-  bool RetryIsDue() const { return !failures_.empty() && clock_.Now() >= retry_at_; }
+  bool IsDue() const { return Patience() <= Duration::zero(); }
 
   const policy::Image& image() const { return compiler_.image(); }
   const model::Snapshot& snapshot() const { return compiler_.snapshot(); }
@@ -55,9 +55,12 @@ class Reconciler {
   std::vector<std::string> Reasons() const;
   // What is wrong with objects and files.
   std::vector<std::string> Diagnostics() const;
+  // Of the cluster as it is known: equal where the objects are.
+  const std::string& Fingerprint() const;
 
  private:
   void Store(std::vector<model::Delta> deltas);
+  void Verify();
   void Decide();
   void Compile();
   void Guard(const std::set<uint32_t>& interfaces);
@@ -93,10 +96,12 @@ class Reconciler {
   dataplane::Bindings in_force_;
   bool unsettled_ = false;
   uint64_t revision_ = 0;
+  mutable std::string fingerprint_;  // "" when it must be worked out
 
   std::map<std::string, std::string> failures_;  // by what was tried: why it failed
   Backoff backoff_;
   MonotonicTime retry_at_{};
+  MonotonicTime verify_at_;
   std::set<std::string> logged_;  // diagnostics
 };
 

@@ -6,7 +6,6 @@
 #include <unordered_map>
 
 #include "control/version.h"
-#include "model/fingerprint.h"
 
 namespace sallyport::control {
 namespace {
@@ -82,7 +81,10 @@ observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane&
     view.tables.push_back({use.name, use.used, use.capacity});
   }
   view.diagnostics = reconciler.Diagnostics();
-  view.cluster = model::Fingerprint(reconciler.snapshot());
+  for (const auto& [pod, why] : reconciler.decision().missing) {
+    view.diagnostics.push_back("pod " + pod.ToString() + " has no interface here: " + why);
+  }
+  view.cluster = reconciler.Fingerprint();
   return view;
 }
 

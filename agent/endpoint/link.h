@@ -44,7 +44,10 @@ struct LinkUpdate {
   std::vector<uint32_t> gone;
   std::optional<model::LocalAddresses> addresses;
   bool routes_changed = false;
-  bool empty() const { return set.empty() && gone.empty() && !addresses && !routes_changed; }
+  bool filters_removed = false;  // somebody took a filter or a hook off some interface
+  bool empty() const {
+    return set.empty() && gone.empty() && !addresses && !routes_changed && !filters_removed;
+  }
 };
 
 }  // namespace sallyport::endpoint

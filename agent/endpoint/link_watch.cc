@@ -39,7 +39,7 @@ class Follower {
     if (!table) return std::move(table).error();
     table->InheritUplinks(table_);
     table_ = std::move(*table);
-    Tell(true);
+    Tell({.any = true, .routes = true, .filters_removed = true});
     return Ok();
   }
 
@@ -67,16 +67,17 @@ class Follower {
       if (news.error().code != ENOBUFS) return std::move(news).error();
       return Dump();
     }
-    if (news->any) Tell(news->routes);
+    if (news->any) Tell(*news);
     return Ok();
   }
 
-  void Tell(bool routes) {
+  void Tell(const LinkSocket::News& news) {
     Links links = table_.links();
     LinkUpdate update = Difference(told_, links);
     model::LocalAddresses addresses = table_.addresses();
     if (first_ || addresses != told_addresses_) update.addresses = addresses;
-    update.routes_changed = routes;
+    update.routes_changed = news.routes;
+    update.filters_removed = news.filters_removed;
     told_ = std::move(links);
     told_addresses_ = std::move(addresses);
     first_ = false;

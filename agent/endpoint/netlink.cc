@@ -122,6 +122,7 @@ void TakeQdisc(nlmsghdr* header, Taken& taken) {
   auto* info = static_cast<tcmsg*>(nlmsg_data(header));
   auto ifindex = static_cast<uint32_t>(info->tcm_ifindex);
   if (header->nlmsg_type == RTM_DELQDISC) {
+    taken.news.filters_removed = true;
     taken.table->RemoveQdisc(ifindex, info->tcm_handle);
   } else if (attributes[TCA_KIND]) {
     taken.table->SetQdisc(ifindex, info->tcm_handle, Text(attributes[TCA_KIND]));
@@ -143,6 +144,9 @@ void Take(nlmsghdr* header, Taken& taken, bool dump) {
     case RTM_NEWQDISC:
     case RTM_DELQDISC:
       return TakeQdisc(header, taken);
+    case RTM_DELTFILTER:
+      taken.news.filters_removed = true;
+      return;
     default:
       return;
   }

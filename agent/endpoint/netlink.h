@@ -25,7 +25,8 @@ class LinkSocket {
 
   struct News {
     bool any = false;
-    bool routes = false;  // a route to one host, or a default route
+    bool routes = false;           // a route to one host, or a default route
+    bool filters_removed = false;  // or the hook that they stood in
   };
   // Takes all news that waits over into the table. Fails with ENOBUFS when some was lost: Dump.
   Result<News> Read(LinkTable& table);

@@ -254,6 +254,40 @@ void Tracker::Settle(std::vector<Candidate> candidates, Decision& decision) cons
   }
 }
 
+// Why a claim of a living pod leads to no interface.
+std::string Tracker::WhyNowhere(const Claim& claim) const {
+  std::string result = "CNI result " + claim.file + " ";
+  for (const std::string& name : claim.host_interfaces) {
+    const Link* link = LinkOf(name);
+    if (!link) return result + "names " + name + ", which is not here";
+    if (CanCarryPrograms(*link)) return result + "names " + name + ", but its sandbox is elsewhere";
+    if (link->kind != "bridge") {
+      return result + "names " + name + ", of kind " + (link->kind.empty() ? "none" : link->kind) +
+             ": only veth and netkit can be guarded";
+    }
+  }
+  return result + "names no interface of the host, and neither its sandbox (" +
+         (claim.netns.empty() ? "not named" : claim.netns) + ") nor a route leads to one";
+}
+
+void Tracker::NameMissing(Decision& decision) const {
+  std::set<model::ObjectName> seen;
+  for (const auto& [ifindex, sighting] : decision.sightings) {
+    if (sighting.pod) seen.insert(*sighting.pod);
+  }
+  std::map<model::ObjectName, const Claim*> newest;
+  for (const auto& [file, known] : claims_) {
+    const Claim*& slot = newest[known.claim.pod];
+    if (!slot || Newer(known.claim, *slot)) slot = &known.claim;
+  }
+  for (const auto& [name, pod] : pods_) {
+    if (!pod->IsLive() || seen.contains(name)) continue;
+    auto claim = newest.find(name);
+    decision.missing[name] =
+        claim == newest.end() ? "no CNI result names it" : WhyNowhere(*claim->second);
+  }
+}
+
 Decision Tracker::Decide() {
   for (auto& [file, known] : claims_) Locate(known);
   auto claimants = Claimants();
@@ -279,6 +313,7 @@ Decision Tracker::Decide() {
   }
   Settle(std::move(candidates), decision);
 
+  NameMissing(decision);
   for (const auto& [ifindex, sighting] : decision.sightings) {
     if (!left_alone_.contains(ifindex)) {
       decision.guarded.insert(ifindex);

@@ -47,6 +47,8 @@ struct Decision {
   // Known interfaces that must not carry programs.
   std::set<uint32_t> unguarded;
   std::map<uint32_t, Sighting> sightings;
+  // Pods of this node that should have an interface, and none is found: why.
+  std::map<model::ObjectName, std::string> missing;
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
@@ -95,6 +97,8 @@ class Tracker {
   const Link* LinkOf(const std::string& name) const;
 
   std::map<uint32_t, const Known*> Claimants() const;
+  void NameMissing(Decision& decision) const;
+  std::string WhyNowhere(const Claim& claim) const;
   std::string Place(const Known& known, const Link& link, Candidate& out) const;
   std::string CheckPod(const Claim& claim, const model::Pod& pod) const;
   void Settle(std::vector<Candidate> candidates, Decision& decision) const;

@@ -197,19 +197,19 @@ TEST_F(ReconcilerTest, FailedApplyIsTriedAgainWithAllThatChanged) {
   Objects({Set(PodOf{"web"})});
   EXPECT_EQ(Log(), "apply web@3 fails");
   EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("the test says no")));
-  EXPECT_FALSE(reconciler_->RetryIsDue());
+  EXPECT_FALSE(reconciler_->IsDue());
   Objects({DenyAll("deny")});
   EXPECT_EQ(Log(), "apply web@3 fails");
 
   kernel_.Heal();
   clock_.Advance(std::chrono::minutes(1));
-  ASSERT_TRUE(reconciler_->RetryIsDue());
+  ASSERT_TRUE(reconciler_->IsDue());
   reconciler_->Reconcile();
   EXPECT_EQ(Log(), "apply web@3");
   EXPECT_TRUE(kernel_.changes.endpoints.contains({"shop", "web"}));
   EXPECT_FALSE(kernel_.changes.sets.empty());
   EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
-  EXPECT_FALSE(reconciler_->RetryIsDue());
+  EXPECT_FALSE(reconciler_->IsDue());
 }
 
 TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
@@ -219,9 +219,28 @@ TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
   EXPECT_EQ(Log(), "attach 3 fails; attach 3 fails");
   kernel_.Heal();
   clock_.Advance(std::chrono::minutes(1));
-  ASSERT_TRUE(reconciler_->RetryIsDue());
+  ASSERT_TRUE(reconciler_->IsDue());
   reconciler_->Reconcile();
   EXPECT_EQ(Log(), "attach 3");
+}
+
+TEST_F(ReconcilerTest, ProgramsThatSomebodyTookOffArePutBack) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Log();
+  kernel_.attached.clear();
+  clock_.Advance(std::chrono::minutes(2));
+  ASSERT_TRUE(reconciler_->IsDue());
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_FALSE(reconciler_->IsDue());
+
+  kernel_.attached.clear();
+  endpoint::LinkUpdate update{.set = {}, .gone = {}, .addresses = {}};
+  update.filters_removed = true;
+  reconciler_->Take(LinksChanged{update, {}});
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "attach 3") << "heard of at once";
 }
 
 TEST_F(ReconcilerTest, InterfaceThatVanishedWhileAttachingIsNoFailure) {

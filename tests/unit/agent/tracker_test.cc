@@ -345,6 +345,26 @@ TEST_F(TrackerTest, RenamedInterfaceIsNotTheNamedOneAnyMore) {
   EXPECT_EQ(Placed(), "");
 }
 
+// Pods without an interface say why.
+
+TEST_F(TrackerTest, MissingPods) {
+  auto why = [this] { return tracker_.Decide().missing[{"shop", "web"}]; };
+  Set(PodOf{"web"});
+  EXPECT_EQ(why(), "no CNI result names it");
+  Set(ClaimOf{"web", {"veth3"}});
+  EXPECT_EQ(why(), "CNI result net-web-eth0 names veth3, which is not here");
+  Link tap;
+  tap.ifindex = 3;
+  tap.name = "veth3";
+  tap.kind = "tun";
+  Set(tap);
+  EXPECT_THAT(why(), HasSubstr("of kind tun: only veth and netkit"));
+  Set(ClaimOf{.pod = "web", .host_interfaces = {}, .netns = "/run/netns/web"});
+  EXPECT_THAT(why(), HasSubstr("(/run/netns/web) nor a route"));
+  Set(PodOf{.name = "web", .host_network = true});
+  EXPECT_THAT(tracker_.Decide().missing, IsEmpty());
+}
+
 // Interfaces from before the first start.
 
 TEST_F(TrackerTest, LeftAloneUntilPlaced) {
