@@ -25,7 +25,7 @@ struct Version {
   ino_t inode = 0;
   off_t size = 0;
   int64_t written = 0, changed = 0;
-  friend auto operator<=>(const Version&, const Version&) = default;
+  friend bool operator==(const Version&, const Version&) = default;
 };
 
 int64_t Nanoseconds(const timespec& time) { return time.tv_sec * 1'000'000'000LL + time.tv_nsec; }

@@ -89,7 +89,8 @@ class Change {
       if (!labels.Find("kubernetes.io/hostname"))
         Set(labels, "kubernetes.io/hostname", String(node.name()));
     }
-    for (const auto& [key, object] : objects) {
+    for (const auto& entry : objects) {
+      const auto& key = entry.first;
       bool known = std::any_of(state_.nodes.begin(), state_.nodes.end(),
                                [&](const NodePlan& node) { return node.name() == key.name.name; });
       if (key.kind == "Node" && !known)
