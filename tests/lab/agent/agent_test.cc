@@ -385,6 +385,27 @@ TEST_F(AgentTest, ExcludedDevicesAreNotTouched) {
   ASSERT_TRUE(HasNoEndpoint(files_, "sptother"));
 }
 
+TEST_F(AgentTest, ProgramsThatSomebodyTookOffArePutBack) {
+  AgentProcess agent(files_, {"--attach=clsact"});
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  Shell("tc qdisc del dev " + b_.device() + " clsact");
+  EXPECT_TRUE(Becomes(files_, "/v1/status", [&](const auto&) {
+    return agent.Log().find("somebody took the programs off " + b_.device()) != std::string::npos;
+  }));
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+}
+
+TEST_F(AgentTest, PodWithoutAnInterfaceSaysWhy) {
+  AgentProcess agent(files_);
+  files_.WritePod("web");
+  ASSERT_TRUE(HasDiagnostic(files_, "pod shop/web has no interface here: no CNI result names it"));
+  files_.WriteResult("web", {"10.99.0.9"}, "spth9");
+  ASSERT_TRUE(HasDiagnostic(files_, "names spth9, which is not here"));
+}
+
 TEST_F(AgentTest, ManyInterfacesAtOnce) {
   AgentProcess agent(files_);
   OpenBoth();
