@@ -89,7 +89,8 @@ bool ShrinkRules(World& world, const model::ObjectName& name,
 bool ShrinkPods(World& world, const Fails& fails) {
   bool any = false;
   std::map<model::ObjectName, model::PodPtr> pods = world.snapshot.pods;
-  for (const auto& [name, pod] : pods) {
+  for (const auto& entry : pods) {
+    const model::ObjectName& name = entry.first;
     auto try_pod = [&](const std::function<void(model::Pod&)>& change) {
       model::Pod smaller = *world.snapshot.pods.at(name);
       change(smaller);
