@@ -26,6 +26,8 @@
 
 #ifdef __cplusplus
 #define SP_STATIC_ASSERT static_assert
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic" /* anonymous structs: C11, and every C++ compiler */
 #else
 #define SP_STATIC_ASSERT _Static_assert
 #endif
@@ -130,7 +132,7 @@ struct sp_trie_node {
 struct sp_flow_key {
 	struct sp_address low, high;
 	union {
-		__extension__ struct {
+		struct {
 			__be16 low_port, high_port; /* ICMP echo: the identifier; none: 0 */
 			__u8 protocol;
 			__u8 pad[3];
@@ -236,5 +238,9 @@ SP_STATIC_ASSERT(sizeof(struct sp_fragment_key) == 48, "fragment key");
 SP_STATIC_ASSERT(sizeof(struct sp_fragment) == 12, "fragment");
 SP_STATIC_ASSERT(SP_DROP_COUNT <= SP_DROP_SLOTS, "a slot for each reason");
 SP_STATIC_ASSERT(sizeof(struct sp_event) == 72, "event");
+
+#ifdef __cplusplus
+#pragma GCC diagnostic pop
+#endif
 
 #endif

@@ -27,7 +27,9 @@ target_compile_options(sallyport_options INTERFACE
   $<$<CXX_COMPILER_ID:Clang>:-Wno-nested-anon-types>)
 if(SALLYPORT_SANITIZE)
   target_compile_options(sallyport_options INTERFACE
-    -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    # g++ cannot follow what the sanitizers add, and warns of what is not so.
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(sallyport_options INTERFACE -fsanitize=${SALLYPORT_SANITIZE})
 endif()
 if(SALLYPORT_FUZZ)

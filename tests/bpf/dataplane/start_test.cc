@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting on what is pinned, or is not: what is adopted, what is refused, and in which words.
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <cstdio>
+#include <cstdlib>
+
 #include "abi/tables.h"
 #include "bpf/dataplane/two_pods.h"
 #include "dataplane/bpf_calls.h"
@@ -144,6 +152,25 @@ TEST_F(StartTest, CapacitiesAreRoundedUp) {
   RemoveAll();
   options_.capacities.peers = 1u << 30;
   EXPECT_THAT(Refused(), HasSubstr("more than a table can have"));
+}
+
+// In a container whose seccomp filter refuses membarrier, or with nohz_full.
+TEST(GracePeriodTest, HasAnotherWayWithoutMembarrier) {
+  auto without_membarrier = [] {
+    sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    sock_fprog filter{.len = 4, .filter = program};
+    bool filtered = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+                    ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+    auto grace = GracePeriod::Open();
+    if (!grace) std::fprintf(stderr, "%s\n", grace.error().message.c_str());
+    std::_Exit(filtered && grace && grace->Wait().ok() ? 0 : 1);
+  };
+  EXPECT_EXIT(without_membarrier(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(StartTest, AFullTableChangesNothingAndSaysSo) {

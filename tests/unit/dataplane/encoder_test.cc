@@ -275,6 +275,44 @@ TEST(Encoder, AFullTableFailsAndChangesNothing) {
   }
 }
 
+TEST(Encoder, AGracePeriodMayFailAtAnyTime) {
+  for (uint64_t seed : testing::Seeds(40)) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    HeapTables memory({.endpoints = 64,
+                       .peer_buckets = 8,
+                       .rule_buckets = 64,
+                       .port_sets = 256,
+                       .port_pages = 1024,
+                       .prefixes = 2048});
+    Surroundings around;
+    bool may_fail = false;
+    around.grace_period = [&] {
+      return may_fail && random.Chance(60) ? Status(Error{"interrupted"}) : Ok();
+    };
+    Encoder encoder(memory.tables(), around);
+    ExpectOk(encoder.Adopt());
+    Image image = test::RandomImage(random);
+    Bindings bindings = test::RandomBindings(random, image);
+    ExpectOk(encoder.Apply(image, nullptr, bindings));
+    for (int step = 0; step < 10; ++step) {
+      Image before = image;
+      policy::Changes changes = test::RandomChange(random, image);
+      std::vector<Question> questions = TellingQuestions(random, before, image, bindings);
+      may_fail = true;
+      for (bool done = false; !done;) {
+        uint32_t generation = encoder.generation();
+        done = encoder.Apply(image, &changes, bindings).ok();
+        ASSERT_LE(encoder.generation(), generation + (done ? 1 : 0));
+        ASSERT_EQ(Wrong(memory.tables(), done ? image : before, bindings, questions), "");
+      }
+      while (!encoder.Settle().ok()) {
+      }
+      may_fail = false;
+    }
+  }
+}
+
 TEST(Encoder, AnEndpointWithAnotherAddressIsClosedInBetween) {
   HeapTables memory;
   std::vector<std::string> seen;
