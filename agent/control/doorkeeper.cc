@@ -6,18 +6,20 @@ namespace sallyport::control {
 // Not knowing what to leave alone, it leaves everything that is there alone but for what is closed
 // already: a running pod is not cut off because a directory could not be read.
 std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& doors) {
-  endpoint::Links candidates;
+  // All pairs, whatever they are now: neither a change of --devices nor a lost address makes a new
+  // interface of an old one.
+  endpoint::Links pairs;
   for (const endpoint::Link& link : update.set) {
-    if (endpoint::IsCandidate(link, filter_)) candidates.emplace(link.ifindex, link);
+    if (link.IsPair()) pairs.emplace(link.ifindex, link);
   }
   auto attached = dataplane_.Attached();
   std::set<uint32_t> guarded(attached.begin(), attached.end());
-  auto left_alone = left_alone_.Start(candidates, guarded);
+  auto left_alone = left_alone_.Start(pairs, guarded);
   if (left_alone) return *left_alone;
 
   doors.failure = left_alone.error().message;
   std::set<uint32_t> all;
-  for (const auto& [ifindex, link] : candidates) {
+  for (const auto& [ifindex, link] : pairs) {
     if (!guarded.contains(ifindex)) all.insert(ifindex);
   }
   return all;

@@ -41,18 +41,18 @@ std::set<std::string> EntriesIn(const std::string& directory) {
 
 }  // namespace
 
-Result<std::set<uint32_t>> LeftAlone::Start(const endpoint::Links& candidates,
+Result<std::set<uint32_t>> LeftAlone::Start(const endpoint::Links& interfaces,
                                             const std::set<uint32_t>& attached) {
   std::error_code error;
   bool started = fs::is_symlink(fs::path(pins_) / kStarted, error);
-  return started ? Again(candidates, attached) : First(candidates, attached);
+  return started ? Again(interfaces, attached) : First(interfaces, attached);
 }
 
-Result<std::set<uint32_t>> LeftAlone::First(const endpoint::Links& candidates,
+Result<std::set<uint32_t>> LeftAlone::First(const endpoint::Links& interfaces,
                                             const std::set<uint32_t>& attached) {
   if (Status status = Clear(); !status) return std::move(status).error();  // of a start cut short
   std::set<uint32_t> out;
-  for (const auto& [ifindex, link] : candidates) {
+  for (const auto& [ifindex, link] : interfaces) {
     if (attached.contains(ifindex)) continue;
     if (Status status = Remember(EntryOf(ifindex), link.name); !status) {
       return std::move(status).error();
@@ -63,7 +63,7 @@ Result<std::set<uint32_t>> LeftAlone::First(const endpoint::Links& candidates,
   return out;
 }
 
-Result<std::set<uint32_t>> LeftAlone::Again(const endpoint::Links& candidates,
+Result<std::set<uint32_t>> LeftAlone::Again(const endpoint::Links& interfaces,
                                             const std::set<uint32_t>& attached) {
   std::set<uint32_t> out;
   for (const std::string& entry : EntriesIn(pins_)) {
@@ -71,8 +71,8 @@ Result<std::set<uint32_t>> LeftAlone::Again(const endpoint::Links& candidates,
     if (!ifindex) continue;
     std::error_code error;
     std::string name = fs::read_symlink(fs::path(pins_) / entry, error).string();
-    auto it = candidates.find(*ifindex);
-    if (!error && it != candidates.end() && it->second.name == name &&
+    auto it = interfaces.find(*ifindex);
+    if (!error && it != interfaces.end() && it->second.name == name &&
         !attached.contains(*ifindex)) {
       out.insert(*ifindex);
     } else {

@@ -21,9 +21,9 @@ class LeftAlone {
   // `pins` exists when the other calls come.
   explicit LeftAlone(std::string pins) : pins_(std::move(pins)) {}
 
-  // Of the candidates that are there now: those to leave alone. On the first start all that are not
+  // Of the interfaces that are there now: those to leave alone. On the first start all that are not
   // attached already, and they are remembered; later those remembered that are still the same.
-  Result<std::set<uint32_t>> Start(const endpoint::Links& candidates,
+  Result<std::set<uint32_t>> Start(const endpoint::Links& interfaces,
                                    const std::set<uint32_t>& attached);
   // It has become an endpoint, or has gone. Fine if it is not remembered.
   void Forget(uint32_t ifindex);
@@ -32,9 +32,9 @@ class LeftAlone {
 
  private:
   Status Remember(const std::string& entry, const std::string& text);
-  Result<std::set<uint32_t>> First(const endpoint::Links& candidates,
+  Result<std::set<uint32_t>> First(const endpoint::Links& interfaces,
                                    const std::set<uint32_t>& attached);
-  Result<std::set<uint32_t>> Again(const endpoint::Links& candidates,
+  Result<std::set<uint32_t>> Again(const endpoint::Links& interfaces,
                                    const std::set<uint32_t>& attached);
 
   std::string pins_;

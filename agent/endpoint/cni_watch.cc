@@ -67,7 +67,11 @@ class ResultFiles {
     }
     std::map<std::string, Known> seen;
     while (const dirent* entry = readdir(directory.get())) {
-      if (entry->d_name[0] == '.' || seen.size() == kMostFiles) continue;
+      if (entry->d_name[0] == '.') continue;
+      if (seen.size() == kMostFiles) {
+        unreadable_[entry->d_name] = "left out: there are more than 65,536 files";
+        break;
+      }
       Take(dirfd(directory.get()), entry->d_name, seen, update);
     }
     for (const auto& [file, known] : known_) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel has said about links, addresses, default routes and queueing disciplines, as
-// Links. Pure: netlink.h feeds it.
+// Links. Pure: link_socket.h feeds it.
 //
 // Messages may come in any order, more than once, and about links that are not known: each says
 // how one thing is, and the table is the sum of the last word on each.

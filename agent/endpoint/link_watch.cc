@@ -8,7 +8,7 @@
 
 #include "base/backoff.h"
 #include "base/log.h"
-#include "endpoint/netlink.h"
+#include "endpoint/link_socket.h"
 
 namespace sallyport::endpoint {
 namespace {
@@ -65,6 +65,7 @@ class Follower {
     auto news = socket_->Read(table_);
     if (!news) {
       if (news.error().code != ENOBUFS) return std::move(news).error();
+      LogInfo("the kernel had more news of interfaces than there was room for; listing them again");
       return Dump();
     }
     if (news->any) Tell(*news);

@@ -5,6 +5,7 @@ sallyport_test(endpoint LABEL unit
     agent/cni_watch_test.cc
     agent/device_filter_test.cc
     agent/link_table_test.cc
+    agent/netlink_test.cc
     agent/tracker_test.cc
   DEPS sallyport_endpoint)
 

@@ -398,6 +398,35 @@ TEST_F(AgentTest, ProgramsThatSomebodyTookOffArePutBack) {
   EXPECT_TRUE(ANeverReachesB());
 }
 
+// Both ends are made here, and one is moved away: the kernel says nothing of the end that stays.
+TEST_F(AgentTest, PairWhoseOtherEndMovesAwayIsClosed) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  Shell("ip netns add sptmove && ip link add sptstay type veth peer name sptgo");
+  Shell("ip link add sptlast type bridge");  // news that comes after
+  ASSERT_TRUE(HasNoEndpoint(files_, "sptstay"));
+  Shell("ip link set sptgo netns sptmove");
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", "sptstay"));
+  Shell("ip link del sptstay; ip link del sptlast; ip netns del sptmove");
+}
+
+TEST_F(AgentTest, NewsThatTheKernelDroppedIsListedAgain) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  agent.Signal(SIGSTOP);
+  Pod c(3);
+  Shell(
+      "ip link add sptmany type bridge && for i in $(seq 30); do for j in $(seq 200); do "
+      "echo addr add 10.90.$i.$j/32 dev sptmany; done; done | ip -batch - && "
+      "ip link del sptmany");
+  Pod d(4);
+  agent.Signal(SIGCONT);
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", c.device()));
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", d.device()));
+  EXPECT_THAT(agent.Log(), HasSubstr("more news of interfaces than there was room for"));
+  EXPECT_TRUE(AReachesB());
+}
+
 TEST_F(AgentTest, PodWithoutAnInterfaceSaysWhy) {
   AgentProcess agent(files_);
   files_.WritePod("web");

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -53,6 +54,7 @@ pid_t Spawn(const std::vector<std::string>& arguments, const std::string& log,
   pid_t pid = fork();
   CHECK(pid >= 0) << strerror(errno);
   if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // it does not outlive the test program, however that ends
   int out = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   dup2(out, 1);
   dup2(out, 2);

@@ -151,6 +151,16 @@ TEST_F(ReconcilerTest, LeftAloneIsRememberedAcrossStarts) {
   EXPECT_EQ(Log(), "attach 4; attach 5") << "another name: another interface";
 }
 
+TEST_F(ReconcilerTest, UplinkThatLostItsAddressWhileNoAgentRanIsLeftAlone) {
+  Start();
+  Link uplink = Veth(3, "up0");
+  uplink.uplink = true;
+  Links({uplink});
+  Start();
+  Links({Veth(3, "up0")});
+  EXPECT_EQ(Log(), "");
+}
+
 TEST_F(ReconcilerTest, AdoptedInterfaceIsNotLeftAloneLater) {
   Start();
   Links({Veth(3, "veth3")});

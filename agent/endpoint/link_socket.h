@@ -2,12 +2,11 @@
 // The kernel's news about this namespace's interfaces, into a LinkTable.
 #pragma once
 
-#include <memory>
+#include <utility>
 
+#include "base/netlink.h"
 #include "base/result.h"
 #include "endpoint/link_table.h"
-
-struct nl_sock;
 
 namespace sallyport::endpoint {
 
@@ -19,7 +18,7 @@ class LinkSocket {
   static Result<LinkSocket> Open();
 
   // Readable when there is news.
-  int fd() const;
+  int fd() const { return news_.fd(); }
   // The whole state, asked for now.
   Result<LinkTable> Dump();
 
@@ -32,16 +31,11 @@ class LinkSocket {
   Result<News> Read(LinkTable& table);
 
  private:
-  struct Close {
-    void operator()(nl_sock* socket) const;
-  };
-  using Socket = std::unique_ptr<nl_sock, Close>;
-  LinkSocket(Socket news, Socket questions)
+  LinkSocket(NetlinkSocket news, NetlinkSocket questions)
       : news_(std::move(news)), questions_(std::move(questions)) {}
-  static Result<Socket> Connect();
 
-  Socket news_;
-  Socket questions_;
+  NetlinkSocket news_;
+  NetlinkSocket questions_;
 };
 
 }  // namespace sallyport::endpoint
