@@ -40,7 +40,7 @@ Result<std::string> FindAgent(const std::string& given, const std::string& sally
 pid_t AgentPid(const Layout& layout, const std::string& node) {
   auto text = ReadFile(layout.agent_pid(node));
   pid_t pid = text ? static_cast<pid_t>(std::atoi(text->c_str())) : 0;
-  return IsAlive(pid) && IsInNetns(pid, NetnsPath(layout.node_netns(node))) ? pid : 0;
+  return IsInNetns(pid, NetnsPath(layout.node_netns(node))) ? pid : 0;
 }
 
 Status StartAgent(const LabState& state, const std::string& node) {

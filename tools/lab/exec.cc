@@ -60,13 +60,15 @@ Result<int> InPod(const Layout& layout, const ExecTarget& target,
   if (!picked) return std::move(picked).error();
   const PodState& pod =
       *std::find_if(pods.begin(), pods.end(), [&](const PodState& p) { return p.pod == *picked; });
+  bool host_network = IsTrue(At(pod.tree, {"spec", "hostNetwork"}));
+  std::string netns = host_network ? layout.node_netns(pod.node) : layout.pod_netns(*picked);
   const ContainerStatus* container = nullptr;
   for (const ContainerStatus& status : pod.status.containers)
     if (!container && (target.container.empty() || status.name == target.container))
       container = &status;
   if (!container && !target.container.empty())
     return Error{"pod " + picked->ToString() + " has no container " + target.container, 0};
-  if (container && !container->stand_in && IsAlive(container->pid)) {
+  if (container && !container->stand_in && IsInNetns(container->pid, NetnsPath(netns))) {
     std::vector<std::string> env = EnvironmentOf(container->pid);
     if (const char* terminal = getenv("TERM")) env.push_back(std::string("TERM=") + terminal);
     if (Status entered = EnterContainer(container->pid); !entered)
@@ -74,8 +76,6 @@ Result<int> InPod(const Layout& layout, const ExecTarget& target,
     if (chdir("/") != 0) return ErrnoError("enter /");
     return RunChild(command, env);
   }
-  bool host_network = IsTrue(At(pod.tree, {"spec", "hostNetwork"}));
-  std::string netns = host_network ? layout.node_netns(pod.node) : layout.pod_netns(*picked);
   return InNamespace(layout.lab(), netns, command);
 }
 

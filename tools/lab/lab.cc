@@ -159,7 +159,7 @@ std::vector<PodState> PodStates(const Layout& layout) {
                    std::move(spec->tree),
                    LoadPodStatus(layout, pod),
                    false};
-    state.keeper_alive = IsAlive(state.status.keeper);
+    state.keeper_alive = IsInNetns(state.status.keeper, NetnsPath(layout.node_netns(state.node)));
     out.push_back(std::move(state));
   }
   return out;

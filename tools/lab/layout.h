@@ -33,6 +33,7 @@ class Layout {
   explicit Layout(std::string lab) : lab_(std::move(lab)) {}
 
   const std::string& lab() const { return lab_; }
+  std::string marker() const { return std::string(kMarker) + "=" + lab_; }
   std::string run() const { return std::string(kRunRoot) + "/" + lab_; }
   std::string lock() const { return run() + ".lock"; }
   std::string state() const { return run() + "/state.json"; }

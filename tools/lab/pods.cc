@@ -157,12 +157,22 @@ Status TearDown(const LabState& state, const PodSpec& spec) {
 // The processes of a pod beyond its keeper: what else is in its namespace, and its containers.
 std::vector<pid_t> ProcessesOf(const Layout& layout, const PodSpec& spec) {
   model::ObjectName pod = NameOf(spec.tree);
-  std::vector<pid_t> pids;
   if (!IsTrue(At(spec.tree, {"spec", "hostNetwork"})))
-    pids = FindProcesses({NetnsPath(layout.pod_netns(pod))}, "");
+    return FindProcesses({NetnsPath(layout.pod_netns(pod))}, "");
+  std::vector<pid_t> pids;
+  std::string node = NetnsPath(layout.node_netns(TextAt(spec.tree, {"spec", "nodeName"})));
   for (const ContainerStatus& container : LoadPodStatus(layout, pod).containers)
-    if (container.pid > 0 && IsAlive(container.pid)) pids.push_back(container.pid);
+    if (IsInNetns(container.pid, node)) pids.push_back(container.pid);
   return pids;
+}
+
+// The keeper's process; 0 where it is gone.
+pid_t KeeperOf(const Layout& layout, const model::ObjectName& pod) {
+  auto spec = LoadPodSpec(layout, pod);
+  pid_t keeper = LoadPodStatus(layout, pod).keeper;
+  if (!spec) return 0;
+  std::string node = NetnsPath(layout.node_netns(TextAt(spec->tree, {"spec", "nodeName"})));
+  return IsInNetns(keeper, node) ? keeper : 0;
 }
 
 }  // namespace
@@ -208,8 +218,7 @@ Status EndPods(const LabState& state, const std::vector<model::ObjectName>& pods
   Layout layout(state.name);
   std::vector<pid_t> keepers;
   for (const model::ObjectName& pod : pods) {
-    pid_t keeper = LoadPodStatus(layout, pod).keeper;
-    if (IsAlive(keeper)) keepers.push_back(keeper);
+    if (pid_t keeper = KeeperOf(layout, pod)) keepers.push_back(keeper);
   }
   if (!EndProcesses(keepers, SIGTERM, kGrace)) EndProcesses(keepers, SIGKILL, kGrace);
   Status status = Ok();

@@ -153,6 +153,12 @@ std::string StatField(pid_t pid, int field) {
   return text->substr(at, text->find(' ', at) - at);
 }
 
+bool HasMarker(pid_t pid, const std::string& marker) {
+  auto environment = ReadFile("/proc/" + std::to_string(pid) + "/environ");
+  std::string text = environment ? std::string(1, '\0') + *environment : "";
+  return text.find(std::string(1, '\0') + marker + std::string(1, '\0')) != std::string::npos;
+}
+
 std::set<pid_t> SelfAndAncestors() {
   std::set<pid_t> out;
   for (pid_t pid = getpid(); pid > 0;) {
@@ -202,7 +208,7 @@ bool IsAlive(pid_t pid) {
 
 bool IsInNetns(pid_t pid, const std::string& path) {
   auto there = FileId(path);
-  return there && FileId("/proc/" + std::to_string(pid) + "/ns/net") == there;
+  return there && IsAlive(pid) && FileId("/proc/" + std::to_string(pid) + "/ns/net") == there;
 }
 
 std::vector<pid_t> FindProcesses(const std::vector<std::string>& netns_paths,
@@ -217,11 +223,7 @@ std::vector<pid_t> FindProcesses(const std::vector<std::string>& netns_paths,
     if (pid <= 0 || spared.contains(pid) || !IsAlive(pid)) continue;
     auto netns = FileId("/proc/" + entry + "/ns/net");
     bool member = netns && namespaces.contains(*netns);
-    if (!member && !marker.empty()) {
-      auto environment = ReadFile("/proc/" + entry + "/environ");
-      std::string text = environment ? std::string(1, '\0') + *environment : "";
-      member = text.find(std::string(1, '\0') + marker + std::string(1, '\0')) != std::string::npos;
-    }
+    if (!member && !marker.empty()) member = HasMarker(pid, marker);
     if (member) found.push_back(pid);
   }
   return found;

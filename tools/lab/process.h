@@ -36,11 +36,12 @@ Result<pid_t> StartDaemon(const Command& command);
 
 // A process that has not ended (a zombie has).
 bool IsAlive(pid_t pid);
-// Its network namespace is the one that `path` names.
+// Alive, and in the network namespace that `path` names: a number that was kept in a file may be
+// another process's by now.
 bool IsInNetns(pid_t pid, const std::string& path);
-
 // Every process in one of the network namespaces (paths), or with the marker NAME=value in its
-// environment (none where the marker is empty); never the caller or what it descends from.
+// environment (none where the marker is empty; servers that set their title lose it); never the
+// caller or what it descends from.
 std::vector<pid_t> FindProcesses(const std::vector<std::string>& netns_paths,
                                  const std::string& marker);
 // Sends the signal and waits until all have ended; false where some had not after `patience`.
