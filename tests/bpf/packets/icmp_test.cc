@@ -107,7 +107,7 @@ TEST_P(ErrorTest, ErrorsAboutOtherFlowsAreDropped) {
 
 // What is quoted went the other way than the error.
 TEST_P(ErrorTest, ErrorsThatQuoteTheWrongDirectionAreDropped) {
-  Web(kSet, kNothing);
+  Web(kSet, kSet);
   EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
   EXPECT_DROP(ToWeb(Error(kRouter, kWeb, Tcp(kFar, 80, kWeb, 1024))), "icmp-error");
   EXPECT_DROP(FromWeb(Error(kWeb, kFar, Tcp(kWeb, 1024, kFar, 80))), "icmp-error");
@@ -115,7 +115,7 @@ TEST_P(ErrorTest, ErrorsThatQuoteTheWrongDirectionAreDropped) {
 
 TEST_P(ErrorTest, ErrorsAboutSomeoneElsesFlowAreDropped) {
   k.SetEndpoint({.ifindex = db, .v4 = kDb.v4, .v6 = kDb.v6, .egress = kSet, .ingress = kNothing});
-  Web(kNothing, kNothing);
+  Web(kSet, kSet);
   EXPECT_PASS(FromDb(Tcp(kDb, 1024, kFar, 80)));
   EXPECT_DROP(ToWeb(Error(kRouter, kWeb, Tcp(kDb, 1024, kFar, 80))), "icmp-error");
   EXPECT_DROP(FromWeb(Error(kWeb, kFar, Tcp(kFar, 80, kDb, 1024))), "icmp-error");

@@ -247,6 +247,23 @@ TEST_P(FrameTest, FramesCutInTheirHeadersAreDropped) {
   EXPECT_EQ(k.Flows().size(), 0u);
 }
 
+// The kernel takes a VLAN tag out of the frame and keeps it aside: the rest looks like any packet.
+TEST_P(FrameTest, TaggedFramesAreNotReadAtAnIsolatedEndpoint) {
+  k.SetRule(kSet, kOutsideIdentity, Ports::All());
+  Enforce({.egress = kSet, .ingress = kNothing}, {});
+  Bytes frame = Frame().bytes();
+  const Bytes tag = {0x81, 0x00, 0x00, 0x05};
+  SendFrame(In(web), frame);  // of a known flow, then, but for its tag
+  EXPECT_EQ(Ping(OnNode(), Of(web)), "open");
+  EXPECT_EQ(k.Flows().size(), 1u);
+  frame.insert(frame.begin() + 12, tag.begin(), tag.end());
+  for (uint64_t tagged = 1; tagged <= 2; tagged++) {
+    SendFrame(In(web), frame);
+    EXPECT_EQ(Ping(OnNode(), Of(web)), "open");
+    EXPECT_EQ(k.Counters(web.ifindex()).dropped[SP_EGRESS][SP_DROP_ETHERTYPE], tagged);
+  }
+}
+
 class NoAntiSpoofingFrameTest : public FrameTest {
  protected:
   NoAntiSpoofingFrameTest() : FrameTest({.endpoints = 4096, .anti_spoofing = false}) {}
