@@ -2,8 +2,11 @@
 #include "cli/agent_command.h"
 
 #include <cerrno>
+#include <mutex>
+#include <thread>
 
 #include "cli/agent_views.h"
+#include "cli/json.h"
 #include "cli/unix_http.h"
 
 namespace sallyport::cli {
@@ -65,30 +68,77 @@ std::string Render(AgentQuestion question, const model::Value& answer, const Ter
   return "";
 }
 
-int Fail(Error error, const AgentOptions& options, const Terminal& terminal) {
-  return terminal.Fail(WithAdvice(std::move(error), options.socket).message);
+int Fail(Error error, const AgentPlace& agent, const Terminal& terminal) {
+  error = WithAdvice(std::move(error), agent.socket);
+  if (!agent.node.empty()) error = std::move(error).Context(agent.node);
+  return terminal.Fail(error.message);
 }
 
-// Lines as they come, until the agent or the reader ends.
-int Follow(const AgentOptions& options, const Terminal& terminal) {
+// {"node": ..., and the members of `item`}.
+model::Value WithNode(const model::Value& item, const std::string& node) {
+  model::Value out = item;
+  if (node.empty() || item.Find("node") != nullptr) return out;
+  model::Value name;
+  name.type = model::Value::Type::kString;
+  name.text = node;
+  out.members.insert(out.members.begin(), {"node", std::move(name)});
+  return out;
+}
+
+// Lines as they come from one agent, until it or the reader ends. `output` keeps lines of several
+// agents apart.
+int Follow(const AgentPlace& agent, const AgentOptions& options, const Terminal& terminal,
+           std::mutex& output) {
   Status done =
-      GetLines(options.socket, PathOf(AgentQuestion::kEvents, options), [&](std::string_view line) {
-        if (options.format == Format::kJson) {
-          terminal.out << line << std::endl;
-        } else if (auto event = ParseAnswer(line)) {
-          terminal.out << RenderEvent(*event, terminal) << std::flush;
-        } else {
+      GetLines(agent.socket, PathOf(AgentQuestion::kEvents, options), [&](std::string_view line) {
+        auto event = ParseAnswer(line);
+        std::lock_guard lock(output);
+        if (!event) {
           terminal.Fail(event.error().message);
+        } else if (options.format == Format::kJson) {
+          terminal.out << Json(WithNode(*event, agent.node)) << std::endl;
+        } else {
+          if (!agent.node.empty()) terminal.out << terminal.Paint(Colour::kBold, agent.node) << " ";
+          terminal.out << RenderEvent(*event, terminal) << std::flush;
         }
         return terminal.out.good();
       });
-  if (!done) return Fail(done.error(), options, terminal);
-  return terminal.Fail("the agent ended the stream of events");
+  std::lock_guard lock(output);
+  if (!done) return Fail(done.error(), agent, terminal);
+  return Fail(Error{"the agent ended the stream of events"}, agent, terminal);
+}
+
+int FollowAll(const std::vector<AgentPlace>& agents, const AgentOptions& options,
+              const Terminal& terminal) {
+  std::mutex output;
+  std::vector<std::thread> threads;
+  threads.reserve(agents.size());
+  for (const AgentPlace& agent : agents) {
+    threads.emplace_back([&] { Follow(agent, options, terminal, output); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return kCouldNotTell;  // a stream of events has no end of its own
 }
 
 bool IsTrue(const model::Value& answer, std::string_view key) {
   const model::Value* value = answer.Find(key);
   return value != nullptr && value->boolean;
+}
+
+Result<model::Value> AskOne(AgentQuestion question, const AgentPlace& agent,
+                            const AgentOptions& options) {
+  auto body = Get(agent.socket, PathOf(question, options));
+  if (!body) return std::move(body).error();
+  return ParseAnswer(*body);
+}
+
+// The rows of several answers as one sequence.
+void Gather(const model::Value& answer, const AgentPlace& agent, model::Value& rows) {
+  if (answer.type != model::Value::Type::kSequence) {
+    rows.items.push_back(WithNode(answer, agent.node));
+    return;
+  }
+  for (const model::Value& item : answer.items) rows.items.push_back(WithNode(item, agent.node));
 }
 
 }  // namespace
@@ -104,16 +154,38 @@ Error WithAdvice(Error error, const std::string& socket) {
   return error;
 }
 
-int RunAgent(AgentQuestion question, const AgentOptions& options, const Terminal& terminal) {
-  if (question == AgentQuestion::kEvents && options.follow) return Follow(options, terminal);
-  auto body = Get(options.socket, PathOf(question, options));
-  if (!body) return Fail(std::move(body).error(), options, terminal);
-  auto answer = ParseAnswer(*body);
-  if (!answer) return terminal.Fail(answer.error().message);
-  terminal.out << (options.format == Format::kJson ? RenderJson(*answer)
-                                                   : Render(question, *answer, terminal));
-  bool unready = question == AgentQuestion::kStatus && !IsTrue(*answer, "ready");
-  return unready ? kNo : kYes;
+int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
+             const AgentOptions& options, const Terminal& terminal) {
+  if (question == AgentQuestion::kEvents && options.follow) {
+    return FollowAll(agents, options, terminal);
+  }
+  int code = kYes;
+  model::Value rows;
+  rows.type = model::Value::Type::kSequence;
+  for (const AgentPlace& agent : agents) {
+    auto answer = AskOne(question, agent, options);
+    if (!answer) {
+      code = Fail(std::move(answer).error(), agent, terminal);
+      continue;
+    }
+    bool unready = question == AgentQuestion::kStatus && !IsTrue(*answer, "ready");
+    if (unready && code == kYes) code = kNo;
+    if (options.format == Format::kTable) {
+      if (agents.size() > 1) terminal.out << terminal.Paint(Colour::kBold, agent.node) << "\n";
+      terminal.out << Render(question, *answer, terminal);
+      if (&agent != &agents.back()) terminal.out << "\n";
+    } else {
+      Gather(*answer, agent, rows);
+    }
+  }
+  if (options.format == Format::kTable) return code;
+  bool single = question == AgentQuestion::kStatus && agents.size() == 1;
+  if (!single) {
+    terminal.out << RenderJson(rows);
+  } else if (!rows.items.empty()) {
+    terminal.out << RenderJson(rows.items.front());
+  }
+  return code;
 }
 
 }  // namespace sallyport::cli

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/terminal.h"
@@ -13,16 +14,24 @@ inline constexpr const char* kDefaultSocket = "/run/sallyport/sallyportd.sock";
 
 enum class AgentQuestion { kStatus, kEndpoints, kPolicies, kFlows, kEvents };
 
+// One agent: that of this node, or of a lab's.
+struct AgentPlace {
+  std::string node;  // "": not said
+  std::string socket;
+};
+
 struct AgentOptions {
-  std::string socket = kDefaultSocket;
   std::string endpoint;  // flows: "ns/pod"; empty: of all
   int limit = 1000;      // flows
   bool follow = false;   // events
   Format format = Format::kTable;
 };
 
-// kStatus: kNo when the agent is not ready. Without an agent: kCouldNotTell.
-int RunAgent(AgentQuestion question, const AgentOptions& options, const Terminal& terminal);
+// Asks each agent in turn; events that are followed come from all of them at once. With several,
+// each node's answer stands under its name, and JSON rows carry it as "node". kStatus: kNo when an
+// agent is not ready. When one does not answer: kCouldNotTell, after what the others said.
+int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
+             const AgentOptions& options, const Terminal& terminal);
 
 // What to do about an agent that does not answer, behind the error.
 Error WithAdvice(Error error, const std::string& socket);

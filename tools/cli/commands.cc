@@ -134,17 +134,19 @@ void AddProbe(CLI::App& app, Shell& shell) {
 // Which agent: by its socket, or as a node of a lab.
 struct AgentChoice {
   AgentOptions options;
+  std::string socket = kDefaultSocket;
   std::string lab;
   std::string node;
 };
 
-int AskAgent(AgentQuestion question, AgentChoice choice, const Terminal& terminal) {
+int AskAgent(AgentQuestion question, const AgentChoice& choice, const Terminal& terminal) {
+  std::vector<AgentPlace> agents{{"", choice.socket}};
   if (!choice.lab.empty() || !choice.node.empty()) {
-    auto socket = AgentSocketOf(choice.lab, choice.node);
-    if (!socket) return terminal.Fail(socket.error().message);
-    choice.options.socket = *socket;
+    auto of_lab = AgentsOf(choice.lab, choice.node);
+    if (!of_lab) return terminal.Fail(of_lab.error().message);
+    agents = std::move(*of_lab);
   }
-  return RunAgent(question, choice.options, terminal);
+  return RunAgent(question, agents, choice.options, terminal);
 }
 
 std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQuestion question,
@@ -153,12 +155,12 @@ std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQ
   auto choice = std::make_shared<AgentChoice>();
   *command = AddCommand(app, name, about, footer);
   CLI::Option* socket =
-      (*command)->add_option("--socket", choice->options.socket, "The agent's Unix socket");
+      (*command)->add_option("--socket", choice->socket, "The agent's Unix socket");
   socket->capture_default_str();
   AddLab(**command, choice->lab);
   (*command)->get_option("--lab")->excludes(socket);
   (*command)
-      ->add_option("--node", choice->node, "A node of that lab (default: its only one)")
+      ->add_option("--node", choice->node, "A node of that lab (default: all)")
       ->excludes(socket);
   AddFormat(**command, choice->options.format);
   (*command)->callback(

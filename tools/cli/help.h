@@ -108,7 +108,8 @@ the pod is not isolated for that direction.
 
 Examples:
   sallyport endpoints
-  sallyport endpoints --node n1)";
+  sallyport endpoints --lab mine              of all nodes of a lab
+  sallyport endpoints --lab mine --node n1)";
 
 inline constexpr const char* kPolicies = R"(
 Examples:
@@ -128,6 +129,7 @@ object a line, as it happens.
 Examples:
   sallyport events
   sallyport events -f
+  sallyport events -f --lab mine              of all nodes of a lab
   sallyport events -f -o json --lab mine --node n1)";
 
 }  // namespace sallyport::cli::help

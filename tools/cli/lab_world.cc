@@ -110,18 +110,18 @@ void LabWorld::AskAgents(std::vector<Row>& rows, WallTime start) const {
   }
 }
 
-Result<std::string> AgentSocketOf(const std::string& lab, const std::string& node) {
+Result<std::vector<AgentPlace>> AgentsOf(const std::string& lab, const std::string& node) {
   auto name = LabName(lab);
   if (!name) return std::move(name).error();
   auto inventory = lab::ReadInventory(*name);
   if (!inventory) return std::move(inventory).error();
-  const auto& nodes = inventory->nodes;
-  if (node.empty() && nodes.size() == 1) return nodes.front().agent_socket;
-  for (const lab::NodePlace& place : nodes) {
-    if (place.name == node) return place.agent_socket;
+  std::vector<AgentPlace> out;
+  for (const lab::NodePlace& place : inventory->nodes) {
+    if (node.empty() || place.name == node) out.push_back({place.name, place.agent_socket});
   }
-  std::string problem = node.empty() ? "say which node with --node" : "no node \"" + node + "\"";
-  return Error{"lab " + *name + ": " + problem + "; there are " + Names(nodes)};
+  if (!out.empty()) return out;
+  return Error{"lab " + *name + " has no node \"" + node + "\"; there are " +
+               Names(inventory->nodes)};
 }
 
 }  // namespace sallyport::cli

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cli/agent_command.h"
 #include "cli/row.h"
 #include "lab/inventory.h"
 
@@ -41,7 +42,7 @@ class LabWorld {
 // The name of the only lab that runs, when none is named.
 Result<std::string> LabName(const std::string& named);
 
-// Of a lab's node, or of its only node where none is named.
-Result<std::string> AgentSocketOf(const std::string& lab, const std::string& node);
+// The agent of a lab's node, or those of all its nodes where none is named.
+Result<std::vector<AgentPlace>> AgentsOf(const std::string& lab, const std::string& node);
 
 }  // namespace sallyport::cli

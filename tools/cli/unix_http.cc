@@ -147,10 +147,8 @@ Result<bool> ResponseDecoder::Step(std::string& body) {
   switch (state_) {
     case State::kHead: {
       size_t end = in_.find("\r\n\r\n");
-      if (end == std::string::npos) {
-        if (in_.size() > kMostHead) return Error{"the answer's head is too long"};
-        return false;
-      }
+      if (std::min(end, in_.size()) > kMostHead) return Error{"the answer's head is too long"};
+      if (end == std::string::npos) return false;
       Status read = ReadHead(std::string_view(in_).substr(0, end + 2));
       if (!read) return read.error();
       in_.erase(0, end + 4);

@@ -124,9 +124,8 @@ TEST_F(AgentViewsTest, TimestampsCompareAsTimesDo) {
 }
 
 TEST_F(AgentViewsTest, AMissingAgentSaysWhatToDo) {
-  AgentOptions options;
-  options.socket = "/tmp/spt-nowhere.sock";
-  EXPECT_EQ(RunAgent(AgentQuestion::kEndpoints, options, terminal_), kCouldNotTell);
+  AgentPlace nowhere{"", "/tmp/spt-nowhere.sock"};
+  EXPECT_EQ(RunAgent(AgentQuestion::kEndpoints, {nowhere}, {}, terminal_), kCouldNotTell);
   EXPECT_THAT(err_.str(), HasSubstr("no agent answers on /tmp/spt-nowhere.sock"));
   EXPECT_THAT(err_.str(), HasSubstr("--socket"));
   EXPECT_EQ(out_.str(), "");
