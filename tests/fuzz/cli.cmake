@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_fuzz(expect SOURCES cli/expect_fuzz.cc DEPS sallyport_cli)
-sallyport_fuzz(http_response SOURCES cli/http_response_fuzz.cc DEPS sallyport_cli)
+sallyport_fuzz(expect SOURCES cli/expect_fuzz.cc DEPS sallyport_answers)
+sallyport_fuzz(http_response SOURCES cli/http_response_fuzz.cc DEPS sallyport_answers)
