@@ -16,8 +16,10 @@ set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 
 find_program(SALLYPORT_CCACHE ccache)
 if(SALLYPORT_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${SALLYPORT_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${SALLYPORT_CCACHE})
+  # What ccache asks for where headers are precompiled.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${SALLYPORT_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 add_library(sallyport_options INTERFACE)

@@ -7,6 +7,35 @@ foreach(label unit golden property bpf lab fuzz)
   add_custom_target(tests-${label})
 endforeach()
 
+# What nearly every file includes is parsed once. Files still include what they use: the release
+# preset compiles without.
+option(SALLYPORT_PRECOMPILE "Precompile the headers of the standard library and GoogleTest" OFF)
+set(SALLYPORT_STANDARD_HEADERS
+  <algorithm> <cstdint> <functional> <map> <memory> <optional> <set> <sstream> <string>
+  <string_view> <utility> <variant> <vector>)
+if(SALLYPORT_PRECOMPILE)
+  file(WRITE ${PROJECT_BINARY_DIR}/precompiled.cc "")
+  add_library(sallyport_precompiled OBJECT ${PROJECT_BINARY_DIR}/precompiled.cc)
+  target_precompile_headers(sallyport_precompiled PRIVATE ${SALLYPORT_STANDARD_HEADERS})
+  add_library(sallyport_precompiled_test OBJECT ${PROJECT_BINARY_DIR}/precompiled.cc)
+  target_precompile_headers(sallyport_precompiled_test PRIVATE
+    ${SALLYPORT_STANDARD_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
+  target_compile_options(sallyport_precompiled_test PRIVATE -O0)
+  target_link_libraries(sallyport_precompiled PRIVATE sallyport_options)
+  target_link_libraries(sallyport_precompiled_test PRIVATE
+    sallyport_options GTest::gtest_main GTest::gmock)
+  # g++ 12 loses track of the bounds of a std::string across precompiled headers.
+  target_compile_options(sallyport_options INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds -Wno-stringop-overflow>)
+endif()
+
+# sallyport_precompile(TARGET [_test]): TARGET uses them.
+function(sallyport_precompile target)
+  if(SALLYPORT_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM sallyport_precompiled${ARGN})
+  endif()
+endfunction()
+
 # sallyport_library(NAME SOURCES file... [DEPS target...] [PRIVATE_DEPS target...])
 # One static library per folder, called sallyport_NAME. Includes are written from agent/
 # ("net/address.h") or from bpf/ ("abi/limits.h").
@@ -18,6 +47,7 @@ function(sallyport_library name)
   target_link_libraries(sallyport_${name}
     PUBLIC ${ARG_DEPS}
     PRIVATE sallyport_options ${ARG_PRIVATE_DEPS})
+  sallyport_precompile(sallyport_${name})
 endfunction()
 
 # sallyport_program(NAME SOURCES file... DEPS target...): an executable called NAME.
@@ -27,6 +57,7 @@ function(sallyport_program name)
   target_include_directories(${name} PRIVATE
     ${PROJECT_SOURCE_DIR}/agent ${PROJECT_SOURCE_DIR}/bpf ${PROJECT_SOURCE_DIR}/tools)
   target_link_libraries(${name} PRIVATE sallyport_options ${ARG_DEPS})
+  sallyport_precompile(${name})
 endfunction()
 
 # sallyport_test(NAME LABEL label SOURCES file... DEPS target... [TIMEOUT seconds] [SERIAL])
@@ -42,6 +73,7 @@ function(sallyport_test name)
   target_link_libraries(${target} PRIVATE
     sallyport_options ${ARG_DEPS} GTest::gtest_main GTest::gmock)
   target_compile_options(${target} PRIVATE -O0)
+  sallyport_precompile(${target} _test)
   target_compile_definitions(${target} PRIVATE
     SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_dependencies(tests-${ARG_LABEL} ${target})
@@ -59,18 +91,19 @@ endfunction()
 # A fuzz target, one ctest entry called fuzz.NAME. With SALLYPORT_FUZZ it runs under libFuzzer, from
 # the kept inputs in the caller's corpus/NAME, for as many seconds as the environment's
 # SALLYPORT_FUZZ_SECONDS says, or the cache variable's; what it finds stays in the build directory.
-# Without, it tries the kept inputs once.
+# Without, it tries the kept inputs once. Not part of "all": build tests-fuzz.
 function(sallyport_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   set(target fuzz_${name})
   set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   set(found ${CMAKE_CURRENT_BINARY_DIR}/found/${name})
   file(MAKE_DIRECTORY ${found})
-  add_executable(${target} ${ARG_SOURCES})
+  add_executable(${target} EXCLUDE_FROM_ALL ${ARG_SOURCES})
   target_include_directories(${target} PRIVATE
     ${PROJECT_SOURCE_DIR}/agent ${PROJECT_SOURCE_DIR}/bpf ${PROJECT_SOURCE_DIR}/tools
     ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE sallyport_options ${ARG_DEPS})
+  sallyport_precompile(${target})
   add_dependencies(tests-fuzz ${target})
   if(SALLYPORT_FUZZ)
     target_link_options(${target} PRIVATE -fsanitize=fuzzer)
