@@ -422,17 +422,16 @@ OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generatio
 
 static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 {
-	__u32 zero = 0, place, other, generation, now = tick_now();
+	__u32 zero = 0, generation, now = tick_now();
 	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
-	int verdict;
+	int action;
 
 	if (!control_word)
 		return TC_ACT_SHOT;
 	generation = READ_ONCE(control_word->generation);
-	verdict = usual_packet(ctx, direction, generation, now, &place, &other);
-	if (verdict < 0)
-		return the_long_way(ctx, direction, generation, now);
-	return report_pass(ctx, verdict, direction, place, other);
+	action = direction == SP_EGRESS ? usual_egress(ctx, generation, now)
+					: usual_ingress(ctx, generation, now);
+	return action == NO_OPINION ? the_long_way(ctx, direction, generation, now) : action;
 }
 
 SEC("tc")

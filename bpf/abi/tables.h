@@ -162,7 +162,8 @@ struct sp_flow_bucket {
 		__u16 tag[16]; /* [i]: the tag of flow[i], a hint; [15] is not used */
 		__u64 lanes[4];
 	};
-	__u64 reserved[4];
+	__u64 overflowed; /* 1: flows whose first bucket this is may stand in their second one */
+	__u64 reserved[3];
 	struct sp_flow flow[SP_FLOW_WAYS];
 };
 

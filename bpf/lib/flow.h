@@ -2,9 +2,11 @@
 /*
  * Flows: what was decided for a connection, and under which generation.
  *
- * A two-choice hash table in an array. A bucket's first line holds the tags of its 15 flows, so a
- * look-up touches one line for a miss and two for a hit. Nothing needs to clean it: a flow that is
- * no longer alive is free, and is taken when its place is needed.
+ * A two-choice hash table in an array. A flow stands in its first bucket, and at home there, unless
+ * that place is taken; in its second bucket only when the first is nearly full, which then says so.
+ * A bucket's first line holds the tags of its 15 flows. So a look-up touches one line for a flow at
+ * home, two for another or for none. Nothing needs to clean it: a flow that is no longer alive is
+ * free, and is taken when its place is needed.
  *
  * A flow's state is one word that carries its tag: read once, replaced by compare-and-exchange, so
  * a reader never acts on another flow's state, and a writer never overwrites one.
@@ -83,29 +85,22 @@ static __always_inline __u64 flow_tail(__be16 low_port, __be16 high_port, __u8 p
 #endif
 }
 
-/* Returns whether the packet's source is the high end. Any total order will do. */
-static __always_inline int flow_key(struct sp_flow_key *key, const struct packet *p)
+/* Returns whether the source is the high end. Any total order will do. */
+static __always_inline int flow_key(struct sp_flow_key *key, const struct sp_address *source,
+				    const struct sp_address *destination, __be16 source_port,
+				    __be16 destination_port, __u8 protocol)
 {
-	__u64 s0 = p->source.halves[0], d0 = p->destination.halves[0];
-	__u64 s1 = p->source.halves[1], d1 = p->destination.halves[1];
-	int source_is_high = s0 != d0   ? s0 > d0
-			     : s1 != d1 ? s1 > d1
-					: p->source_port > p->destination_port;
+	__u64 s0 = source->halves[0], d0 = destination->halves[0];
+	__u64 s1 = source->halves[1], d1 = destination->halves[1];
+	int high = s0 != d0 ? s0 > d0 : s1 != d1 ? s1 > d1 : source_port > destination_port;
 
-	if (source_is_high) {
-		key->low.halves[0] = d0;
-		key->low.halves[1] = d1;
-		key->high.halves[0] = s0;
-		key->high.halves[1] = s1;
-		key->tail = flow_tail(p->destination_port, p->source_port, p->protocol);
-	} else {
-		key->low.halves[0] = s0;
-		key->low.halves[1] = s1;
-		key->high.halves[0] = d0;
-		key->high.halves[1] = d1;
-		key->tail = flow_tail(p->source_port, p->destination_port, p->protocol);
-	}
-	return source_is_high;
+	key->low.halves[0] = high ? d0 : s0;
+	key->low.halves[1] = high ? d1 : s1;
+	key->high.halves[0] = high ? s0 : d0;
+	key->high.halves[1] = high ? s1 : d1;
+	key->tail = high ? flow_tail(destination_port, source_port, protocol)
+			 : flow_tail(source_port, destination_port, protocol);
+	return high;
 }
 
 static __always_inline int same_key(const struct sp_flow_key *a, const struct sp_flow_key *b)
@@ -148,6 +143,30 @@ static __always_inline __u16 flow_tag(__u64 hash)
 	return (__u16)(hash >> 48) | 1;
 }
 
+/* The way to prefer. */
+static __always_inline __u32 flow_home(__u16 tag)
+{
+	__u32 way = tag >> 12;
+
+	return way < SP_FLOW_WAYS ? way : SP_FLOW_WAYS / 2;
+}
+
+/* May flows whose first bucket this is stand in their second one? */
+static __always_inline int is_overflowed(__u32 bucket)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+
+	return b && READ_ONCE(b->overflowed);
+}
+
+static __always_inline void set_overflowed(__u32 bucket)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+
+	if (b && !READ_ONCE(b->overflowed))
+		WRITE_ONCE(b->overflowed, 1);
+}
+
 static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
@@ -187,7 +206,7 @@ GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
 	ref->state = 0;
 	ref->alive = 0;
 	ref->place = flow_in(ref->bucket[0], ref);
-	if (ref->place == FLOW_NONE)
+	if (ref->place == FLOW_NONE && is_overflowed(ref->bucket[0]))
 		ref->place = flow_in(ref->bucket[1], ref);
 	if (ref->place == FLOW_NONE)
 		return 0;
@@ -200,7 +219,8 @@ GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
 
 static __always_inline void flow_find(struct flow_ref *ref, const struct packet *p, __u32 now)
 {
-	ref->source_is_high = (__u8)flow_key(&ref->key, p);
+	ref->source_is_high = (__u8)flow_key(&ref->key, &p->source, &p->destination, p->source_port,
+					     p->destination_port, p->protocol);
 	flow_lookup(ref, now);
 }
 
@@ -312,23 +332,28 @@ GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
 	return USE(used, free, owned);
 }
 
-/* By the tags alone: one line. Leaves `skip` free places out. */
-GLOBAL __u32 bucket_count(__u32 bucket, __u32 skip)
+/* By the tags alone: one line. Prefers the place `home`; leaves `skip` free places out. */
+GLOBAL __u32 bucket_count(__u32 bucket, __u32 home, __u32 skip)
 {
+	const __u64 each = 0x0001000100010001ULL; /* a tag is odd */
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
-	__u32 used = 0, free = SP_FLOW_WAYS;
+	__u64 used = 0;
 
 	if (!b)
-		return USE(SP_FLOW_WAYS, free, 0);
+		return USE(SP_FLOW_WAYS, SP_FLOW_WAYS, 0);
+	for (__u32 i = 0; i < 4; i++)
+		used += READ_ONCE(b->lanes[i]) & each;
+	used = used * each >> 48;
+	if (!skip && !READ_ONCE(b->tag[home & 15]))
+		return USE((__u32)used, home & 15, 0);
 	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
 		if (READ_ONCE(b->tag[i]))
-			used++;
-		else if (skip)
-			skip--;
-		else
-			free = i;
+			continue;
+		if (!skip)
+			return USE((__u32)used, i, 0);
+		skip--;
 	}
-	return USE(used, free, 0);
+	return USE((__u32)used, SP_FLOW_WAYS, 0);
 }
 
 /* What a new flow is to hold besides its key. */
@@ -378,8 +403,9 @@ static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_
 }
 
 /*
- * A place for a new flow, in the emptier of its buckets. Of a bucket that is nearly full, one
- * owner's flows get at most SP_FLOW_SHARE places: who floods the table fills only its own share.
+ * A place for a new flow: in its first bucket, or in the emptier one if that is nearly full. Of a
+ * bucket that is nearly full, one owner's flows get at most SP_FLOW_SHARE places: who floods the
+ * table fills only its own share.
  */
 GLOBAL int flow_insert(const struct flow_ref *ref, const struct flow_new *new)
 {
@@ -388,15 +414,19 @@ GLOBAL int flow_insert(const struct flow_ref *ref, const struct flow_new *new)
 	/* Another try, another place: someone else is filling the first one. */
 	for (__u32 try = 0; try < 3; try++) {
 		__u32 bucket = ref->bucket[0];
-		__u32 use = bucket_count(bucket, try), other = bucket_count(ref->bucket[1], try);
+		__u32 use = bucket_count(bucket, flow_home(ref->tag), try), other;
 
-		if (USE_USED(use) >= SP_FLOW_SHARE && USE_USED(other) >= SP_FLOW_SHARE) {
-			use = bucket_sweep(bucket, new->owner, new->now, try);
-			other = bucket_sweep(ref->bucket[1], new->owner, new->now, try);
-		}
-		if (USE_USED(other) < USE_USED(use)) {
-			use = other;
-			bucket = ref->bucket[1];
+		if (USE_USED(use) >= SP_FLOW_SHARE) {
+			other = bucket_count(ref->bucket[1], flow_home(ref->tag), try);
+			if (USE_USED(other) >= SP_FLOW_SHARE) {
+				use = bucket_sweep(bucket, new->owner, new->now, try);
+				other = bucket_sweep(ref->bucket[1], new->owner, new->now, try);
+			}
+			if (USE_USED(other) < USE_USED(use)) {
+				set_overflowed(bucket);
+				use = other;
+				bucket = ref->bucket[1];
+			}
 		}
 		if (USE_FREE(use) >= SP_FLOW_WAYS || USE_OWNED(use) >= SP_FLOW_SHARE)
 			return -SP_DROP_FLOWS_FULL;

@@ -28,10 +28,9 @@ struct judge {
 	__u32 hand_over; /* SP_DIRECT: ifindex to hand the packet to */
 };
 
-static __always_inline void count_pass(struct __sk_buff *ctx, __u32 direction, __u32 place)
+static __always_inline void count_pass(struct __sk_buff *ctx, __u32 direction,
+				       struct sp_counters *c)
 {
-	struct sp_counters *c = bpf_map_lookup_elem(&counters, &place);
-
 	if (!c)
 		return;
 	c->packets[direction & 1]++;
@@ -67,6 +66,17 @@ static __always_inline void send_event(struct __sk_buff *ctx, const struct packe
 	bpf_ringbuf_submit(e, 0);
 }
 
+/* Is this endpoint's share of events for this tick used up? */
+static __always_inline int events_are_spent(const struct sp_counters *c, __u32 now)
+{
+	return c->event_tick == now && c->event_count >= config.events_per_tick;
+}
+
+static __always_inline void count_drop(struct sp_counters *c, __u32 direction, __u32 reason)
+{
+	c->dropped[direction & 1][reason & (SP_DROP_SLOTS - 1)]++;
+}
+
 GLOBAL int report_drop(struct __sk_buff *ctx, const struct packet *p, const struct judge *j,
 		       __u32 reason)
 {
@@ -78,12 +88,12 @@ GLOBAL int report_drop(struct __sk_buff *ctx, const struct packet *p, const stru
 	c = bpf_map_lookup_elem(&counters, &j->place);
 	if (!c)
 		return TC_ACT_SHOT;
-	c->dropped[j->direction & 1][reason & (SP_DROP_SLOTS - 1)]++;
+	count_drop(c, j->direction, reason);
 	if (c->event_tick != now) {
 		c->event_tick = now;
 		c->event_count = 0;
 	}
-	if (c->event_count >= config.events_per_tick) {
+	if (events_are_spent(c, now)) {
 		c->events_suppressed++;
 		return TC_ACT_SHOT;
 	}
@@ -104,9 +114,9 @@ static __always_inline int hand_over(struct __sk_buff *ctx, __u32 ifindex)
 }
 
 static __always_inline int report_pass(struct __sk_buff *ctx, int verdict, __u32 direction,
-				       __u32 place, __u32 other)
+				       struct sp_counters *c, __u32 other)
 {
-	count_pass(ctx, direction, place);
+	count_pass(ctx, direction, c);
 	if (verdict == SP_DIRECT)
 		return hand_over(ctx, other);
 	if (direction == SP_EGRESS)
@@ -119,7 +129,8 @@ static __always_inline int report(struct __sk_buff *ctx, const struct packet *p,
 {
 	if (verdict < 0)
 		return report_drop(ctx, p, j, (__u32)-verdict);
-	return report_pass(ctx, verdict, j->direction, j->place, j->hand_over);
+	return report_pass(ctx, verdict, j->direction, bpf_map_lookup_elem(&counters, &j->place),
+			   j->hand_over);
 }
 
 #endif

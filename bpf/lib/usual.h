@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The usual packet: TCP or UDP right behind a plain IP header, of a flow that was allowed under this
- * generation. Nothing is to be decided and, but for counters, nothing to be written.
+ * generation. Nothing is to be decided and, but for counters, nothing to be written. And its
+ * opposite, when many come: of no flow, and denied by the endpoint's own policy, when there is no
+ * event left to tell of it.
  *
- * usual_packet() recognises it on the shortest path. It accepts only what the long way in
- * pod.bpf.c would accept with the same effect; about everything else it has no opinion.
+ * usual_packet() recognises them on the shortest path. It does only what the long way in pod.bpf.c
+ * would do with the same effect; about everything else it has no opinion.
  */
 #ifndef SALLYPORT_LIB_USUAL_H
 #define SALLYPORT_LIB_USUAL_H
 
 #include "endpoint.h"
 #include "flow.h"
+#include "peer.h"
+#include "policy.h"
+#include "report.h"
 
 /* A flow younger than this is alive, whatever happened to it short of a reset. */
 #define USUAL_LIFE 60
@@ -18,11 +23,14 @@ _Static_assert(USUAL_LIFE <= SP_LIFE_SYN && USUAL_LIFE <= SP_LIFE_CLOSING &&
 		       USUAL_LIFE <= SP_LIFE_DATAGRAM && USUAL_LIFE <= SP_LIFE_CONVERSATION,
 	       "alive in every state but reset");
 
-/* The ends of a packet, in words. */
+/* From usual_packet() and its parts: not a usual packet. */
+#define NO_OPINION -2
+
 struct ends {
-	__u64 source[2], destination[2];
+	struct sp_address source, destination;
 	__be16 source_port, destination_port;
 	__u8 protocol;
+	__u8 turning; /* TCP FIN, SYN, RST: changes its flow's state */
 };
 
 struct tcp_start {
@@ -33,19 +41,21 @@ struct tcp_start {
 };
 #define TCP_FIN_SYN_RST 0x07
 
-/* TCP without SYN, FIN and RST, or UDP, with a whole header before `end`. */
+/* TCP or UDP, with a whole header before `end`. */
 static __always_inline int usual_ports(struct __sk_buff *ctx, struct ends *e, const __u32 at,
 				       __u32 end)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	const struct tcp_start *tcp = data + at;
 
+	e->turning = 0;
 	if (e->protocol == IPPROTO_TCP) {
 		if (data + at + sizeof(struct tcphdr) > data_end ||
 		    at + sizeof(struct tcphdr) > end)
 			return 0;
-		if ((tcp->flags & TCP_FIN_SYN_RST) || tcp->length < 0x50)
+		if (tcp->length < 0x50)
 			return 0;
+		e->turning = tcp->flags & TCP_FIN_SYN_RST;
 	} else if (e->protocol != IPPROTO_UDP || data + at + sizeof(struct ports) > data_end ||
 		   at + sizeof(struct ports) > end) {
 		return 0;
@@ -53,11 +63,6 @@ static __always_inline int usual_ports(struct __sk_buff *ctx, struct ends *e, co
 	e->source_port = tcp->source;
 	e->destination_port = tcp->destination;
 	return 1;
-}
-
-static __always_inline __u64 mapped_v4(__be32 v4)
-{
-	return bpf_cpu_to_be64(0xffff00000000ULL | bpf_ntohl(v4));
 }
 
 static __always_inline int usual_v4(struct __sk_buff *ctx, struct ends *e)
@@ -72,9 +77,8 @@ static __always_inline int usual_v4(struct __sk_buff *ctx, struct ends *e)
 	if (ip->version != 4 || ip->ihl != 5 || end > ctx->len ||
 	    (ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)))
 		return 0;
-	e->source[0] = e->destination[0] = 0;
-	e->source[1] = mapped_v4(ip->saddr);
-	e->destination[1] = mapped_v4(ip->daddr);
+	set_v4(&e->source, ip->saddr);
+	set_v4(&e->destination, ip->daddr);
 	e->protocol = ip->protocol;
 	return usual_ports(ctx, e, ETH_HLEN + sizeof(*ip), end);
 }
@@ -83,7 +87,6 @@ static __always_inline int usual_v6(struct __sk_buff *ctx, struct ends *e)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	const struct ipv6hdr *ip = data + ETH_HLEN;
-	struct sp_address a;
 	__u32 end;
 
 	if (data + ETH_HLEN + sizeof(*ip) > data_end)
@@ -91,14 +94,10 @@ static __always_inline int usual_v6(struct __sk_buff *ctx, struct ends *e)
 	end = ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (ip->version != 6 || end > ctx->len)
 		return 0;
-	set_v6(&a, &ip->saddr);
-	e->source[0] = a.halves[0];
-	e->source[1] = a.halves[1];
-	set_v6(&a, &ip->daddr);
-	e->destination[0] = a.halves[0];
-	e->destination[1] = a.halves[1];
+	set_v6(&e->source, &ip->saddr);
+	set_v6(&e->destination, &ip->daddr);
 	/* IPv4-mapped addresses are never usual: their first word would be zero. */
-	if (e->source[0] == 0 || e->destination[0] == 0)
+	if (e->source.halves[0] == 0 || e->destination.halves[0] == 0)
 		return 0;
 	e->protocol = ip->nexthdr;
 	return usual_ports(ctx, e, ETH_HLEN + sizeof(*ip), end);
@@ -111,22 +110,6 @@ static __always_inline int parse_usual(struct __sk_buff *ctx, struct ends *e)
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
 		return usual_v4(ctx, e);
 	return ctx->protocol == bpf_htons(ETH_P_IPV6) && usual_v6(ctx, e);
-}
-
-/* As flow_key(): returns whether the source is the high end. */
-static __always_inline int usual_key(struct sp_flow_key *key, const struct ends *e)
-{
-	int high = e->source[0] != e->destination[0]   ? e->source[0] > e->destination[0]
-		   : e->source[1] != e->destination[1] ? e->source[1] > e->destination[1]
-						       : e->source_port > e->destination_port;
-
-	key->low.halves[0] = high ? e->destination[0] : e->source[0];
-	key->low.halves[1] = high ? e->destination[1] : e->source[1];
-	key->high.halves[0] = high ? e->source[0] : e->destination[0];
-	key->high.halves[1] = high ? e->source[1] : e->destination[1];
-	key->tail = high ? flow_tail(e->destination_port, e->source_port, e->protocol)
-			 : flow_tail(e->source_port, e->destination_port, e->protocol);
-	return high;
 }
 
 static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
@@ -152,59 +135,118 @@ static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
 
 static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key, __u16 *tag)
 {
-	__u64 hash = sp_hash_flow(config.hash_seed, key);
-	__u64 tags = (*tag = flow_tag(hash)) * 0x0001000100010001ULL;
-	struct sp_flow *f = usual_flow_in(sp_bucket((__u32)hash, config.flow_mask), tags, key);
+	__u64 hash = sp_hash_flow(config.hash_seed, key), tags;
+	__u32 bucket = sp_bucket((__u32)hash, config.flow_mask);
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	struct sp_flow *f;
 
-	return f ? f : usual_flow_in(sp_other_bucket((__u32)hash, config.flow_mask), tags, key);
+	if (!b)
+		return NULL;
+	*tag = flow_tag(hash);
+	f = &b->flow[flow_home(*tag)];
+	if ((__u16)(READ_ONCE(f->state) >> 16) == *tag && same_key(&f->key, key))
+		return f;
+	tags = *tag * 0x0001000100010001ULL;
+	f = usual_flow_in(bucket, tags, key);
+	if (f || !is_overflowed(bucket))
+		return f;
+	return usual_flow_in(sp_other_bucket((__u32)hash, config.flow_mask), tags, key);
 }
 
-/* What is to be done with a usual packet: SP_PASS, SP_DIRECT with *other set, or -1: no opinion. */
+/* May the node have sent it to the pod? What came in through an interface, or left a pod, it has not. */
+static __always_inline int may_be_the_nodes(struct __sk_buff *ctx, __u32 direction)
+{
+	return direction == SP_INGRESS && !ctx->ingress_ifindex && !(ctx->mark & config.mark);
+}
+
+/*
+ * A packet of no flow at an open endpoint: does the endpoint's policy deny it? Parsed again, so that
+ * the caller keeps what it knows in registers.
+ */
+GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 half)
+{
+	struct sp_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &at);
+	struct sp_counters *c = bpf_map_lookup_elem(&counters, &at);
+	struct ends e;
+	__u64 peer;
+	__u32 set;
+
+	if (!endpoint || !c || may_be_the_nodes(ctx, direction) || !parse_usual(ctx, &e) ||
+	    same_address(&e.source, &e.destination))
+		return NO_OPINION;
+	set = READ_ONCE(endpoint->set[half & 1][direction & 1]);
+	peer = peer_find(direction == SP_EGRESS ? &e.destination : &e.source, half);
+	if (!set || (peer_is_node(peer) && direction == SP_EGRESS))
+		return NO_OPINION;
+	if (policy_allows(set, peer_identity(peer), e.protocol, e.destination_port) !=
+	    -SP_DROP_POLICY)
+		return NO_OPINION;
+	count_drop(c, direction, SP_DROP_POLICY);
+	c->events_suppressed++;
+	return TC_ACT_SHOT;
+}
+
+/* Deals with a usual packet: the program's answer, or NO_OPINION. */
 static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, __u32 generation,
-					__u32 now, __u32 *place, __u32 *other)
+					__u32 now)
 {
 	__u32 half = generation & 1, at = ctx->ifindex & config.endpoint_mask;
 	struct sp_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &at);
+	struct sp_counters *c = bpf_map_lookup_elem(&counters, &at);
 	struct sp_flow_key key;
 	struct sp_flow *f;
 	struct ends e;
 	__u64 state;
-	int high, opener;
+	int high, opener, verdict = SP_PASS;
+	__u32 other = 0;
 	__u16 tag;
 
-	if (!endpoint || READ_ONCE(endpoint->ifindex) != ctx->ifindex ||
+	if (!endpoint || !c || READ_ONCE(endpoint->ifindex) != ctx->ifindex ||
 	    !(READ_ONCE(endpoint->flags[half]) & SP_ENDPOINT_OPEN))
-		return -1;
+		return NO_OPINION;
 	if (!parse_usual(ctx, &e))
-		return -1;
-	if (direction == SP_EGRESS && config.anti_spoofing) {
-		const struct sp_address *own = &endpoint->address[e.source[0] ? 1 : 0];
-
-		if (own->halves[1] != e.source[1] || own->halves[0] != e.source[0])
-			return -1;
-	}
-	high = usual_key(&key, &e);
+		return NO_OPINION;
+	if (e.turning && !events_are_spent(c, now))
+		return NO_OPINION;
+	if (direction == SP_EGRESS && config.anti_spoofing &&
+	    !same_address(&endpoint->address[e.source.halves[0] ? 1 : 0], &e.source))
+		return NO_OPINION;
+	high = flow_key(&key, &e.source, &e.destination, e.source_port, e.destination_port,
+			e.protocol);
 	f = usual_flow(&key, &tag);
-	if (!f)
-		return -1;
+	if (!f && events_are_spent(c, now))
+		return usual_denial(ctx, at, direction, half);
+	if (!f || e.turning)
+		return NO_OPINION;
 	state = READ_ONCE(f->state);
 	opener = !!(state & SP_FLOW_FROM_HIGH) == high;
 	/* The tag too: the place may have become another flow's since its key was read. */
 	if (state >> 16 != ((__u64)generation << 16 | tag) || (state & SP_FLOW_RESET) ||
 	    !(state & (opener == (direction == SP_EGRESS) ? SP_FLOW_EGRESS : SP_FLOW_INGRESS)) ||
 	    !(opener || (state & SP_FLOW_ANSWERED)))
-		return -1;
+		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > USUAL_LIFE)
-			return -1;
+			return NO_OPINION;
 		WRITE_ONCE(f->seen, now);
 	}
-	*place = at;
 	if (direction == SP_EGRESS && (state & SP_FLOW_DIRECT)) {
-		*other = READ_ONCE(f->ifindex[high ? 0 : 1]);
-		return *other ? SP_DIRECT : SP_PASS;
+		other = READ_ONCE(f->ifindex[high ? 0 : 1]);
+		if (other)
+			verdict = SP_DIRECT;
 	}
-	return SP_PASS;
+	return report_pass(ctx, verdict, direction, c, other);
+}
+
+/* Not inlined: what they keep on the stack is not there on the long way. */
+OUTLINE int usual_egress(struct __sk_buff *ctx, __u32 generation, __u32 now)
+{
+	return usual_packet(ctx, SP_EGRESS, generation, now);
+}
+
+OUTLINE int usual_ingress(struct __sk_buff *ctx, __u32 generation, __u32 now)
+{
+	return usual_packet(ctx, SP_INGRESS, generation, now);
 }
 
 #endif

@@ -13,6 +13,7 @@ sallyport_test(packets LABEL bpf
     packets/policy_test.cc
     packets/reasons.cc
     packets/report_test.cc
+    packets/spent_test.cc
     packets/spoofing_test.cc
     packets/table_test.cc
   DEPS sallyport_test_packets

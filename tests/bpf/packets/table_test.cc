@@ -51,6 +51,15 @@ TEST_P(FlowTableTest, NoEndpointGetsMoreThanItsShareOfAFullBucket) {
   }
 }
 
+TEST_P(FlowTableTest, WhereverAFlowStandsItIsFound) {
+  Web(kOpen, kNothing);
+  uint32_t opened = Fill(web, kWeb);
+  ASSERT_GT(opened, SP_FLOW_SHARE) << "some stand in their second bucket";
+  for (uint16_t sport = 1; sport <= opened; sport++)
+    EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, sport)));  // a reply, or else denied
+  EXPECT_EQ(k.Flows().size(), opened);
+}
+
 TEST_P(FlowTableTest, DeadFlowsMakePlace) {
   Web(kOpen, kOpen);
   uint32_t opened = Fill(web, kWeb);
