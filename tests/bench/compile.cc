@@ -76,14 +76,14 @@ void Change(policy::Compiler& compiler, dataplane::Dataplane& dataplane,
   ++cost.count;
 }
 
-Figures Measure(int size, testing::ClusterShape shape) {
+Figures Measure(int size, test::ClusterShape shape) {
   Figures f;
-  testing::ClusterSize cluster;
+  test::ClusterSize cluster;
   cluster.pods = cluster.policies = size;
   cluster.namespaces = std::max(10, size / 30);
   cluster.shape = shape;
   double before = ResidentMib();
-  auto snapshot = std::make_unique<model::Snapshot>(testing::MakeCluster(cluster));
+  auto snapshot = std::make_unique<model::Snapshot>(test::MakeCluster(cluster));
   f.objects_mib = ResidentMib() - before;
 
   dataplane::Options options;
@@ -136,10 +136,11 @@ Figures Measure(int size, testing::ClusterShape shape) {
 }
 
 // In a child, which hands its figures back through a pipe.
-Figures MeasureApart(int size, testing::ClusterShape shape) {
+Figures MeasureApart(int size, test::ClusterShape shape) {
   int pipe[2];
   if (::pipe(pipe) != 0) throw std::runtime_error("pipe");
   UniqueFd reader(pipe[0]), writer(pipe[1]);
+  std::fflush(nullptr);  // else the child writes it again
   pid_t child = ::fork();
   if (child == 0) {
     int code = 2;
@@ -172,7 +173,7 @@ int Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", json_path, "write the rows to this file, too");
   CLI11_PARSE(app, argc, argv);
-  auto shape = testing::ParseClusterShape(shape_name);
+  auto shape = test::ParseClusterShape(shape_name);
   if (!shape) throw std::runtime_error("no shape \"" + shape_name + "\": see --help");
 
   nlohmann::json rows = nlohmann::json::array();

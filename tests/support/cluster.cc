@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using model::Operator;
@@ -207,4 +207,4 @@ std::optional<ClusterShape> ParseClusterShape(const std::string& name) {
 
 model::Snapshot MakeCluster(const ClusterSize& size) { return Maker(size).Make(); }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -7,7 +7,7 @@
 
 #include "model/snapshot.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 enum class ClusterShape {
   kTypical,         // default deny, app to app, other teams' namespaces, a few CIDRs, named ports
@@ -35,4 +35,4 @@ inline constexpr char kClusterNode[] = "node-0";
 
 model::Snapshot MakeCluster(const ClusterSize& size);
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -16,7 +16,7 @@
 #include "policy/compile.h"
 #include "support/cluster.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 double CpuSeconds() {
@@ -137,13 +137,13 @@ void Run(const ClusterSize& size) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test
 
 int main(int argc, char** argv) {
-  sallyport::testing::ClusterSize size;
+  sallyport::test::ClusterSize size;
   auto number = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
   if (argc > 1) {
-    auto shape = sallyport::testing::ParseClusterShape(argv[1]);
+    auto shape = sallyport::test::ParseClusterShape(argv[1]);
     if (!shape) {
       std::fprintf(stderr, "compile_cost: no shape is called %s\n", argv[1]);
       return 2;

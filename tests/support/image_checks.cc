@@ -6,7 +6,7 @@
 
 #include "policy/evaluate.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Direction;
@@ -195,4 +195,4 @@ std::string ToString(const policy::Changes& changes) {
   return out.str();
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

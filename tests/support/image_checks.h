@@ -9,7 +9,7 @@
 #include "policy/compile.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 // The kernel's question, answered by the image. Requires that the endpoint is in the image.
 bool ImageAllows(const policy::Image& image, const model::ObjectName& endpoint,
@@ -27,4 +27,4 @@ std::string Mutation(const policy::Image& before, const policy::Image& after);
 policy::Changes Difference(const policy::Image& before, const policy::Image& after);
 std::string ToString(const policy::Changes& changes);
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

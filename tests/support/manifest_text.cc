@@ -3,7 +3,7 @@
 
 #include <sstream>
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 // Flow style throughout: one line for each rule.
@@ -132,4 +132,4 @@ std::string ManifestText(const model::Snapshot& snapshot) {
   return out.str();
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -6,9 +6,9 @@
 
 #include "model/snapshot.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 // All objects, as documents of one file.
 std::string ManifestText(const model::Snapshot& snapshot);
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -8,7 +8,7 @@
 #include "policy/evaluate.h"
 #include "support/image_checks.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Direction;
@@ -88,4 +88,4 @@ std::string Answer(const model::Snapshot& snapshot, const std::string& question)
   return Answer(snapshot, FlowOf(snapshot, question));
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

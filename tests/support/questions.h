@@ -8,7 +8,7 @@
 #include "model/snapshot.h"
 #include "net/flow.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 // The objects of manifests. Fails the running test if there is an error in them.
 model::Snapshot SnapshotOf(const std::string& yaml);
@@ -22,9 +22,9 @@ net::FlowTuple FlowOf(const model::Snapshot& snapshot, const std::string& questi
 std::string Answer(const model::Snapshot& snapshot, const net::FlowTuple& flow);
 std::string Answer(const model::Snapshot& snapshot, const std::string& question);
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test
 
 #define EXPECT_ALLOWED(snapshot, question) \
-  EXPECT_EQ(::sallyport::testing::Answer(snapshot, question), "allowed") << (question)
+  EXPECT_EQ(::sallyport::test::Answer(snapshot, question), "allowed") << (question)
 #define EXPECT_DENIED(snapshot, question) \
-  EXPECT_EQ(::sallyport::testing::Answer(snapshot, question), "denied") << (question)
+  EXPECT_EQ(::sallyport::test::Answer(snapshot, question), "denied") << (question)

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 class Random {
  public:
@@ -51,4 +51,4 @@ class Random {
   size_t left_ = 0;
 };
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -3,7 +3,7 @@
 
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using Fails = std::function<bool(const World&)>;
@@ -150,4 +150,4 @@ Steps Shrink(Steps steps, const std::function<bool(const Steps&)>& fails) {
   return steps;
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

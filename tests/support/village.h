@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 // Namespaces shop (team red) and bank (team blue), nodes n1 and n2; pods:
 //
@@ -83,4 +83,4 @@ inline std::string VillageWith(const std::string& spec) {
   return kVillage + Policy("policy", spec);
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -7,7 +7,7 @@
 
 #include "support/manifest_text.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using model::Operator;
@@ -371,4 +371,4 @@ std::string World::ToString() const {
   return out.str();
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

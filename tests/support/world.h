@@ -6,9 +6,9 @@
 // ports, ranges, all protocols, both families; pods on the host's network, ended, without address,
 // unscheduled, on other nodes, in unknown namespaces, with an address that another has too.
 //
-//   for (uint64_t seed : testing::Seeds(300)) {
-//     World world = testing::RandomWorld(seed);
-//     if (Fails(world)) FAIL() << testing::Shrink(world, Fails).ToString();
+//   for (uint64_t seed : test::Seeds(300)) {
+//     World world = test::RandomWorld(seed);
+//     if (Fails(world)) FAIL() << test::Shrink(world, Fails).ToString();
 //   }
 #pragma once
 
@@ -21,7 +21,7 @@
 #include "net/flow.h"
 #include "support/random.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 
 struct World {
   uint64_t seed = 0;
@@ -61,4 +61,4 @@ Steps Shrink(Steps steps, const std::function<bool(const Steps&)>& fails);
 // on. A failure must print its seed: SALLYPORT_SEED=n SALLYPORT_WORLDS=1 repeats it.
 std::vector<uint64_t> Seeds(int count);
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

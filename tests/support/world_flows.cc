@@ -3,7 +3,7 @@
 
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using net::Address;
@@ -125,4 +125,4 @@ std::vector<net::FlowTuple> RandomFlows(Random& random, const model::Snapshot& s
   return flows;
 }
 
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -8,7 +8,7 @@
 #include "support/image_checks.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 constexpr char kNode[] = "here";
@@ -47,9 +47,9 @@ void Run(Random random) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  sallyport::testing::Run(sallyport::testing::Random(data, size));
+  sallyport::testing::Run(sallyport::test::Random(data, size));
   return 0;
 }

@@ -19,7 +19,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 struct GoldenCase {
@@ -93,4 +93,4 @@ TEST(ImageGolden, PoliciesCompileToTheImagesInTheFiles) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -14,42 +14,38 @@
 #include "support/table_twin.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Direction;
-using test::Action;
-using test::Judgement;
 
-const test::KernelOptions kOptions = {.endpoints = 64,
-                                      .peer_buckets = 64,
-                                      .rule_buckets = 1024,
-                                      .port_sets = 1024,
-                                      .port_pages = 4096,
-                                      .trie_nodes = 16384,
-                                      .flow_buckets = 4};
+const KernelOptions kOptions = {.endpoints = 64,
+                                .peer_buckets = 64,
+                                .rule_buckets = 1024,
+                                .port_sets = 1024,
+                                .port_pages = 4096,
+                                .trie_nodes = 16384,
+                                .flow_buckets = 4};
 
-test::Packet ToPacket(const net::FlowTuple& flow) {
+Packet ToPacket(const net::FlowTuple& flow) {
   auto protocol = static_cast<uint8_t>(flow.protocol);
-  test::Packet ip =
-      flow.source.IsV4()
-          ? test::Packet(
-                test::IPv4{.src = flow.source, .dst = flow.destination, .protocol = protocol})
-          : test::Packet(test::IPv6{.src = flow.source, .dst = flow.destination, .next = protocol});
-  test::Packet out = test::Ethernet() / ip;
+  Packet ip = flow.source.IsV4()
+                  ? Packet(IPv4{.src = flow.source, .dst = flow.destination, .protocol = protocol})
+                  : Packet(IPv6{.src = flow.source, .dst = flow.destination, .next = protocol});
+  Packet out = Ethernet() / ip;
   switch (flow.protocol) {
     case net::Protocol::kTcp:
-      return out / test::TCP{.sport = flow.source_port, .dport = flow.destination_port};
+      return out / TCP{.sport = flow.source_port, .dport = flow.destination_port};
     case net::Protocol::kUdp:
-      return out / test::UDP{.sport = flow.source_port, .dport = flow.destination_port};
+      return out / UDP{.sport = flow.source_port, .dport = flow.destination_port};
     case net::Protocol::kSctp:
-      return out / test::SCTP{.sport = flow.source_port, .dport = flow.destination_port};
+      return out / SCTP{.sport = flow.source_port, .dport = flow.destination_port};
     case net::Protocol::kIcmp:
-      return out / test::ICMP{};
+      return out / ICMP{};
     case net::Protocol::kIcmpV6:
-      return out / test::ICMPv6{};
+      return out / ICMPv6{};
   }
-  return out / test::Payload(16);
+  return out / Payload(16);
 }
 
 // The programs, tables and encoder that all worlds go through.
@@ -71,8 +67,8 @@ class Node {
     local_.clear();
     uint32_t next = 0;
     for (const auto& [name, endpoint] : image.endpoints) {
-      if (next == test::kInterfaces - 1) break;  // the last one is where others' packets come from
-      dataplane::Binding binding{test::Interface(next++), {}, name.name.size() % 2 == 0};
+      if (next == kInterfaces - 1) break;  // the last one is where others' packets come from
+      dataplane::Binding binding{Interface(next++), {}, name.name.size() % 2 == 0};
       bool has[2] = {};
       for (const net::Address& address : endpoint.addresses)
         if (!std::exchange(has[address.IsV4()], true)) binding.addresses.push_back(address);
@@ -103,8 +99,8 @@ class Node {
   }
 
  private:
-  static test::KernelOptions Options(bool events) {
-    test::KernelOptions out = kOptions;
+  static KernelOptions Options(bool events) {
+    KernelOptions out = kOptions;
     if (!events) out.events_per_tick = 0;
     return out;
   }
@@ -159,7 +155,7 @@ class Node {
     policy::Why why = Judge(name, direction, flow).why;
     const net::Address& peer = egress ? flow.destination : flow.source;
     bool by_policy = why != policy::Why::kSelf && (why != policy::Why::kOwnNode || !egress);
-    test::TableTwin twin(tables_);
+    TableTwin twin(tables_);
     Judgement said = twin.Judge(twin.Generation(), binding.ifindex, egress ? SP_EGRESS : SP_INGRESS,
                                 peer, flow.protocol, flow.destination_port);
     if (by_policy && said != (allowed ? Judgement::kAllowed : Judgement::kDenied))
@@ -171,18 +167,18 @@ class Node {
     if (other)
       wanted = Expected(*other, Direction::kIngress, flow) ? Action::kDirect : Action::kDrop;
     std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
-    test::Packet packet = ToPacket(flow);
+    Packet packet = ToPacket(flow);
     // What comes to a pod from a pod here carries the mark that its way out gave it.
-    test::Arrival arrival{.mark = local_.contains(flow.source) ? kOptions.mark : 0};
-    test::Outcome outcome = egress ? kernel_.FromPod(binding.ifindex, packet)
-                                   : kernel_.ToPod(binding.ifindex, packet, arrival);
+    Arrival arrival{.mark = local_.contains(flow.source) ? kOptions.mark : 0};
+    Outcome outcome = egress ? kernel_.FromPod(binding.ifindex, packet)
+                             : kernel_.ToPod(binding.ifindex, packet, arrival);
     if (outcome.action == wanted) return "";
     return "the program returns " + std::to_string(static_cast<int>(outcome.action)) + " for " +
            packet.ToString() + ", " + std::to_string(static_cast<int>(wanted)) +
            " is right: the API text says " + policy::ToString(why);
   }
 
-  test::Kernel kernel_;
+  Kernel kernel_;
   dataplane::Tables tables_ = MakeTables();
   dataplane::Encoder encoder_;
   model::Snapshot snapshot_;
@@ -244,4 +240,4 @@ TEST(KernelProperty, FollowsChanges) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -9,7 +9,7 @@
 #include "support/image_checks.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Canonical;
@@ -102,4 +102,4 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ClusterProperty,
                          });
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

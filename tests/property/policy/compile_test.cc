@@ -6,7 +6,7 @@
 #include "support/image_checks.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 std::string WhatFails(const World& world) {
@@ -33,4 +33,4 @@ TEST(CompileProperty, JudgesCrowdedWorldsAsTheApiText) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

@@ -9,7 +9,7 @@
 #include "support/image_checks.h"
 #include "support/world.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Canonical;
@@ -227,4 +227,4 @@ TEST(DeltasProperty, OrderDoublesAndDetoursDoNotMatter) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

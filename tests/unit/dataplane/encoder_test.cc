@@ -20,7 +20,7 @@ using test::HeapTables;
 using test::Judgement;
 using test::Question;
 using test::TableTwin;
-using testing::Random;
+using test::Random;
 
 // "" or the first question that the tables, as a reader under `generation` sees them, answer
 // otherwise than the image.
@@ -76,7 +76,7 @@ std::map<std::string, uint64_t> Used(const Encoder& encoder) {
 }
 
 TEST(Encoder, SaysWhatTheImageSays) {
-  for (uint64_t seed : testing::Seeds(40)) {
+  for (uint64_t seed : test::Seeds(40)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory;
@@ -96,7 +96,7 @@ TEST(Encoder, SaysWhatTheImageSays) {
 }
 
 TEST(Encoder, ChangesLeadToWhatComparingEverythingLeadsTo) {
-  for (uint64_t seed : testing::Seeds(40)) {
+  for (uint64_t seed : test::Seeds(40)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory;
@@ -125,7 +125,7 @@ TEST(Encoder, ChangesLeadToWhatComparingEverythingLeadsTo) {
 }
 
 TEST(Encoder, NoStoreShowsAnythingBetweenOldAndNew) {
-  for (uint64_t seed : testing::Seeds(20)) {
+  for (uint64_t seed : test::Seeds(20)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory;
@@ -158,7 +158,7 @@ TEST(Encoder, NoStoreShowsAnythingBetweenOldAndNew) {
 
 // The process is killed after any store; the next one finds a complete image, and arrives.
 TEST(Encoder, AnyStoreMayBeTheLast) {
-  for (uint64_t seed : testing::Seeds(2)) {
+  for (uint64_t seed : test::Seeds(2)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory;
@@ -238,7 +238,7 @@ TEST(Encoder, ARestartOnTheSamePolicyWritesNothing) {
 }
 
 TEST(Encoder, AFullTableFailsAndChangesNothing) {
-  for (uint64_t seed : testing::Seeds(60)) {
+  for (uint64_t seed : test::Seeds(60)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory({.endpoints = 16,
@@ -276,7 +276,7 @@ TEST(Encoder, AFullTableFailsAndChangesNothing) {
 }
 
 TEST(Encoder, AGracePeriodMayFailAtAnyTime) {
-  for (uint64_t seed : testing::Seeds(40)) {
+  for (uint64_t seed : test::Seeds(40)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory({.endpoints = 64,
@@ -352,7 +352,7 @@ TEST(Encoder, APlaceForCountersStartsAtZero) {
 
 // Readers take the lock shared for one packet; a grace period is the lock taken alone.
 TEST(Encoder, ReadersNeverSeeAMixture) {
-  for (uint64_t seed : testing::Seeds(4)) {
+  for (uint64_t seed : test::Seeds(4)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     HeapTables memory({.endpoints = 64,

@@ -7,7 +7,7 @@ namespace sallyport::test {
 namespace {
 
 using policy::Image;
-using testing::Random;
+using test::Random;
 
 const std::vector<net::Address>& Addresses() {
   static const std::vector<net::Address> addresses = [] {

@@ -14,11 +14,11 @@ namespace sallyport::test {
 
 // Few numbers, addresses and ports, so that things meet. Numbers keep their meaning as a Compiler's
 // do: policy sets may gain and lose rules, or be replaced by sets of the same content.
-policy::Image RandomImage(testing::Random& random);
+policy::Image RandomImage(test::Random& random);
 // The image after some change, and what changed.
-policy::Changes RandomChange(testing::Random& random, policy::Image& image);
+policy::Changes RandomChange(test::Random& random, policy::Image& image);
 // Interfaces for most of the image's endpoints, and for pods that it does not know.
-dataplane::Bindings RandomBindings(testing::Random& random, const policy::Image& image);
+dataplane::Bindings RandomBindings(test::Random& random, const policy::Image& image);
 
 struct Question {
   model::ObjectName pod;
@@ -30,7 +30,7 @@ struct Question {
   std::string ToString() const;
 };
 // About every pod, and peers at all edges.
-std::vector<Question> RandomQuestions(testing::Random& random, size_t count);
+std::vector<Question> RandomQuestions(test::Random& random, size_t count);
 
 // What an image says: closed for pods without an endpoint or without a binding to the interface.
 Judgement Answer(const policy::Image& image, const dataplane::Bindings& bindings,

@@ -10,7 +10,7 @@
 namespace sallyport::dataplane {
 namespace {
 
-using testing::Random;
+using test::Random;
 
 class TrieTest : public ::testing::Test {
  protected:
@@ -130,7 +130,7 @@ TEST_F(TrieTest, UndoReturns) {
 }
 
 TEST_F(TrieTest, AnyChangesLeadToWhatBuildingAfreshDoes) {
-  for (uint64_t seed : testing::Seeds(20)) {
+  for (uint64_t seed : test::Seeds(20)) {
     SCOPED_TRACE(seed);
     Random random(seed);
     prefixes_.clear();

@@ -6,7 +6,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 // shop/db may reach these peers, on any port.
@@ -148,4 +148,4 @@ TEST(IpBlock, ThousandsInOneRuleAreOneIdentity) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

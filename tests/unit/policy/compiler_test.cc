@@ -7,7 +7,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Changes;
@@ -186,4 +186,4 @@ TEST(Compiler, ForANodeThatHasNothing) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

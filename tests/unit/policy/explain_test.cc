@@ -8,7 +8,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 using policy::Direction;
@@ -208,4 +208,4 @@ TEST(Explain, OutsideIsNotJudged) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

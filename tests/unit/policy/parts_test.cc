@@ -13,7 +13,7 @@
 namespace sallyport::policy {
 namespace {
 
-using testing::Random;
+using test::Random;
 
 struct LengthHash {
   size_t operator()(const std::string& text) const { return text.size(); }
@@ -86,11 +86,11 @@ TEST(PortSpec, CoversWhatLiesInside) {
 }
 
 TEST(LongestPrefix, IsWhatTryingEveryPrefixFinds) {
-  for (uint64_t seed : testing::Seeds(200)) {
+  for (uint64_t seed : test::Seeds(200)) {
     Random random(seed);
     model::Snapshot none;
     std::map<net::Cidr, int> map;
-    std::vector<net::FlowTuple> flows = testing::RandomFlows(random, none, 60);
+    std::vector<net::FlowTuple> flows = test::RandomFlows(random, none, 60);
     for (size_t i = 0; i < 30; ++i) {
       const net::Address& address = flows[i].source;
       map[net::Cidr(address, random.Between(0, address.IsV4() ? 32 : 128))] = 1;
@@ -114,14 +114,14 @@ struct Crowd {
   std::vector<model::Pod> pods;
 
   explicit Crowd(uint64_t seed) {
-    model::Snapshot snapshot = testing::RandomWorld(seed, {40, 40, 0}).snapshot;
+    model::Snapshot snapshot = test::RandomWorld(seed, {40, 40, 0}).snapshot;
     for (const auto& [name, policy] : snapshot.policies) selectors.push_back(policy->pods);
     for (const auto& [name, pod] : snapshot.pods) pods.push_back(*pod);
   }
 };
 
 TEST(SelectorIndex, FindsWhatAskingEverySelectorFinds) {
-  for (uint64_t seed : testing::Seeds(100)) {
+  for (uint64_t seed : test::Seeds(100)) {
     Crowd crowd(seed);
     SelectorIndex index;
     std::set<uint32_t> present;
@@ -148,7 +148,7 @@ TEST(SelectorIndex, FindsWhatAskingEverySelectorFinds) {
 }
 
 TEST(PodIndex, MissesNoPodThatMatches) {
-  for (uint64_t seed : testing::Seeds(100)) {
+  for (uint64_t seed : test::Seeds(100)) {
     Crowd crowd(seed);
     PodIndex index;
     for (const model::Pod& pod : crowd.pods) index.Add(pod);

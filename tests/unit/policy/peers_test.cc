@@ -5,7 +5,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 // shop/db accepts these peers, on any port.
@@ -200,4 +200,4 @@ TEST(SharedAddress, EachOfItsPodsMustAllow) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

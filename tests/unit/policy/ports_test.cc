@@ -5,7 +5,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 // Everyone may reach shop/db on these ports.
@@ -168,4 +168,4 @@ TEST(NamedPorts, OfEveryProtocol) {
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test

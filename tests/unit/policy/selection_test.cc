@@ -5,7 +5,7 @@
 #include "support/questions.h"
 #include "support/village.h"
 
-namespace sallyport::testing {
+namespace sallyport::test {
 namespace {
 
 TEST(Isolation, WithoutAPolicyEverythingIsAllowed) {
@@ -216,4 +216,4 @@ status: {phase: Running, podIPs: [{ip: 10.2.0.9}]}
 }
 
 }  // namespace
-}  // namespace sallyport::testing
+}  // namespace sallyport::test
