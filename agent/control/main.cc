@@ -7,9 +7,9 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "control/agent.h"
 #include "control/config.h"
-#include "control/version.h"
 
 namespace sallyport::control {
 namespace {

@@ -5,7 +5,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "control/version.h"
+#include "base/version.h"
 
 namespace sallyport::control {
 namespace {

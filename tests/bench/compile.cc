@@ -99,7 +99,7 @@ Figures Measure(int size, test::ClusterShape shape) {
   for (const auto& [name, o] : snapshot->policies) all.push_back(model::Delta::Set(o));
   snapshot.reset();
 
-  policy::Compiler compiler(testing::kClusterNode);
+  policy::Compiler compiler(test::kClusterNode);
   double start = CpuSeconds();
   compiler.Apply(all);
   f.compile_s = CpuSeconds() - start;
@@ -113,7 +113,7 @@ Figures Measure(int size, test::ClusterShape shape) {
 
   std::vector<model::PodPtr> pods;
   for (const auto& [name, pod] : compiler.snapshot().pods)
-    if (pod->node != testing::kClusterNode) pods.push_back(pod);
+    if (pod->node != test::kClusterNode) pods.push_back(pod);
   Cost pod_cost, policy_cost;
   for (size_t i = 0; i < 50; ++i) {
     model::PodPtr pod = pods[i * 977 % pods.size()];

@@ -7,7 +7,8 @@ foreach(scenario three-databases)
     add_test(NAME lab.${scenario}.${cni}
       COMMAND sallyport lab test --name spt-${scenario}-${cni} --cni ${cni} --outside
         -f ${folder} --expect ${folder}/expect.yaml)
-    set_tests_properties(lab.${scenario}.${cni} PROPERTIES LABELS lab TIMEOUT 300)
+    set_tests_properties(lab.${scenario}.${cni} PROPERTIES
+      LABELS lab TIMEOUT 300 RESOURCE_LOCK machine)
   endforeach()
 endforeach()
 add_dependencies(tests-lab sallyport sallyportd)

@@ -154,6 +154,6 @@ int main(int argc, char** argv) {
   size.policies = number(3, size.policies);
   size.namespaces = number(4, std::max(1, size.pods / 30));
   size.cidrs = number(5, size.cidrs);
-  sallyport::testing::Run(size);
+  sallyport::test::Run(size);
   return 0;
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "base/version.h"
 #include "cli/agent_command.h"
 #include "cli/check.h"
 #include "cli/explain_command.h"
@@ -194,6 +195,8 @@ void AddAgentCommands(CLI::App& app, Shell& shell) {
 int Main(int argc, const char* const* argv, const Terminal& terminal) {
   CLI::App app(help::kAbout, "sallyport");
   app.footer(help::kExitCodes);
+  app.set_version_flag("--version", std::string("sallyport ") + kVersion,
+                       "Print the version, and end");
   app.require_subcommand(1);
   Shell shell{terminal};
   AddCheck(app, shell);

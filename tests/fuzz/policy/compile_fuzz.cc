@@ -50,6 +50,6 @@ void Run(Random random) {
 }  // namespace sallyport::test
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  sallyport::testing::Run(sallyport::test::Random(data, size));
+  sallyport::test::Run(sallyport::test::Random(data, size));
   return 0;
 }
