@@ -43,9 +43,12 @@ bool AddYamlScalar(TreeBuilder& builder, Value value) {
 
 class YamlHandler : public YAML::EventHandler {
  public:
-  explicit YamlHandler(int first_line) : first_line_(first_line) {}
+  YamlHandler(int first_line, int last_line) : first_line_(first_line), last_line_(last_line) {}
   TreeBuilder& builder() { return builder_; }
-  int Line(const YAML::Mark& mark) const { return first_line_ + std::max(mark.line, 0); }
+  // Of what is missing yaml-cpp may say that it is behind the end.
+  int Line(const YAML::Mark& mark) const {
+    return std::min(first_line_ + std::max(mark.line, 0), last_line_);
+  }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (documents_++ > 0) {
@@ -135,7 +138,7 @@ class YamlHandler : public YAML::EventHandler {
   void Add(Value value) { Must(AddYamlScalar(builder_, std::move(value))); }
 
   TreeBuilder builder_;
-  int first_line_;
+  int first_line_, last_line_;
   int documents_ = 0;
 };
 
@@ -164,14 +167,15 @@ std::string Reworded(const YAML::Exception& error) {
 
 Parsed ParseYaml(std::string_view text, int first_line) {
   Parsed out;
-  YamlHandler handler(first_line);
+  bool ends_line = !text.empty() && text.back() == '\n';
+  auto line_ends = static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  YamlHandler handler(first_line, first_line + line_ends - (ends_line ? 1 : 0));
   TreeBuilder& builder = handler.builder();
   if (OpensTooMuch(text)) {
     out.error = SyntaxError{first_line, "not valid YAML: thousands of brackets are left open"};
     return out;
   }
   // Cut off inside quotes or brackets, the text would not end where it seems to.
-  bool ends_line = !text.empty() && text.back() == '\n';
   std::istringstream stream(std::string(text) + (ends_line ? "...\n" : "\n...\n"));
   try {
     YAML::Parser parser(stream);

@@ -7,7 +7,8 @@
 #
 # Everything that tests and labs make on a machine carries a prefix: namespaces and links spt, labs
 # below /run/sallyport-lab, pins below /sys/fs/bpf whose name begins with spt or sallyport. Processes
-# are those of this tree's build folders, and those that a lab started (they carry its marker).
+# are those of this tree's build folders, and those that a lab started (they carry its marker). A lab
+# whose own name does not begin with spt is somebody's, and so is all that belongs to it.
 
 LEFTOVERS_BEFORE=
 
@@ -21,16 +22,27 @@ leftovers_list() {
     find "${TMPDIR:-/tmp}" -mindepth 1 -maxdepth 1 -name 'spt*' -printf 'files %p\n' 2>/dev/null
     leftovers_processes
     awk '$2 ~ "/(spt|sallyport)[^/]*" { print "mount " $2 }' /proc/mounts
-  } | sort -u
+  } | leftovers_not_of_labs | sort -u
+}
+
+leftovers_not_of_labs() {
+  local folder lab pattern='^$'
+  for folder in /run/sallyport-lab/*/; do
+    lab=$(basename "$folder")
+    if [[ -d $folder && $lab != spt* ]]; then
+      pattern+="|^lab ${lab}\$|[ /]spt-${lab}\.|/sallyport-lab/${lab}/|^process .* ${lab}\$"
+    fi
+  done
+  grep -vE "$pattern" || true
 }
 
 leftovers_processes() {
-  local process executable
+  local process executable lab
   for process in /proc/[0-9]*; do
     executable=$(readlink "$process/exe" 2>/dev/null) || continue
-    if [[ $executable == "$PWD/.build/"* ]] ||
-      grep -qsa SALLYPORT_LAB_MEMBER= "$process/environ"; then
-      printf 'process %s %s\n' "${process#/proc/}" "$executable"
+    lab=$(tr '\0' '\n' 2>/dev/null <"$process/environ" | sed -n 's/^SPT_LAB_MEMBER=//p')
+    if [[ $executable == "$PWD/.build/"* || -n $lab ]]; then
+      printf 'process %s %s %s\n' "${process#/proc/}" "$executable" "$lab"
     fi
   done
 }

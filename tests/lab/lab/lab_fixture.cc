@@ -36,7 +36,7 @@ void Await(const std::string& what, const std::function<bool()>& condition) {
 void LabTest::SetUp() {
   ASSERT_EQ(geteuid(), 0u) << "tests of the lab need root";
   std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
-  name_ = given_.empty() ? "t-" : given_;
+  name_ = given_.empty() ? "spt-" : given_;
   for (char c : test)
     if (name_.size() < 28 && c != '/' && c != '_')
       name_.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));

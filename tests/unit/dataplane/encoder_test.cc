@@ -19,8 +19,8 @@ using test::Answer;
 using test::HeapTables;
 using test::Judgement;
 using test::Question;
-using test::TableTwin;
 using test::Random;
+using test::TableTwin;
 
 // "" or the first question that the tables, as a reader under `generation` sees them, answer
 // otherwise than the image.

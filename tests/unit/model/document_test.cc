@@ -111,6 +111,7 @@ TEST(Document, YamlScalarsHaveTheTypesTheApiServerSees) {
 TEST(Document, YamlKeysAreStrings) {
   EXPECT_EQ(Parse("1: a\nyes: b\n1.5: c\n\"null\": d\n"),
             "{1: \"a\", true: \"b\", 1.5: \"c\", null: \"d\"}\n");
+  EXPECT_EQ(Parse("a: 1\nb:  {"), "f:2: error: a key is missing before \":\"\n");
   EXPECT_EQ(Parse("~: a\n"), "f:1: error: a key is missing before \":\"\n");
   EXPECT_EQ(Parse("? [a]\n: b\n"), "f:1: error: a key must be a scalar, not a mapping or a list\n");
 }
