@@ -2,6 +2,7 @@
 sallyport_test(agent LABEL lab
   SOURCES
     agent/agent_test.cc
+    agent/interfaces_test.cc
     agent/node.cc
   DEPS sallyport_model sallyport_test_sandbox
   TIMEOUT 300)

@@ -237,10 +237,10 @@ bool EndProcesses(const std::vector<pid_t>& pids, int signal, Duration patience)
   }
   MonotonicTime deadline = SystemClock().Now() + patience;
   for (size_t i = 0; i < pids.size(); ++i) {
-    while (handles[i] && IsAlive(pids[i])) {
+    // Not before its last thread: what the process held, locks included, goes with that one.
+    for (pollfd wait{handles[i].get(), POLLIN, 0}; handles[i] && !wait.revents;) {
       auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - SystemClock().Now());
       if (left.count() <= 0) return false;
-      pollfd wait{handles[i].get(), POLLIN, 0};
       poll(&wait, 1, static_cast<int>(left.count()));
     }
     waitpid(pids[i], nullptr, WNOHANG);  // where it was a child of ours

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which interface is whose, and what becomes of the others.
+#include <signal.h>
+
+#include "lab/agent/agent_fixture.h"
+
+namespace sallyport::test {
+namespace {
+
+using testing::HasSubstr;
+
+TEST_F(AgentTest, StaleResultsOpenNothing) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  Pod c(3);
+  WritePod("c", c);
+  files_.WriteResult("c", {c.v4().ToString()}, c.device(), "", "uid-of-another");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/c", "closed", c.device()));
+  files_.WriteResult("c", {"10.99.0.77"}, c.device(), "", "uid-c");
+  ASSERT_TRUE(Becomes(files_, "/v1/endpoints", [](const model::Value& endpoints) {
+    for (const model::Value& endpoint : endpoints.items) {
+      if (endpoint.Find("why_closed")->text.find("10.99.0.77") != std::string::npos) return true;
+    }
+    return false;
+  }));
+  EXPECT_FALSE(Reaches(c, a_));
+  files_.WriteResult("c", {c.v4().ToString()}, c.device(), "/run/netns/spt1", "uid-c");
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", c.device())) << "its sandbox is another pod's";
+  files_.WriteResult("c", {c.v4().ToString()}, c.device(), "/run/netns/spt3", "uid-c");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/c", "open", c.device()));
+}
+
+TEST_F(AgentTest, ResultThatNamesOnlyThePodsInterface) {
+  AgentProcess agent(files_);
+  WritePod("a", a_);
+  WritePod("b", b_);
+  files_.WriteResult("a", {a_.v4().ToString()}, "", "/run/netns/spt1");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/a", "open", a_.device())) << "by the sandbox";
+  files_.WriteResult("b", {b_.v4().ToString()}, "", "/run/netns/not-visible");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device())) << "by the route";
+}
+
+TEST_F(AgentTest, PodThatIsDeletedClosesItsInterface) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  files_.RemoveManifest("pod-a.yaml");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/a", "closed", a_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+}
+
+TEST_F(AgentTest, NodesOwnInterfacesAreNotTouched) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  Shell("ip netns add sptup && ip link add sptuplink type veth peer name eth0 netns sptup");
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", "sptuplink")) << "it may be a pod's";
+  Shell("ip addr add 192.0.2.1/24 dev sptuplink");
+  ASSERT_TRUE(HasNoEndpoint(files_, "sptuplink"));
+  Shell(
+      "ip link set sptuplink up && ip -n sptup addr add 192.0.2.2/24 dev eth0 && "
+      "ip -n sptup link set eth0 up && ip netns exec sptup ping -q -c 1 -W 10 192.0.2.1 >&2");
+  Shell("ip addr flush dev sptuplink && ip netns del sptup");
+}
+
+TEST_F(AgentTest, ExcludedDevicesAreNotTouched) {
+  AgentProcess agent(files_, {"--devices=spth*,!spth3"});
+  OpenBoth();
+  Pod c(3);
+  Shell("ip link add sptother type veth peer name eth9 netns spt3");
+  Pod d(4);
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", d.device()));
+  ASSERT_TRUE(HasNoEndpoint(files_, c.device()));
+  ASSERT_TRUE(HasNoEndpoint(files_, "sptother"));
+}
+
+TEST_F(AgentTest, ProgramsThatSomebodyTookOffArePutBack) {
+  AgentProcess agent(files_, {"--attach=clsact"});
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  Shell("tc qdisc del dev " + b_.device() + " clsact");
+  EXPECT_TRUE(Becomes(files_, "/v1/status", [&](const auto&) {
+    return agent.Log().find("somebody took the programs off " + b_.device()) != std::string::npos;
+  }));
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+}
+
+// Both ends are made here, and one is moved away: the kernel says nothing of the end that stays.
+TEST_F(AgentTest, PairWhoseOtherEndMovesAwayIsClosed) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  Shell("ip netns add sptmove && ip link add sptstay type veth peer name sptgo");
+  Shell("ip link add sptlast type bridge");  // news that comes after
+  ASSERT_TRUE(HasNoEndpoint(files_, "sptstay"));
+  Shell("ip link set sptgo netns sptmove");
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", "sptstay"));
+  Shell("ip link del sptstay; ip link del sptlast; ip netns del sptmove");
+}
+
+TEST_F(AgentTest, NewsThatTheKernelDroppedIsListedAgain) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  agent.Signal(SIGSTOP);
+  Pod c(3);
+  Shell(
+      "ip link add sptmany type bridge && for i in $(seq 30); do for j in $(seq 200); do "
+      "echo addr add 10.90.$i.$j/32 dev sptmany; done; done | ip -batch - && "
+      "ip link del sptmany");
+  Pod d(4);
+  agent.Signal(SIGCONT);
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", c.device()));
+  EXPECT_TRUE(HasEndpoint(files_, "", "closed", d.device()));
+  EXPECT_THAT(agent.Log(), HasSubstr("more news of interfaces than there was room for"));
+  EXPECT_TRUE(AReachesB());
+}
+
+TEST_F(AgentTest, PodWithoutAnInterfaceSaysWhy) {
+  AgentProcess agent(files_);
+  files_.WritePod("web");
+  ASSERT_TRUE(HasDiagnostic(files_, "pod shop/web has no interface here: no CNI result names it"));
+  files_.WriteResult("web", {"10.99.0.9"}, "spth9");
+  ASSERT_TRUE(HasDiagnostic(files_, "names spth9, which is not here"));
+}
+
+TEST_F(AgentTest, ManyInterfacesAtOnce) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  Shell(
+      "ip netns add sptmany && for i in $(seq 60); do echo link add sptm$i type veth peer name "
+      "e$i netns sptmany; done | ip -batch -");
+  EXPECT_TRUE(Becomes(files_, "/v1/endpoints",
+                      [](const model::Value& endpoints) { return endpoints.items.size() == 62; }));
+  Shell("ip netns del sptmany");
+  EXPECT_TRUE(Becomes(files_, "/v1/endpoints",
+                      [](const model::Value& endpoints) { return endpoints.items.size() == 2; }));
+  EXPECT_TRUE(AReachesB());
+}
+
+// A bridge plugin's way: the pods' interfaces are ports of a bridge that has the address.
+TEST_F(AgentTest, PortsOfABridge) {
+  AgentProcess agent(files_);
+  ASSERT_TRUE(
+      Becomes(files_, "/v1/status", [](const auto& status) { return status.Find("node"); }));
+  Shell(
+      "ip link add sptbr type bridge && ip addr add 10.98.0.1/24 dev sptbr && "
+      "ip link set sptbr up");
+  for (std::string i : {"5", "6"}) {
+    Shell("ip netns add sptb" + i + " && ip link add sptbh" + i +
+          " type veth peer name eth0 netns sptb" + i + " && ip link set sptbh" + i +
+          " master sptbr up && ip -n sptb" + i + " addr add 10.98.0." + i +
+          "/24 dev eth0 && ip -n sptb" + i + " link set eth0 up");
+    files_.WritePod("p" + i, {"10.98.0." + i});
+    files_.WriteResult("p" + i, {"10.98.0." + i}, "sptbr\"},{\"name\":\"sptbh" + i);
+    ASSERT_TRUE(HasEndpoint(files_, "shop/p" + i, "open", "sptbh" + i));
+  }
+  Shell("ip netns exec sptb5 ping -q -c 1 -W 10 10.98.0.6 >&2");
+  files_.WritePolicy("p6");
+  ASSERT_TRUE(HasPolicies(files_, "shop/p6"));
+  Shell("! ip netns exec sptb5 ping -q -c 1 -W 1 10.98.0.6 >&2");
+  Shell("ip netns exec sptb6 ping -q -c 1 -W 10 10.98.0.5 >&2");
+  Shell("ip netns del sptb5; ip netns del sptb6; ip link del sptbr");
+}
+
+// Two agents on one machine, each in its own network namespace.
+TEST_F(AgentTest, TwoAgentsSideBySide) {
+  AgentFiles other("other");
+  Shell(
+      "ip netns add sptn2 && ip -n sptn2 link set lo up && "
+      "ip netns exec sptn2 sysctl -qw net.ipv4.ip_forward=1");
+  {
+    AgentProcess agent(files_);
+    AgentProcess second(other, {"--mark=0x00200000"}, "sptn2");
+    OpenBoth();
+    for (std::string i : {"7", "8"}) {
+      Shell("ip netns add sptx" + i + " && ip -n sptn2 link add sptxh" + i +
+            " type veth peer name eth0 netns sptx" + i + " && ip -n sptn2 link set sptxh" + i +
+            " up && ip -n sptn2 addr add 169.254.1.1/32 dev sptxh" + i +
+            " && ip -n sptn2 route add 10.97.0." + i + " dev sptxh" + i + " && ip -n sptx" + i +
+            " link set eth0 up && ip -n sptx" + i + " addr add 10.97.0." + i +
+            "/32 dev eth0 && ip -n sptx" + i + " route add 169.254.1.1 dev eth0 && ip -n sptx" + i +
+            " route add default via 169.254.1.1 dev eth0");
+      other.WritePod("x" + i, {"10.97.0." + i});
+      other.WriteResult("x" + i, {"10.97.0." + i}, "sptxh" + i);
+      ASSERT_TRUE(HasEndpoint(other, "shop/x" + i, "open", "sptxh" + i));
+    }
+    other.WritePolicy("x8");
+    ASSERT_TRUE(HasPolicies(other, "shop/x8"));
+    Shell("! ip netns exec sptx7 ping -q -c 1 -W 1 10.97.0.8 >&2");
+    Shell("ip netns exec sptx8 ping -q -c 1 -W 10 10.97.0.7 >&2");
+    EXPECT_TRUE(AReachesB());
+    EXPECT_TRUE(HasPolicies(files_, ""));
+  }
+  Shell("ip netns del sptx7; ip netns del sptx8; ip netns del sptn2");
+}
+
+}  // namespace
+}  // namespace sallyport::test
