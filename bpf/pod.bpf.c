@@ -110,8 +110,11 @@ struct decision {
 	__u32 other;
 };
 
-/* Judges the flow of this packet for E, as opened by E or by the peer. */
-OUTLINE int judge_flow(struct context *c, int own_opens, struct decision *out)
+/*
+ * Judges the flow of this packet for E, as opened by E or by the peer; for the other end as well if
+ * `both`.
+ */
+OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decision *out)
 {
 	__u32 direction = own_opens ? SP_EGRESS : SP_INGRESS, place = 0;
 	int with_flow = own_opens == (c->judge.direction == SP_EGRESS);
@@ -128,7 +131,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, struct decision *out)
 	if (verdict < 0)
 		return verdict;
 	out->flags = own_opens ? SP_FLOW_EGRESS : SP_FLOW_INGRESS;
-	other = local_peer(c, peer_ifindex(peer), &place);
+	other = both ? local_peer(c, peer_ifindex(peer), &place) : NULL;
 	if (!other)
 		return SP_PASS;
 	verdict = judge_other(c, other, place, own_opens ? SP_INGRESS : SP_EGRESS, port);
@@ -142,8 +145,8 @@ OUTLINE int judge_flow(struct context *c, int own_opens, struct decision *out)
 /* The way on for an allowed packet of a flow with these flags; `other`: interface of its other end. */
 static __always_inline int go(struct context *c, __u64 flags, __u32 other)
 {
-	if (!(flags & SP_FLOW_DIRECT) || !other || c->judge.direction != SP_EGRESS ||
-	    c->packet.in_fragments)
+	if (!config.fast_path || !(flags & SP_FLOW_DIRECT) || !other ||
+	    c->judge.direction != SP_EGRESS || c->packet.in_fragments)
 		return SP_PASS;
 	c->judge.hand_over = other;
 	return SP_DIRECT;
@@ -157,13 +160,18 @@ static __always_inline void note_ends(const struct context *c, const struct deci
 		flow_note_ends(&c->ref, d->other, c->judge.ifindex);
 }
 
-/* The first packet of a flow, or one from the other side that asks for a new one. */
+/*
+ * The first packet of a flow, or one from the other side that asks for a new one. In the middle of a
+ * connection it is not handed over: it may be a reply that the node has to translate back.
+ */
 OUTLINE int judge_new(struct context *c)
 {
 	struct flow_ref *ref = &c->ref;
 	struct flow_new new;
 	struct decision d;
-	int egress = c->judge.direction == SP_EGRESS, verdict = judge_flow(c, egress, &d);
+	int egress = c->judge.direction == SP_EGRESS;
+	int from_start = c->packet.opening || !is_connection(c->packet.protocol);
+	int verdict = judge_flow(c, egress, from_start, &d);
 
 	if (verdict < 0 || d.flags == 0)
 		return verdict;
@@ -184,6 +192,7 @@ OUTLINE int judge_new(struct context *c)
 		verdict = flow_insert(ref, &new);
 	if (verdict < 0)
 		return verdict;
+	flow_settle(ref);
 	return go(c, d.flags, d.other);
 }
 
@@ -210,7 +219,10 @@ static __always_inline __u32 packet_flags(const struct context *c, int opener)
 /*
  * A packet of a flow whose decision is of an earlier generation, or that E was not asked about
  * yet: the flow is judged as it was opened. Denied, a connection stays cut until it is opened
- * again; of other protocols, any packet from the other side is a first one.
+ * again; of other protocols, any packet from the other side is a first one. But what is denied to a
+ * bystander, whom a bridge shows others' packets, changes nothing for them.
+ *
+ * Handed over is only what both ends have seen like this: else the node may translate in between.
  */
 OUTLINE int judge_again(struct context *c)
 {
@@ -218,8 +230,10 @@ OUTLINE int judge_again(struct context *c)
 	const struct judge own = c->judge;
 	struct decision d;
 	__u32 state = (__u32)ref->state & 0x7fff;
-	int opener = from_opener(ref), own_opens = opener == (c->judge.direction == SP_EGRESS);
-	int verdict = judge_flow(c, own_opens, &d);
+	const __u32 both = SP_FLOW_EGRESS | SP_FLOW_INGRESS;
+	int egress = c->judge.direction == SP_EGRESS;
+	int opener = from_opener(ref), own_opens = opener == egress;
+	int verdict = judge_flow(c, own_opens, (state & both) == both, &d);
 
 	if (verdict == SP_PASS && d.flags == 0)
 		return SP_PASS;
@@ -233,6 +247,8 @@ OUTLINE int judge_again(struct context *c)
 		return go(c, d.flags, d.other);
 	}
 	if (verdict != -SP_DROP_POLICY)
+		return verdict;
+	if (!endpoint_has(c->endpoint, own_address(c)) && !flow_is_noted(ref, egress, own.ifindex))
 		return verdict;
 	if (is_connection(c->packet.protocol)) {
 		flow_touch(ref, c->now);
@@ -256,14 +272,14 @@ static __always_inline int judge_known(struct context *c, int opener)
 	if (!f)
 		return -SP_DROP_INTERNAL;
 	flow_touch(ref, c->now);
-	flow_update(ref, ref->state | packet_flags(c, opener));
+	flow_add(ref, packet_flags(c, opener));
 	return go(c, ref->state, READ_ONCE(f->ifindex[ref->source_is_high ? 0 : 1]));
 }
 
 static __always_inline int judge_transport(struct context *c)
 {
 	struct flow_ref *ref = &c->ref;
-	int opener, verdict;
+	int egress = c->judge.direction == SP_EGRESS, opener, verdict;
 	__u32 need;
 
 	flow_find(ref, &c->packet, c->now);
@@ -272,9 +288,9 @@ static __always_inline int judge_transport(struct context *c)
 	opener = from_opener(ref);
 	if (c->packet.opening && (!opener || flow_is_over(ref->state)))
 		return judge_new(c);
-	need = opener == (c->judge.direction == SP_EGRESS) ? SP_FLOW_EGRESS : SP_FLOW_INGRESS;
+	need = opener == egress ? SP_FLOW_EGRESS : SP_FLOW_INGRESS;
 	if (state_generation(ref->state) == c->judge.generation) {
-		if (ref->state & need)
+		if ((ref->state & need) && flow_is_noted(ref, egress, c->judge.ifindex))
 			return judge_known(c, opener);
 		if (ref->state & SP_FLOW_CUT) {
 			flow_touch(ref, c->now);
@@ -295,8 +311,13 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 
 	if (parse_quoted(ctx, &c->packet, &quoted) != PACKET_TRANSPORT)
 		return 0;
-	/* The quoted packet went the other way: E has received it at pod_egress, sent it at pod_ingress. */
+	/*
+	 * The quoted packet went the other way: E has received it at pod_egress, sent it at pod_ingress.
+	 * E may tell only who sent it; E may be told by any router on the way.
+	 */
 	if (!same_address(egress ? &quoted.destination : &quoted.source, own_address(c)))
+		return 0;
+	if (egress && !same_address(&quoted.source, peer_address(c)))
 		return 0;
 	flow_find(ref, &quoted, c->now);
 	if (!ref->alive || (ref->state & SP_FLOW_CUT))
@@ -389,10 +410,27 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	return verdict;
 }
 
+/* May this address be a neighbour's? A router may be asked to carry anything else elsewhere. */
+static __always_inline int is_neighbours(const struct sp_address *a, __u32 half)
+{
+	__u64 peer;
+
+	if (a->bytes[0] == 0xff || (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80))
+		return 1;
+	peer = peer_find(a, half);
+	return peer_is_node(peer) || peer_ifindex(peer);
+}
+
 static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c)
 {
-	if (c->packet.kind == PACKET_ARP || c->packet.kind == PACKET_NEIGHBOUR)
+	if (c->packet.kind == PACKET_ARP)
 		return SP_PASS;
+	if (c->packet.kind == PACKET_NEIGHBOUR) {
+		if (c->judge.direction == SP_INGRESS ||
+		    is_neighbours(&c->packet.destination, c->half))
+			return SP_PASS;
+		c->packet.kind = PACKET_TRANSPORT;
+	}
 	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx, c))
 		return SP_PASS;
 	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))

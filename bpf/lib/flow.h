@@ -24,7 +24,7 @@ struct {
 	__type(value, struct sp_flow_bucket);
 } flows SEC(".maps");
 
-/* A place that is being filled: no tag, so nobody's. */
+/* A place that is being filled: without a tag nobody's, with one its flow's. */
 #define FLOW_BUSY 0x8000ULL
 
 /* Where a flow is or would be, and its state as read. */
@@ -167,13 +167,18 @@ static __always_inline void set_overflowed(__u32 bucket)
 		WRITE_ONCE(b->overflowed, 1);
 }
 
+/* At home first, as usual_flow() does: of two entries for a flow, all find the same one. */
 static __always_inline __u32 flow_in(__u32 bucket, struct flow_ref *ref)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 	__u64 tags = ref->tag * 0x0001000100010001ULL;
+	__u32 home = flow_home(ref->tag);
 
 	if (!b)
 		return FLOW_NONE;
+	ref->state = flow_here(b, home, ref);
+	if (ref->state)
+		return bucket << 4 | home;
 #pragma unroll
 	for (__u32 i = 0; i < 16; i += 4) {
 		if (!tag_hits(READ_ONCE(b->lanes[i / 4]), tags))
@@ -211,7 +216,7 @@ GLOBAL int flow_lookup(struct flow_ref *ref, __u32 now)
 	if (ref->place == FLOW_NONE)
 		return 0;
 	f = flow_at(ref->place);
-	if (f)
+	if (f && !(ref->state & FLOW_BUSY))
 		ref->alive =
 			!is_past(READ_ONCE(f->seen), flow_life(ref->state, ref->key.protocol), now);
 	return 0;
@@ -239,6 +244,21 @@ static __always_inline void flow_touch(const struct flow_ref *ref, __u32 now)
 		WRITE_ONCE(f->seen, now);
 }
 
+/* Adds flags, also when someone else adds others meanwhile: a FIN or RST is not seen twice. */
+static __always_inline void flow_add(struct flow_ref *ref, __u64 flags)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	for (int try = 0; f && try < 2 && (ref->state | flags) != ref->state; try++) {
+		__u64 was = __sync_val_compare_and_swap(&f->state, ref->state, ref->state | flags);
+		int added = was == ref->state;
+
+		if ((was ^ ref->state) >> 16 || (was & FLOW_BUSY))
+			return;
+		ref->state = added ? was | flags : was;
+	}
+}
+
 /* Replaces the state unless someone else has: then the next packet tries again. */
 static __always_inline void flow_update(struct flow_ref *ref, __u64 state)
 {
@@ -248,6 +268,14 @@ static __always_inline void flow_update(struct flow_ref *ref, __u64 state)
 		return;
 	if (__sync_val_compare_and_swap(&f->state, ref->state, state) == ref->state)
 		ref->state = state;
+}
+
+/* Is this interface noted for the flow's end that the packet is from, or is for? */
+static __always_inline int flow_is_noted(const struct flow_ref *ref, int is_source, __u32 ifindex)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	return f && READ_ONCE(f->ifindex[is_source == ref->source_is_high]) == ifindex;
 }
 
 /* Notes the interfaces of both ends, 0: not an endpoint here, or not known. */
@@ -379,8 +407,10 @@ static __always_inline void flow_write(struct sp_flow *f, const struct flow_ref 
 static __always_inline void flow_renew(const struct flow_ref *ref, const struct flow_new *new)
 {
 	struct sp_flow *f = flow_at(ref->place);
+	__u64 busy = make_state(0, ref->tag, 0) | FLOW_BUSY;
 
-	if (f && __sync_val_compare_and_swap(&f->state, ref->state, FLOW_BUSY) == ref->state)
+	if (f && !(ref->state & FLOW_BUSY) &&
+	    __sync_val_compare_and_swap(&f->state, ref->state, busy) == ref->state)
 		flow_write(f, ref, new);
 }
 
@@ -434,6 +464,68 @@ GLOBAL int flow_insert(const struct flow_ref *ref, const struct flow_new *new)
 			return SP_PASS;
 	}
 	return -SP_DROP_FLOWS_FULL;
+}
+
+/* How many tags of a bucket are this one; now and then more, never less. */
+static __always_inline __u32 bucket_hits(__u32 bucket, __u16 tag)
+{
+	const __u64 each = 0x0001000100010001ULL;
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u64 hits = 0;
+
+	if (!b)
+		return 0;
+	for (__u32 i = 0; i < 4; i++)
+		hits += tag_hits(READ_ONCE(b->lanes[i]), tag * each) >> 15;
+	return (__u32)(hits * each >> 48);
+}
+
+/* Frees this way of a bucket if it is the flow's and another was found before. Is it the flow's? */
+GLOBAL int settle_way(__u32 bucket, __u32 way, const struct flow_ref *ref, int found)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u64 state;
+
+	if (!b || !ref || way >= SP_FLOW_WAYS)
+		return 0;
+	state = flow_here(b, way, ref);
+	if (state && found && !(state & FLOW_BUSY))
+		free_place(b, way, state);
+	return !!state;
+}
+
+/* Of a flow's entries in this bucket the first that a look-up finds stays, if none did before. */
+GLOBAL int bucket_settle(__u32 bucket, const struct flow_ref *ref, int found)
+{
+	__u32 home;
+
+	if (!ref)
+		return found;
+	home = flow_home(ref->tag);
+	found |= settle_way(bucket, home, ref, found);
+	for (__u32 way = 0; way < SP_FLOW_WAYS; way++)
+		if (way != home)
+			found |= settle_way(bucket, way, ref, found);
+	return found;
+}
+
+/*
+ * After flow_insert(). Two processors may have opened it at once: who fills later sees both
+ * entries, and one goes, the same one whoever comes by.
+ */
+GLOBAL int flow_settle(const struct flow_ref *ref)
+{
+	__u32 hits;
+
+	if (!ref)
+		return 0;
+	hits = bucket_hits(ref->bucket[0], ref->tag);
+
+	if (is_overflowed(ref->bucket[0]))
+		hits += bucket_hits(ref->bucket[1], ref->tag);
+	if (hits > 1)
+		bucket_settle(ref->bucket[1], ref, bucket_settle(ref->bucket[0], ref, 0));
+	return 0;
 }
 
 #endif

@@ -223,14 +223,15 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	/* The tag too: the place may have become another flow's since its key was read. */
 	if (state >> 16 != ((__u64)generation << 16 | tag) || (state & SP_FLOW_RESET) ||
 	    !(state & (opener == (direction == SP_EGRESS) ? SP_FLOW_EGRESS : SP_FLOW_INGRESS)) ||
-	    !(opener || (state & SP_FLOW_ANSWERED)))
+	    !(opener || (state & SP_FLOW_ANSWERED)) ||
+	    READ_ONCE(f->ifindex[(direction == SP_EGRESS) == high]) != ctx->ifindex)
 		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > USUAL_LIFE)
 			return NO_OPINION;
 		WRITE_ONCE(f->seen, now);
 	}
-	if (direction == SP_EGRESS && (state & SP_FLOW_DIRECT)) {
+	if (config.fast_path && direction == SP_EGRESS && (state & SP_FLOW_DIRECT)) {
 		other = READ_ONCE(f->ifindex[high ? 0 : 1]);
 		if (other)
 			verdict = SP_DIRECT;

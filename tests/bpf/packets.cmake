@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 sallyport_test(packets LABEL bpf
   SOURCES
+    packets/bystander_test.cc
     packets/closed_test.cc
     packets/direct_test.cc
     packets/flow_test.cc

@@ -149,6 +149,18 @@ TEST_F(AlwaysTest, NeighbourDiscoveryFromBeyondTheLinkIsJudged) {
 }
 
 // RFC 6980: such fragments are ignored by who gets them, so nobody may need them.
+// A router would carry it anywhere.
+TEST_F(AlwaysTest, NeighbourDiscoveryToWhoIsNoNeighbourIsJudged) {
+  k.SetPeer(kDb.v6, kDbIdentity, db);
+  Web(kNothing, kNothing);
+  for (uint8_t type : {kRouterSolicitation, kNeighbourSolicitation, kNeighbourAdvertisement}) {
+    EXPECT_DROP(FromWeb(Neighbour(type, kWeb.v6, kStranger.v6)), "policy");
+    EXPECT_DROP(FromDb(Neighbour(type, kDb.v6, kStranger.v6)), "closed");
+    for (const char* near : {"ff02::1", "fe80::2", kNode.v6, kDb.v6})
+      EXPECT_PASS(FromWeb(Neighbour(type, kWeb.v6, near)));
+  }
+}
+
 TEST_F(AlwaysTest, FragmentedNeighbourDiscoveryIsJudged) {
   Web(kNothing, kNothing);
   Packet fragment = Ethernet() / IPv6{.src = kWeb.v6, .dst = kFar.v6, .hop_limit = 255} /

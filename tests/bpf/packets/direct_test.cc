@@ -145,6 +145,30 @@ TEST_P(DirectTest, LosingTheFlagEndsTheHandOver) {
 }
 
 // Of a datagram that the other end's policy has left, the reply is a first packet of its own.
+// The node translated the way there (a Service), so it must translate the way back.
+TEST_P(DirectTest, RepliesWhoseWayThereWasTranslatedAreNotHandedOver) {
+  WebAndDb({}, {});
+  EXPECT_PASS(ToDb(Tcp(kWeb, 1024, kDb, 80)));  // kWeb's own interface saw another destination
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kSyn | kAck)));
+  k.NextGeneration();
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kAck)));
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kAck)));
+}
+
+TEST_P(DirectTest, ConnectionsFromBeforeAreNotHandedOver) {
+  WebAndDb({}, {});
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kAck)));
+  k.NextGeneration();
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kAck)));
+}
+
+TEST_P(DirectTest, WhatBothEndsHaveSeenStaysHandedOver) {
+  WebAndDb({}, {});
+  EXPECT_DIRECT(FromWeb(Tcp(kWeb, 1024, kDb, 80)));
+  k.NextGeneration();
+  EXPECT_DIRECT(FromDb(Tcp(kDb, 80, kWeb, 1024, kSyn | kAck)));
+}
+
 TEST_P(DirectTest, ADatagramAfterTheOtherEndsDenialIsJudgedAndCountedForItsSender) {
   k.SetRule(kSet, kWebIdentity, Ports().Udp(1024));
   WebAndDb({.egress = kSet}, {.egress = kSet, .ingress = kOtherSet});
@@ -216,6 +240,19 @@ TEST_P(NoFastPathTest, EachEndJudgesForItself) {
   EXPECT_PASS(FromDb(Tcp(kDb, 80, kWeb, 1024, kSyn | kAck)));
   EXPECT_PASS(ToWeb(Tcp(kDb, 80, kWeb, 1024, kSyn | kAck)));
   EXPECT_EQ(k.Flows().size(), 1u);
+}
+
+TEST_P(NoFastPathTest, FlowsThatWereHandedOverBeforeAreNotAnyMore) {
+  WebAndDb({}, {});
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kDb, 80)));
+  for (sp_flow* flow : k.Flows()) {
+    flow->state |= SP_FLOW_INGRESS | SP_FLOW_DIRECT;
+    flow->ifindex[0] = flow->ifindex[0] ? flow->ifindex[0] : db;
+    flow->ifindex[1] = flow->ifindex[1] ? flow->ifindex[1] : db;
+  }
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kDb, 80)));
+  k.NextGeneration();
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kDb, 80)));
 }
 
 TEST_P(NoFastPathTest, ADatagramThatTheOtherEndDeniesIsNotRemembered) {

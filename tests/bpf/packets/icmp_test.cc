@@ -113,6 +113,14 @@ TEST_P(ErrorTest, ErrorsThatQuoteTheWrongDirectionAreDropped) {
   EXPECT_DROP(FromWeb(Error(kWeb, kFar, Tcp(kWeb, 1024, kFar, 80))), "icmp-error");
 }
 
+// Who received the packet tells its sender, and nobody else.
+TEST_P(ErrorTest, ErrorsToSomeoneElseAreDropped) {
+  Web(kSet, kOpen);
+  EXPECT_PASS(ToWeb(Tcp(kStranger, 1024, kWeb, 80)));
+  EXPECT_PASS(FromWeb(Error(kWeb, kStranger, Tcp(kStranger, 1024, kWeb, 80))));
+  EXPECT_DROP(FromWeb(Error(kWeb, kFar, Tcp(kStranger, 1024, kWeb, 80))), "icmp-error");
+}
+
 TEST_P(ErrorTest, ErrorsAboutSomeoneElsesFlowAreDropped) {
   k.SetEndpoint({.ifindex = db, .v4 = kDb.v4, .v6 = kDb.v6, .egress = kSet, .ingress = kNothing});
   Web(kSet, kSet);
