@@ -141,27 +141,40 @@ ContainerPort DecodeContainerPort(const Cursor& item, bool host_network,
   return out;
 }
 
+void CheckContainerName(const Cursor& item, std::set<std::string>& names) {
+  const std::string* name = item.String("name");
+  if (name ? name->empty() : !item.Child("name")) {
+    item.ErrorAt("name", "is required");
+  } else if (name) {
+    if (std::string wrong = CheckDnsLabel(*name); !wrong.empty()) {
+      item.ErrorAt("name", Quoted(*name) + " " + wrong);
+    } else if (!names.insert(*name).second) {
+      item.ErrorAt("name", Quoted(*name) + " is the name of another container already");
+    }
+  }
+}
+
 void DecodeContainers(const Cursor& spec, Pod& pod) {
-  std::set<std::string> container_names;
+  std::set<std::string> names;
   int containers = 0;
-  spec.Each("containers", [&](const Cursor& item) {
-    ++containers;
+  auto decode = [&](const Cursor& item, bool runs) {
     if (!item.IsMapping()) return;
     item.Known(kContainerFields);
-    const std::string* name = item.String("name");
-    if (name ? name->empty() : !item.Child("name")) {
-      item.ErrorAt("name", "is required");
-    } else if (name) {
-      if (std::string wrong = CheckDnsLabel(*name); !wrong.empty()) {
-        item.ErrorAt("name", Quoted(*name) + " " + wrong);
-      } else if (!container_names.insert(*name).second) {
-        item.ErrorAt("name", Quoted(*name) + " is the name of another container already");
-      }
-    }
+    CheckContainerName(item, names);
     std::set<std::string> port_names;
     item.Each("ports", [&](const Cursor& port) {
-      pod.ports.push_back(DecodeContainerPort(port, pod.host_network, port_names));
+      ContainerPort decoded = DecodeContainerPort(port, pod.host_network, port_names);
+      if (runs) pod.ports.push_back(std::move(decoded));
     });
+  };
+  spec.Each("containers", [&](const Cursor& item) {
+    ++containers;
+    decode(item, true);
+  });
+  // A sidecar runs beside the containers; other init containers have ended before.
+  spec.Each("initContainers", [&](const Cursor& item) {
+    const std::string* restart = item.IsMapping() ? item.String("restartPolicy") : nullptr;
+    decode(item, restart && *restart == "Always");
   });
   std::optional<Cursor> list = spec.Child("containers");
   bool reported = list && list->value().type != Value::Type::kSequence;

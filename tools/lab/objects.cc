@@ -58,7 +58,11 @@ void AddObject(const Value& tree, const std::string& file, ObjectSet* objects,
   std::string kind = KindOf(tree);
   if (kind.empty()) return complain("", "kind", "missing; a Kubernetes object has a kind");
   if (kind.ends_with("List") && tree.Find("items")) {
-    for (const Value& item : Items(tree.Find("items"))) AddObject(item, file, objects, diagnostics);
+    for (Value item : Items(tree.Find("items"))) {
+      if (kind != "List" && KindOf(item).empty())  // a typed list says it for its items
+        Set(item, "kind", String(kind.substr(0, kind.size() - std::string_view("List").size())));
+      AddObject(item, file, objects, diagnostics);
+    }
     return;
   }
   for (const char* field : {"namespace", "name"}) {

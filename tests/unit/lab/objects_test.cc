@@ -28,7 +28,7 @@ items:
 - {apiVersion: v1, kind: Namespace, metadata: {name: shop}}
 - apiVersion: v1
   kind: PodList
-  items: [{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: shop}}]
+  items: [{metadata: {name: b, namespace: shop}}]
 )");
   ASSERT_EQ(objects.size(), 3u);
   ASSERT_TRUE(objects.contains({"Pod", {"default", "a"}}));

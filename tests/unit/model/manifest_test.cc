@@ -148,7 +148,8 @@ TEST(NodeSemantics, PodCidrAloneIsEnough) {
 TEST(PodSemantics, WhatIsRead) {
   auto pod = ReadOne<PodPtr>(
       "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: shop, uid: u-1, labels: {a: "
-      "b}}\nspec:\n  nodeName: n1\n  initContainers: [{name: i, ports: [{containerPort: 1}]}]\n"
+      "b}}\nspec:\n  nodeName: n1\n  initContainers: [{name: i, ports: [{containerPort: 1}]}, "
+      "{name: s, restartPolicy: Always, ports: [{name: admin, containerPort: 2}]}]\n"
       "  containers:\n  - name: a\n    ports: [{name: http, containerPort: 80}, {containerPort: "
       "53, protocol: UDP}]\n  - name: b\n    ports: [{name: x, containerPort: 9, protocol: SCTP}]\n"
       "status: {phase: Running, podIP: 10.0.0.1, podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]}\n");
@@ -160,7 +161,8 @@ TEST(PodSemantics, WhatIsRead) {
   ASSERT_EQ(pod->addresses.size(), 2u);
   std::vector<ContainerPort> want = {{"http", net::Protocol::kTcp, 80},
                                      {"", net::Protocol::kUdp, 53},
-                                     {"x", net::Protocol::kSctp, 9}};
+                                     {"x", net::Protocol::kSctp, 9},
+                                     {"admin", net::Protocol::kTcp, 2}};
   EXPECT_EQ(pod->ports, want);
 }
 

@@ -359,6 +359,16 @@ TEST(PodValidation, PortNamesAreUniqueInTheirContainer) {
         {"error: spec.containers[0].ports[1].name: \"http\" is the name of another port"});
 }
 
+TEST(PodValidation, InitContainersAreContainers) {
+  const std::string pod =
+      "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: a}]\n"
+      "  initContainers:\n";
+  Check(pod + "  - {name: b}\n", {});
+  Check(pod + "  - {name: a}\n", {"error: spec.initContainers[0].name: \"a\" is the name of"});
+  Check(pod + "  - {name: b, ports: [{containerPort: 70000}]}\n",
+        {"error: spec.initContainers[0].ports[0].containerPort: 70000 must be"});
+}
+
 TEST(PodValidation, HostNetworkPortsAreHostPorts) {
   auto pod = [](const std::string& port) {
     return "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  hostNetwork: true\n"
