@@ -45,6 +45,26 @@ bool IsPatternName(std::string_view text) {
   });
 }
 
+// The name is that of the pod, a pattern of it, or that of its workload.
+bool MayMean(const ObjectName& name, const ObjectName& pod) {
+  return GlobMatches(name.ns, pod.ns) &&
+         (GlobMatches(name.name, pod.name) || IsOwnedName(name.name, pod.name));
+}
+
+std::string Joined(const std::vector<net::Address>& addresses) {
+  std::string out;
+  for (const net::Address& address : addresses)
+    out += (out.empty() ? "" : ", ") + address.ToString();
+  return out.empty() ? "none" : out;
+}
+
+bool HoldsOne(const net::Cidr& cidr, const std::vector<net::Address>& addresses) {
+  return std::any_of(addresses.begin(), addresses.end(),
+                     [&](const net::Address& address) { return cidr.Contains(address); });
+}
+
+bool IsSingle(const net::Cidr& cidr) { return cidr.mapped_length() == 128; }
+
 }  // namespace
 
 std::string_view WorkloadOf(std::string_view pod) {
@@ -100,6 +120,11 @@ class Expectations::Reader {
     for (const model::Diagnostic& d : parsed.diagnostics) Add(d.ToString());
     if (parsed.documents.size() > 1) Complain(parsed.documents[1].line, "one document is enough");
     for (const Value& document : parsed.documents) ReadTop(document);
+    if (!says_something_ && errors_.empty()) {
+      Add(file_ +
+          " says nothing: list who may connect under \"allowed:\", or write \"allowed: []\" where "
+          "nobody may");
+    }
   }
   const std::string& errors() const { return errors_; }
 
@@ -110,6 +135,7 @@ class Expectations::Reader {
   }
 
   void ReadTop(const Value& top) {
+    if (top.type == Value::Type::kNull) return;
     if (top.type != Value::Type::kMapping) {
       return Complain(top.line, "write lists under \"allowed:\" and \"denied:\"");
     }
@@ -120,6 +146,7 @@ class Expectations::Reader {
     for (const auto& [key, value] : top.members) {
       if (key == "namespace") continue;
       if (key == "allowed" || key == "denied") {
+        says_something_ = true;
         ReadList(value, key == "allowed");
       } else {
         Complain(value.line, "\"" + key + "\": only namespace, allowed and denied are known here");
@@ -178,12 +205,16 @@ class Expectations::Reader {
     if (text == "any") return Who(Word::kAny);
     if (text == "pods") return Who(Word::kPods);
     if (text == "outside") return Who(Word::kOutside);
-    if (auto cidr = net::Cidr::Parse(text)) return Who(*cidr);
+    auto cidr = net::Cidr::Parse(text);
+    if (cidr) return Who(*cidr);
     if (auto address = net::Address::Parse(text)) {
       return Who(net::Cidr(*address, address->IsV4() ? 32 : 128));
     }
     size_t slash = text.find('/');
     bool has_namespace = slash != std::string_view::npos;
+    if (has_namespace && net::Address::Parse(text.substr(0, slash))) {
+      return std::move(cidr).error().Context("\"" + std::string(text) + "\" is no CIDR");
+    }
     std::string_view ns = has_namespace ? text.substr(0, slash) : std::string_view(namespace_);
     std::string_view name = has_namespace ? text.substr(slash + 1) : text;
     if (!IsPatternName(ns) || !IsPatternName(name)) {
@@ -213,6 +244,7 @@ class Expectations::Reader {
   Expectations& out_;
   const std::string& file_;
   std::string namespace_ = std::string(kDefaultNamespace);
+  bool says_something_ = false;
   std::string errors_;
 };
 
@@ -225,25 +257,103 @@ Result<Expectations> Expectations::Parse(std::string_view text, const std::strin
   return out;
 }
 
-Status Expectations::Bind(const World& world) {
-  pods_.clear();
-  for (const Side& side : world.LivePods()) pods_.push_back(side.pod->name);
+template <typename Complaints>
+Status Expectations::CheckLines(Complaints complaints) const {
   std::string errors;
   for (const Line& line : lines_) {
-    for (const Who* who : {&line.from, &line.to}) {
-      const auto* name = std::get_if<ObjectName>(who);
-      if (name == nullptr || std::any_of(pods_.begin(), pods_.end(), [&](const ObjectName& pod) {
-            return GlobMatches(name->ns, pod.ns) &&
-                   (GlobMatches(name->name, pod.name) || IsOwnedName(name->name, pod.name));
-          })) {
-        continue;
-      }
-      errors += (errors.empty() ? "" : "\n") + file_ + ":" + std::to_string(line.number) +
-                ": no pod or workload matches \"" + name->ToString() + "\" in \"" + line.text +
-                "\"";
+    for (const std::string& complaint : complaints(line)) {
+      if (complaint.empty()) continue;
+      errors += (errors.empty() ? "" : "\n") + file_ + ":" + std::to_string(line.number) + ": " +
+                complaint + " in \"" + line.text + "\"";
     }
   }
   return errors.empty() ? Ok() : Status(Error{errors});
+}
+
+std::string Expectations::WhyNobody(const Who& who, const World& world) const {
+  const auto* name = std::get_if<ObjectName>(&who);
+  auto is_meant = [&](const ObjectName& pod) { return MayMean(*name, pod); };
+  if (name == nullptr || std::any_of(pods_.begin(), pods_.end(), is_meant)) return "";
+  for (const auto& [pod_name, pod] : world.snapshot().pods) {
+    if (!is_meant(pod_name)) continue;
+    return "pod " + pod_name.ToString() +
+           (pod->host_network ? " is on its node's network: policy does not see it as a pod;"
+                              : " has ended: policy does not see it;") +
+           " nobody else matches \"" + name->ToString() + "\"";
+  }
+  return "no pod or workload matches \"" + name->ToString() + "\"";
+}
+
+std::vector<Port> Expectations::PortsMeant(const Line& line, const PortPattern& pattern,
+                                           const World& world) const {
+  if (const auto* port = std::get_if<Port>(&pattern)) return {*port};
+  const auto& named = std::get<NamedPort>(pattern);
+  std::vector<Port> out;
+  for (const Side& side : world.LivePods()) {
+    if (!Matches(line.to, side, side.addresses.front())) continue;
+    for (const model::ContainerPort& port : side.pod->ports) {
+      if (port.name == named.name && port.protocol == named.protocol) {
+        out.push_back({port.protocol, port.port});
+      }
+    }
+  }
+  return out;
+}
+
+Status Expectations::Bind(const World& world) {
+  pods_.clear();
+  for (const Side& side : world.LivePods()) pods_.push_back(side.pod->name);
+  return CheckLines([&](const Line& line) {
+    std::vector<std::string> out{WhyNobody(line.from, world), WhyNobody(line.to, world)};
+    if (!out.back().empty()) return out;  // nobody has ports
+    for (const PortPattern& pattern : line.ports) {
+      const auto* named = std::get_if<NamedPort>(&pattern);
+      if (named == nullptr || !PortsMeant(line, pattern, world).empty()) continue;
+      out.push_back("no destination has a " + std::string(net::ToString(named->protocol)) +
+                    " port named \"" + named->name + "\"");
+    }
+    return out;
+  });
+}
+
+Status Expectations::CheckPorts(const std::vector<Port>& asked, const World& world) const {
+  return CheckLines([&](const Line& line) {
+    std::vector<std::string> out;
+    for (const PortPattern& pattern : line.ports) {
+      if (std::holds_alternative<AnyPort>(pattern)) continue;
+      std::vector<Port> meant = PortsMeant(line, pattern, world);
+      bool is_asked =
+          std::find_first_of(meant.begin(), meant.end(), asked.begin(), asked.end()) != meant.end();
+      if (!is_asked) out.push_back("--ports leaves out " + meant.front().ToString());
+    }
+    return out;
+  });
+}
+
+Status Expectations::CheckAddresses(const std::vector<net::Address>& outside,
+                                    const std::vector<net::Address>& nodes) const {
+  return CheckLines([&](const Line& line) {
+    std::vector<std::string> out;
+    for (const Who* who : {&line.from, &line.to}) {
+      const auto* cidr = std::get_if<net::Cidr>(who);
+      if (cidr == nullptr || HoldsOne(*cidr, outside)) continue;
+      if (IsSingle(*cidr) && HoldsOne(*cidr, nodes)) continue;
+      out.push_back((IsSingle(*cidr) ? cidr->address().ToString() : cidr->ToString()) +
+                    " cannot be tried (the lab's outside: " + Joined(outside) +
+                    "; its nodes: " + Joined(nodes) + ")");
+    }
+    return out;
+  });
+}
+
+bool Expectations::NamesOutside(const std::vector<net::Address>& outside) const {
+  auto names = [&](const Who& who) {
+    if (const auto* word = std::get_if<Word>(&who)) return *word == Word::kOutside;
+    const auto* cidr = std::get_if<net::Cidr>(&who);
+    return cidr != nullptr && HoldsOne(*cidr, outside);
+  };
+  return std::any_of(lines_.begin(), lines_.end(),
+                     [&](const Line& line) { return names(line.from) || names(line.to); });
 }
 
 // No pod has exactly this name.
@@ -306,7 +416,7 @@ std::vector<net::Address> Expectations::Addresses(Who Line::*side) const {
   std::vector<net::Address> out;
   for (const Line& line : lines_) {
     const auto* cidr = std::get_if<net::Cidr>(&(line.*side));
-    if (cidr == nullptr || cidr->mapped_length() != 128) continue;
+    if (cidr == nullptr || !IsSingle(*cidr)) continue;
     if (std::find(out.begin(), out.end(), cidr->address()) == out.end()) {
       out.push_back(cidr->address());
     }

@@ -19,7 +19,8 @@
 // and ports a comma-separated list of 80, 80/UDP, ICMP, a port's name on the destination, or *.
 // Without ports: every port. Quote a line that starts with *.
 //
-// A pod's path to itself is always allowed and need not be listed.
+// A pod's path to itself is always allowed and need not be listed. Pods that policy does not see,
+// on their node's network or ended, are nobody here.
 #pragma once
 
 #include <string>
@@ -36,9 +37,18 @@ class Expectations {
   // `file` is used in messages. The error lists everything that is wrong with the text.
   static Result<Expectations> Parse(std::string_view text, const std::string& file);
 
-  // Finds the pods that names stand for. The error lists the lines that name a pod or workload
-  // that is not in the world: an expectation about nobody would never fail.
+  // Finds the pods that names stand for. The error lists the lines that name a pod, a workload or
+  // a port that is not in the world: an expectation about nobody would never fail.
   Status Bind(const World& world);
+
+  // Nothing but these ports is asked about. The error lists the lines about others.
+  Status CheckPorts(const std::vector<Port>& asked, const World& world) const;
+  // Of addresses outside, only these can be tried; the error lists the lines about others. A block
+  // needs one of `outside` in it, an address may also be one of `nodes`.
+  Status CheckAddresses(const std::vector<net::Address>& outside,
+                        const std::vector<net::Address>& nodes) const;
+  // A line says `outside`, or names one of these addresses or a block with one of them in it.
+  bool NamesOutside(const std::vector<net::Address>& outside) const;
 
   // Requires Bind().
   Expected Of(const Row& row) const;
@@ -66,6 +76,15 @@ class Expectations {
     std::vector<PortPattern> ports;  // empty: every port
   };
   class Reader;
+
+  // Who is not to be found in the world, and why; empty where somebody is.
+  std::string WhyNobody(const Who& who, const World& world) const;
+  // The ports that a pattern stands for on the pods that the line has for destination.
+  std::vector<Port> PortsMeant(const Line& line, const PortPattern& pattern,
+                               const World& world) const;
+  // One line of an error each, for what `complaints` returns about each line.
+  template <typename Complaints>
+  Status CheckLines(Complaints complaints) const;
 
   std::vector<net::Address> Addresses(Who Line::*side) const;
   bool Matches(const Who& who, const Side& side, const net::Address& address) const;

@@ -37,8 +37,7 @@ int ExplainOne(const World& world, const ExplainOptions& options, const Terminal
 }
 
 int ExplainMatrix(const World& world, const ExplainOptions& options, const Terminal& terminal) {
-  auto plan =
-      PlanMatrix(world, {options.ports, options.outside, options.expect, options.family}, true);
+  auto plan = PlanMatrix(world, {options.ports, options.outside, options.expect, options.family});
   if (!plan) return terminal.Fail(plan.error().message);
   std::vector<Row> rows = AskAll(world, plan->question);
   if (rows.empty()) {

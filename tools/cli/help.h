@@ -32,7 +32,8 @@ first pod), or addresses outside, IPv6 in brackets before a port. A port may be 
 ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for each. Exit code 0:
 allowed; 1: denied.
 
---matrix asks about every pod to every pod, and shows a table. With --expect it is compared with
+--matrix asks about every pod to every pod, and shows a table. It leaves out pods that policy does
+not see as pods: on their node's network (hostNetwork), or ended. With --expect it is compared with
 a file of what must be possible, everything else being denied; exit code 1 when anything differs:
 
   namespace: shop                # of names without one
@@ -43,6 +44,7 @@ a file of what must be possible, everything else being denied; exit code 1 when 
   denied:                        # wins over allowed
   - any -> backend:9999
 
+A line that could never fail (no such pod, no such port) is an error.
 (tools/cli/README.md has all of that format, and of the JSON.)
 
 Pods of workloads (Deployments and so on) are named as the lab names them. A pod without an address
@@ -78,12 +80,14 @@ Connects from every pod of a lab to every pod, on every port, all at once, and s
   ✓ open   ✗ blocked   ! refused (it got through, nothing listens)   ? error
   ✓/✗ where IPv4 and IPv6 differ, in that order   * not as expected
 --expect compares with a file (see `sallyport explain --help`), --compare with what the manifests
-say; open and refused count as allowed. Exit code 1 when anything differs.
+say; open and refused count as allowed. Exit code 1 when anything differs. A file that names the
+outside, or an address of it, turns on --outside; an address that the lab cannot try is an error.
+Pods on their node's network (hostNetwork) and pods that have ended are left out.
 
 Examples:
   sallyport probe matrix
   sallyport probe matrix --ports 80/TCP,81/TCP,80/UDP,81/UDP --compare
-  sallyport probe matrix --expect expect.yaml --outside
+  sallyport probe matrix --expect expect.yaml
   sallyport probe matrix -o json | grep '"outcome": "blocked"')";
 
 inline constexpr const char* kProbeServe = R"(

@@ -38,10 +38,11 @@ Result<LabWorld> LabWorld::Open(const std::string& name) {
   return LabWorld(std::move(*inventory));
 }
 
-std::vector<std::string> LabWorld::OutsideAddresses() const {
-  std::vector<std::string> out;
-  for (const net::Address& address : inventory_.outside_addresses)
-    out.push_back(address.ToString());
+Reach LabWorld::InReach() const {
+  Reach out{inventory_.outside_addresses, {}};
+  for (const lab::NodePlace& node : inventory_.nodes) {
+    out.nodes.insert(out.nodes.end(), node.addresses.begin(), node.addresses.end());
+  }
   return out;
 }
 

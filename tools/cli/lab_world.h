@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "cli/agent_command.h"
+#include "cli/matrix_run.h"
 #include "cli/row.h"
 #include "lab/inventory.h"
 
@@ -19,7 +20,7 @@ class LabWorld {
 
   const World& world() const { return world_; }
   const lab::Inventory& inventory() const { return inventory_; }
-  std::vector<std::string> OutsideAddresses() const;
+  Reach InReach() const;
 
   // Really connects for every row, from inside its source, and fills in what was seen. Rows whose
   // source is in no namespace of the lab get an error; so do made-up destinations.

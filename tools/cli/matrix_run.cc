@@ -40,9 +40,44 @@ std::vector<Port> PortsFor(const Side& side, const std::vector<Port>& named,
   return ports;
 }
 
+// What is asked about besides pods.
+Status AddAddresses(const World& world, const MatrixOptions& options, const MatrixPlan& plan,
+                    std::vector<Side>& sources, std::vector<Side>& targets) {
+  std::vector<net::Address> from, to;
+  for (const std::string& text : options.outside) {
+    auto address = net::Address::Parse(text);
+    if (!address) return std::move(address).error().Context("--outside");
+    from.push_back(*address);
+  }
+  if (plan.expectations && options.reach &&
+      plan.expectations->NamesOutside(options.reach->outside)) {
+    from.insert(from.end(), options.reach->outside.begin(), options.reach->outside.end());
+  }
+  to = from;
+  if (plan.expectations) {
+    for (const net::Address& address : plan.expectations->Sources()) from.push_back(address);
+    for (const net::Address& address : plan.expectations->Destinations()) to.push_back(address);
+  }
+  for (const net::Address& address : from) {
+    if (Status s = AddOutside(world, address, sources); !s) return s;
+  }
+  for (const net::Address& address : to) {
+    if (Status s = AddOutside(world, address, targets); !s) return s;
+  }
+  return Ok();
+}
+
+Status CheckExpectations(const World& world, const Expectations& expectations,
+                         const std::vector<Port>& named, const std::optional<Reach>& reach) {
+  if (!named.empty()) {
+    if (Status s = expectations.CheckPorts(named, world); !s) return s;
+  }
+  return reach ? expectations.CheckAddresses(reach->outside, reach->nodes) : Ok();
+}
+
 }  // namespace
 
-Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, bool add_expected) {
+Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options) {
   MatrixPlan plan;
   plan.question.family = options.family;
   std::vector<Port> named;
@@ -54,25 +89,15 @@ Result<MatrixPlan> PlanMatrix(const World& world, const MatrixOptions& options, 
   std::vector<Side> sides = world.LivePods();
   if (sides.empty()) return Error{"there are no pods: a matrix needs Pod manifests"};
   std::vector<Port> declared = AllDeclaredPorts(sides);
-  for (const std::string& text : options.outside) {
-    auto address = net::Address::Parse(text);
-    if (!address) return std::move(address).error().Context("--outside");
-    if (Status s = AddOutside(world, *address, sides); !s) return s.error();
-  }
-  std::vector<Side> targets = sides;
   if (!options.expect.empty()) {
     auto expectations = ReadExpectations(options.expect, world);
     if (!expectations) return std::move(expectations).error();
     plan.expectations = std::move(*expectations);
+    if (Status s = CheckExpectations(world, *plan.expectations, named, options.reach); !s)
+      return s.error();
   }
-  if (add_expected && plan.expectations) {
-    for (const net::Address& address : plan.expectations->Sources()) {
-      if (Status s = AddOutside(world, address, sides); !s) return s.error();
-    }
-    for (const net::Address& address : plan.expectations->Destinations()) {
-      if (Status s = AddOutside(world, address, targets); !s) return s.error();
-    }
-  }
+  std::vector<Side> targets = sides;
+  if (Status s = AddAddresses(world, options, plan, sides, targets); !s) return s.error();
   plan.question.from = std::move(sides);
   for (Side& side : targets) {
     std::vector<Port> ports = PortsFor(side, named, declared, plan);

@@ -114,9 +114,11 @@ int RunProbeMatrix(const ProbeMatrixOptions& options, const Terminal& terminal) 
   if (!probe_options) return terminal.Fail(probe_options.error().message);
   auto lab = LabWorld::Open(options.lab);
   if (!lab) return terminal.Fail(lab.error().message);
-  MatrixOptions wanted{options.ports, {}, options.expect, options.family};
-  if (options.outside) wanted.outside = lab->OutsideAddresses();
-  auto plan = PlanMatrix(lab->world(), wanted, false);
+  MatrixOptions wanted{options.ports, {}, options.expect, options.family, lab->InReach()};
+  if (options.outside) {
+    for (const net::Address& a : wanted.reach->outside) wanted.outside.push_back(a.ToString());
+  }
+  auto plan = PlanMatrix(lab->world(), wanted);
   if (!plan) return terminal.Fail(plan.error().message);
   std::vector<Row> rows = AskAll(lab->world(), plan->question);
   if (rows.empty()) {

@@ -23,6 +23,10 @@ class ExpectTest : public ::testing::Test {
     EXPECT_TRUE(bound) << bound.error().message;
     return *out;
   }
+  std::string BindError(const std::string& text) {
+    Status bound = Expectations::Parse(text, "expect.yaml")->Bind(world_);
+    return bound ? "" : bound.error().message;
+  }
   bool Allows(const Expectations& expectations, const std::string& from, const std::string& to) {
     return expectations.Of(RowsOf(world_, from, to).at(0)).allowed;
   }
@@ -101,6 +105,78 @@ TEST_F(ExpectTest, ALineAboutNobodyIsAnError) {
   EXPECT_EQ(bound.error().message,
             "expect.yaml:2: no pod or workload matches \"shop/dbb\" in \"shop/web -> "
             "shop/dbb:5432\"");
+}
+
+TEST_F(ExpectTest, SaysWhyAPodIsNotInTheMatrix) {
+  model::Snapshot snapshot = SmallSnapshot();
+  model::Pod proxy = MakePod("kube-system", "proxy", {"192.168.0.1"});
+  proxy.host_network = true;
+  Add(snapshot, proxy);
+  model::Pod job = MakePod("shop", "job", {"10.0.0.9"});
+  job.phase = model::PodPhase::kFailed;
+  Add(snapshot, job);
+  world_ = World(snapshot);
+  EXPECT_EQ(BindError("allowed:\n- any -> kube-system/proxy:80\n- shop/job -> any\n"),
+            "expect.yaml:2: pod kube-system/proxy is on its node's network: policy does not see it "
+            "as a pod; nobody else matches \"kube-system/proxy\" in \"any -> "
+            "kube-system/proxy:80\"\n"
+            "expect.yaml:3: pod shop/job has ended: policy does not see it; nobody else matches "
+            "\"shop/job\" in \"shop/job -> any\"");
+  Read("allowed: [any -> shop/*]");
+}
+
+TEST_F(ExpectTest, APortNameThatNoDestinationHasIsAnError) {
+  EXPECT_EQ(BindError("allowed:\n- any -> any\ndenied:\n- any -> shop/web:htpp,http\n"),
+            "expect.yaml:4: no destination has a TCP port named \"htpp\" in \"any -> "
+            "shop/web:htpp,http\"");
+  EXPECT_THAT(BindError("allowed: [any -> shop/db:sync]"), HasSubstr("TCP port named \"sync\""));
+  EXPECT_THAT(BindError("allowed: [any -> outside:http]"), HasSubstr("\"http\""));
+  Read("allowed: [any -> any:http, any -> shop/*:sync/UDP]");
+}
+
+TEST_F(ExpectTest, APortThatIsNotAskedAboutIsAnError) {
+  Expectations e = Read("allowed:\n- any -> shop/db:5432,ICMP\n");
+  EXPECT_TRUE(e.CheckPorts(*probe::ParsePorts("ICMP,80,5432"), world_));
+  EXPECT_EQ(e.CheckPorts(*probe::ParsePorts("80,5432"), world_).error().message,
+            "expect.yaml:2: --ports leaves out ICMP in \"any -> shop/db:5432,ICMP\"");
+  e = Read("allowed: [any -> any:http]");
+  EXPECT_TRUE(e.CheckPorts(*probe::ParsePorts("80"), world_));
+  EXPECT_THAT(e.CheckPorts(*probe::ParsePorts("81"), world_).error().message,
+              HasSubstr("--ports leaves out 80/TCP"));
+}
+
+TEST_F(ExpectTest, AnAddressThatCannotBeTriedIsAnError) {
+  Expectations e =
+      Read("allowed:\n- 192.0.2.1 -> pods\n- 192.0.2.0/24 -> pods\n- pods -> 172.16.0.1:80\n");
+  EXPECT_TRUE(e.CheckAddresses({Ip("192.0.2.1")}, {Ip("172.16.0.1")}));
+  EXPECT_EQ(e.CheckAddresses({Ip("192.0.2.9")}, {Ip("172.16.0.1")}).error().message,
+            "expect.yaml:2: 192.0.2.1 cannot be tried (the lab's outside: 192.0.2.9; its nodes: "
+            "172.16.0.1) in \"192.0.2.1 -> pods\"");
+  EXPECT_THAT(e.CheckAddresses({}, {Ip("192.0.2.1"), Ip("172.16.0.1")}).error().message,
+              HasSubstr("expect.yaml:3: 192.0.2.0/24 cannot be tried (the lab's outside: none"));
+}
+
+TEST_F(ExpectTest, KnowsWhetherItSpeaksOfTheOutside) {
+  std::vector<net::Address> outside{Ip("192.0.2.1")};
+  EXPECT_TRUE(Read("denied: [pods -> outside]").NamesOutside(outside));
+  EXPECT_TRUE(Read("denied: [192.0.2.1 -> pods]").NamesOutside(outside));
+  EXPECT_TRUE(Read("denied: [pods -> 192.0.2.0/24]").NamesOutside(outside));
+  EXPECT_FALSE(Read("allowed: [any -> shop/web, 192.0.2.2 -> pods]").NamesOutside(outside));
+}
+
+TEST_F(ExpectTest, AFileThatSaysNothingIsAnError) {
+  for (const char* text : {"", "# nothing\n", "---\n", "namespace: shop\n"}) {
+    auto e = Expectations::Parse(text, "expect.yaml");
+    ASSERT_FALSE(e) << text;
+    EXPECT_THAT(e.error().message, HasSubstr("allowed: []")) << text;
+  }
+  EXPECT_TRUE(Expectations::Parse("allowed: []", "x"));
+}
+
+TEST_F(ExpectTest, ABlockThatIsNoneIsNoPod) {
+  auto e = Expectations::Parse("allowed: [10.0.0.0/99 -> any]", "x");
+  ASSERT_FALSE(e);
+  EXPECT_THAT(e.error().message, HasSubstr("\"10.0.0.0/99\" is no CIDR"));
 }
 
 TEST_F(ExpectTest, EverythingWrongIsListedWithItsLine) {
