@@ -213,7 +213,7 @@ class Expectations::Reader {
     size_t slash = text.find('/');
     bool has_namespace = slash != std::string_view::npos;
     if (has_namespace && net::Address::Parse(text.substr(0, slash))) {
-      return std::move(cidr).error().Context("\"" + std::string(text) + "\" is no CIDR");
+      return std::move(cidr).error();
     }
     std::string_view ns = has_namespace ? text.substr(0, slash) : std::string_view(namespace_);
     std::string_view name = has_namespace ? text.substr(slash + 1) : text;

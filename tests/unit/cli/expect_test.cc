@@ -176,7 +176,7 @@ TEST_F(ExpectTest, AFileThatSaysNothingIsAnError) {
 TEST_F(ExpectTest, ABlockThatIsNoneIsNoPod) {
   auto e = Expectations::Parse("allowed: [10.0.0.0/99 -> any]", "x");
   ASSERT_FALSE(e);
-  EXPECT_THAT(e.error().message, HasSubstr("\"10.0.0.0/99\" is no CIDR"));
+  EXPECT_THAT(e.error().message, HasSubstr("\"10.0.0.0/99\" is not a CIDR"));
 }
 
 TEST_F(ExpectTest, EverythingWrongIsListedWithItsLine) {
