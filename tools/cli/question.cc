@@ -72,17 +72,53 @@ Result<SplitDestination> Split(std::string_view text) {
   return SplitDestination{text.substr(0, colon), ports};
 }
 
+namespace {
+
+std::string InBrackets(std::string_view address) { return "[" + std::string(address) + "]"; }
+
+// What to write for a destination that has no port. The end of an IPv6 address without brackets may
+// be meant for one.
+Error LacksPort(std::string_view text, const Party& party) {
+  std::string lacks = Quoted(text) + " lacks a port: write ";
+  std::string name = ToString(party);
+  const auto* address = std::get_if<net::Address>(&party);
+  if (address == nullptr || address->IsV4()) return {lacks + name + ":80, or " + name + "/ICMP"};
+  name = InBrackets(name);
+  size_t colon = text.rfind(':');
+  std::string_view end = text.substr(colon + 1);
+  if (net::Address::Parse(text.substr(0, colon)) && probe::ParsePortNumber(end)) {
+    lacks += InBrackets(text.substr(0, colon)) + ":" + std::string(end) + ", ";
+  }
+  return {lacks + name + ":80, or " + name + "/ICMP"};
+}
+
+// The cause of mistakes that would otherwise look like odd names.
+Status CheckSlashes(std::string_view text) {
+  size_t slash = text.rfind('/');
+  if (slash == std::string_view::npos) return Ok();
+  std::string_view before = text.substr(0, slash);
+  std::string_view last = text.substr(slash + 1);
+  auto protocol = probe::ParseProtocolName(last);
+  bool has_port = !net::Address::Parse(before) && before.find(':') != std::string_view::npos &&
+                  before.back() != ']';
+  if (IsIcmpWord(last) && has_port) return Error{Quoted(text) + ": ICMP has no ports"};
+  bool pod_and_protocol = before.find('/') != std::string_view::npos && !has_port;
+  if (!protocol || IsIcmpWord(last) || !pod_and_protocol) return Ok();
+  return Error{Quoted(text) + " lacks a port: write " + std::string(before) + ":80/" +
+               std::string(last)};
+}
+
+}  // namespace
+
 Result<Destination> ParseDestination(std::string_view text) {
+  if (Status s = CheckSlashes(text); !s) return s.error();
   auto split = Split(text);
   if (!split) return std::move(split).error();
   auto party = ParseParty(split->party);
   if (!party) return std::move(party).error();
   Destination out;
   out.party = std::move(*party);
-  if (split->ports.empty()) {
-    return Error{Quoted(text) + " lacks a port: write " + std::string(text) + ":80, or " +
-                 std::string(text) + "/ICMP"};
-  }
+  if (split->ports.empty()) return LacksPort(text, out.party);
   size_t slash = split->ports.find('/');
   std::string_view port = split->ports.substr(0, slash);
   if (IsNumber(port) || IsIcmpWord(split->ports)) {

@@ -125,9 +125,14 @@ Result<Side> World::Resolve(const Party& party) const {
     side.addresses = node->second->addresses;
   }
   if (side.addresses.empty()) {
-    return Error{"pod " + name.ToString() +
-                 " uses its node's network, and the addresses of node \"" + pod->node +
-                 "\" are not known"};
+    std::string uses = "pod " + name.ToString() + " uses its node's network, and ";
+    if (pod->node.empty()) {
+      return Error{uses +
+                   "its node is not known: give it spec.nodeName, and add that Node with "
+                   "status.addresses to the manifests"};
+    }
+    return Error{uses + "the addresses of node \"" + pod->node +
+                 "\" are not known: add that Node with status.addresses to the manifests"};
   }
   return side;
 }

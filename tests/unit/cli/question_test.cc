@@ -54,8 +54,20 @@ TEST(ParseDestination, SaysWhatIsMissing) {
   EXPECT_THAT(ParseDestination("10.0.0.1").error().message, HasSubstr("lacks a port"));
   EXPECT_THAT(ParseDestination("x/icmp").error().message, HasSubstr("lacks a port"))
       << "a pod called icmp";
+  EXPECT_THAT(ParseDestination("fd00::5:80").error().message,
+              HasSubstr("lacks a port: write [fd00::5]:80, [fd00::5:80]:80, or "));
+  EXPECT_THAT(ParseDestination("[fd00::5]").error().message, HasSubstr("write [fd00::5]:80,"));
+  EXPECT_THAT(ParseDestination("s/b/TCP").error().message,
+              HasSubstr("lacks a port: write s/b:80/TCP"));
   EXPECT_THAT(ParseDestination("2001:db8:0:0:0:0:0:1:80").error().message,
               HasSubstr("in brackets"));
+}
+
+TEST(ParseDestination, IcmpHasNoPorts) {
+  for (const char* text :
+       {"s/b:80/ICMP", "b:80/ICMP", "s/b:http/ICMP", "10.0.0.1:80/ICMP", "[fd00::5]:80/ICMP"}) {
+    EXPECT_THAT(ParseDestination(text).error().message, HasSubstr("ICMP has no ports")) << text;
+  }
 }
 
 TEST(ParseDestination, RefusesPortsThatAreNone) {

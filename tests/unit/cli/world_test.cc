@@ -67,6 +67,12 @@ TEST(World, AHostNetworkPodIsItsNode) {
   Add(snapshot, proxy);
   EXPECT_THAT(World(snapshot).Resolve(*ParseParty("kube-system/proxy")).error().message,
               HasSubstr("node \"n1\" are not known"));
+  model::Pod anywhere = proxy;
+  anywhere.name.name = "anywhere";
+  anywhere.node = "";
+  Add(snapshot, anywhere);
+  EXPECT_THAT(World(snapshot).Resolve(*ParseParty("kube-system/anywhere")).error().message,
+              HasSubstr("give it spec.nodeName, and add that Node with status.addresses"));
   auto node = std::make_shared<model::Node>();
   node->name = "n1";
   node->addresses = {Ip("192.168.0.1")};
