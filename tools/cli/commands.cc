@@ -2,8 +2,9 @@
 #include "cli/commands.h"
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "base/version.h"
 #include "cli/agent_command.h"
@@ -30,17 +31,47 @@ CLI::App* AddCommand(CLI::App& parent, const char* name, const char* about, cons
   return command;
 }
 
+// An option that takes one of some words, and says which where it gets another.
+template <typename T>
+void AddChoice(CLI::App& command, const std::string& names, T& value,
+               const std::vector<std::pair<std::string, T>>& choices, const std::string& about) {
+  std::string words;
+  for (const auto& [word, choice] : choices) words += (words.empty() ? "" : ", ") + word;
+  auto choose = [=, &value](const std::string& given) {
+    auto is_given = [&](const auto& choice) { return choice.first == given; };
+    auto found = std::find_if(choices.begin(), choices.end(), is_given);
+    if (found != choices.end()) {
+      value = found->second;
+      return;
+    }
+    throw CLI::ValidationError(names.substr(0, names.find(',')),
+                               "\"" + given + "\" is not one of " + words);
+  };
+  command.add_option_function<std::string>(names, choose, about)->type_name("{" + words + "}");
+}
+
 void AddFormat(CLI::App& command, Format& format) {
-  std::map<std::string, Format> formats{{"table", Format::kTable}, {"json", Format::kJson}};
-  command.add_option("-o,--output", format, "table (default), or json: one row an answer")
-      ->transform(CLI::CheckedTransformer(formats).description("{table,json}"));
+  AddChoice<Format>(command, "-o,--output", format,
+                    {{"table", Format::kTable}, {"json", Format::kJson}},
+                    "table (default), or json: one row an answer");
 }
 
 void AddFamily(CLI::App& command, Family& family) {
-  std::map<std::string, Family> families{
-      {"4", Family::kV4}, {"6", Family::kV6}, {"both", Family::kBoth}};
-  command.add_option("--family", family, "Ask about IPv4, IPv6, or both (default)")
-      ->transform(CLI::CheckedTransformer(families).description("{4,6,both}"));
+  AddChoice<Family>(command, "--family", family,
+                    {{"4", Family::kV4}, {"6", Family::kV6}, {"both", Family::kBoth}},
+                    "Ask about IPv4, IPv6, or both (default)");
+}
+
+// Where an empty text would be taken for an option that was not given.
+CLI::Option* NotEmpty(CLI::Option* option) {
+  return option->check(
+      [](const std::string& text) { return std::string(text.empty() ? "must not be empty" : ""); });
+}
+
+std::string CheckLimit(const std::string& text) {
+  bool digits = text.find_first_not_of("0123456789") == std::string::npos;
+  bool positive = text.find_first_not_of('0') != std::string::npos;
+  return digits && positive ? "" : "\"" + text + "\" is not a whole number above 0";
 }
 
 void AddLab(CLI::App& command, std::string& lab) {
@@ -68,12 +99,13 @@ void AddExplain(CLI::App& app, Shell& shell) {
   command->add_option("--to", options->to, "Whom, on which port")
       ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]");
   command->add_flag("--matrix", options->matrix, "Every pod to every pod");
-  command->add_option("--ports", options->ports,
-                      "With --matrix: 80/TCP,81/UDP,... "
-                      "(default: the ports that pods declare)");
+  NotEmpty(command->add_option("--ports", options->ports,
+                               "With --matrix: 80/TCP,81/UDP,... "
+                               "(default: the ports that pods declare)"));
   command->add_option("--outside", options->outside, "With --matrix: addresses outside, as well")
       ->type_name("ADDR...");
-  command->add_option("--expect", options->expect, "With --matrix: compare with this file")
+  NotEmpty(
+      command->add_option("--expect", options->expect, "With --matrix: compare with this file"))
       ->type_name("FILE");
   AddFamily(*command, options->family);
   AddFormat(*command, options->format);
@@ -106,10 +138,11 @@ void AddProbeMatrix(CLI::App& probe, Shell& shell) {
   auto options = std::make_shared<ProbeMatrixOptions>();
   CLI::App* command =
       AddCommand(probe, "matrix", "Every pod to every pod, at once", help::kProbeMatrix);
-  command->add_option("--ports", options->ports,
-                      "80/TCP,81/UDP,... (default: the ports that pods declare)");
+  NotEmpty(command->add_option("--ports", options->ports,
+                               "80/TCP,81/UDP,... (default: the ports that pods declare)"));
   command->add_flag("--outside", options->outside, "The lab's outside as well, both ways");
-  command->add_option("--expect", options->expect, "Compare with this file")->type_name("FILE");
+  NotEmpty(command->add_option("--expect", options->expect, "Compare with this file"))
+      ->type_name("FILE");
   command->add_flag("--compare", options->compare, "Compare with what the manifests say");
   AddProbeOptions(*command, *options);
   command->callback([=, &shell] { shell.exit_code = RunProbeMatrix(*options, shell.terminal); });
@@ -180,14 +213,47 @@ void AddAgentCommands(CLI::App& app, Shell& shell) {
                   "The policies that select pods of this node", help::kPolicies, &command);
   auto flows = AddAgentCommand(app, shell, AgentQuestion::kFlows, "flows",
                                "The connections that this node knows", help::kFlows, &command);
-  command->add_option("--endpoint", flows->options.endpoint, "Only of this pod")
+  NotEmpty(command->add_option("--endpoint", flows->options.endpoint, "Only of this pod"))
       ->type_name("NS/POD");
   command->add_option("--limit", flows->options.limit, "At most so many")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(CheckLimit);
   auto events = AddAgentCommand(app, shell, AgentQuestion::kEvents, "events",
                                 "What this node dropped, and why", help::kEvents, &command);
   command->add_flag("-f,--follow", events->options.follow, "Go on as it happens");
+}
+
+// The command that the words have named so far.
+const CLI::App& Deepest(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  return *command;
+}
+
+std::string FullName(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return (parent == nullptr ? "" : FullName(*parent) + " ") + command.get_name();
+}
+
+// What a command line says that no command understands; empty where that is not what is wrong.
+std::string Unknown(const CLI::ParseError& e, const CLI::App& app) {
+  std::vector<std::string> words = app.remaining(true);
+  bool of_words = e.get_name() == "RequiredError" || e.get_name() == "ExtrasError";
+  if (!of_words || words.empty()) return "";
+  const std::string& word = words.front();
+  const CLI::App& command = Deepest(app);
+  bool has_commands = !command.get_subcommands([](const CLI::App*) { return true; }).empty();
+  const char* what = word.starts_with("-") ? "unknown option"
+                     : has_commands        ? "unknown command"
+                                           : "unexpected word";
+  return std::string(what) + " \"" + word + "\"";
+}
+
+int WrongUsage(const CLI::ParseError& e, const CLI::App& app, const Terminal& terminal) {
+  std::string unknown = Unknown(e, app);
+  int code = terminal.Fail(unknown.empty() ? e.what() : unknown);
+  terminal.err << "Run `" << FullName(Deepest(app)) << " --help` for more.\n";
+  return code;
 }
 
 }  // namespace
@@ -216,8 +282,9 @@ int Main(int argc, const char* const* argv, const Terminal& terminal) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     bool help = e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+    if (!help) return WrongUsage(e, app, terminal);
     app.exit(e, terminal.out, terminal.err);
-    return help ? kYes : kCouldNotTell;
+    return kYes;
   }
   return shell.exit_code;
 }

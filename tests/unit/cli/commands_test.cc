@@ -113,6 +113,32 @@ TEST_F(CommandsTest, WrongUsageCouldNotTell) {
   }
 }
 
+TEST_F(CommandsTest, SaysWhatItDoesNotUnderstand) {
+  auto message = [&](const std::vector<std::string>& words) {
+    EXPECT_EQ(Run(words), kCouldNotTell);
+    return err();
+  };
+  EXPECT_EQ(message({"foo"}),
+            "sallyport: unknown command \"foo\"\nRun `sallyport --help` for more.\n");
+  EXPECT_EQ(message({"probe", "foo"}),
+            "sallyport: unknown command \"foo\"\nRun `sallyport probe --help` for more.\n");
+  EXPECT_THAT(message({"check", "--foo"}), HasSubstr("unknown option \"--foo\""));
+  EXPECT_THAT(message({"probe", "serve", "x"}), HasSubstr("unexpected word \"x\""));
+  EXPECT_THAT(message({"status", "n1"}), HasSubstr("not expected: n1"));
+  for (const char* word : {"xml", "1", ""}) {
+    EXPECT_THAT(message({"check", world_, "-o", word}),
+                HasSubstr("-o: \"" + std::string(word) + "\" is not one of table, json\n"));
+  }
+  EXPECT_THAT(message({"explain", "-f", world_, "--matrix", "--family", "0"}),
+              HasSubstr("--family: \"0\" is not one of 4, 6, both\n"));
+  EXPECT_THAT(message({"flows", "--limit", "0"}),
+              HasSubstr("--limit: \"0\" is not a whole number above 0\n"));
+  EXPECT_THAT(message({"explain", "-f", world_, "--matrix", "--ports", ""}),
+              HasSubstr("--ports: must not be empty"));
+  EXPECT_THAT(message({"probe", "matrix", "--ports", ""}), HasSubstr("--ports: must not be empty"));
+  EXPECT_THAT(message({"flows", "--endpoint", ""}), HasSubstr("--endpoint: must not be empty"));
+}
+
 TEST_F(CommandsTest, CheckCountsWhatItReads) {
   EXPECT_EQ(Run({"check", world_}), kYes);
   EXPECT_EQ(out(), "3 objects read (1 NetworkPolicy, 2 Pod), 0 warnings, 0 errors\n");
