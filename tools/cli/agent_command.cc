@@ -68,10 +68,11 @@ std::string Render(AgentQuestion question, const model::Value& answer, const Ter
   return "";
 }
 
-int Fail(Error error, const AgentPlace& agent, const Terminal& terminal) {
+// The error for a person: what to do about it, and whose it is.
+std::string Message(Error error, const AgentPlace& agent) {
   error = WithAdvice(std::move(error), agent.socket);
   if (!agent.node.empty()) error = std::move(error).Context(agent.node);
-  return terminal.Fail(error.message);
+  return error.message;
 }
 
 // {"node": ..., and the members of `item`}.
@@ -95,7 +96,7 @@ int Follow(const AgentPlace& agent, const AgentOptions& options, const Terminal&
         std::lock_guard lock(output);
         if (!event) {
           terminal.Fail(event.error().message);
-        } else if (options.format == Format::kJson) {
+        } else if (terminal.format == Format::kJson) {
           terminal.out << Json(WithNode(*event, agent.node)) << std::endl;
         } else {
           if (!agent.node.empty()) terminal.out << terminal.Paint(Colour::kBold, agent.node) << " ";
@@ -104,8 +105,8 @@ int Follow(const AgentPlace& agent, const AgentOptions& options, const Terminal&
         return terminal.out.good();
       });
   std::lock_guard lock(output);
-  if (!done) return Fail(done.error(), agent, terminal);
-  return Fail(Error{"the agent ended the stream of events"}, agent, terminal);
+  if (!done) return terminal.Fail(Message(done.error(), agent));
+  return terminal.Fail(Message(Error{"the agent ended the stream of events"}, agent));
 }
 
 int FollowAll(const std::vector<AgentPlace>& agents, const AgentOptions& options,
@@ -130,6 +131,31 @@ Result<model::Value> AskOne(AgentQuestion question, const AgentPlace& agent,
   auto body = Get(agent.socket, PathOf(question, options));
   if (!body) return std::move(body).error();
   return ParseAnswer(*body);
+}
+
+std::string Joined(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : "; ") + text;
+  return out;
+}
+
+// An endpoint that no agent has would look like one without flows. Agents that do not answer are
+// left to the question itself.
+Status CheckEndpoint(const std::vector<AgentPlace>& agents, const std::string& wanted) {
+  if (wanted.empty()) return Ok();
+  std::vector<std::string> known;
+  for (const AgentPlace& agent : agents) {
+    auto answer = AskOne(AgentQuestion::kEndpoints, agent, {});
+    if (!answer) return Ok();
+    for (const model::Value& endpoint : answer->items) {
+      const model::Value* pod = endpoint.Find("pod");
+      if (pod == nullptr) continue;
+      if (pod->text == wanted) return Ok();
+      known.push_back(pod->text);
+    }
+  }
+  return Error{"there is no endpoint " + wanted +
+               " here; there are: " + (known.empty() ? "none" : Joined(known))};
 }
 
 // The rows of several answers as one sequence.
@@ -159,18 +185,22 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
   if (question == AgentQuestion::kEvents && options.follow) {
     return FollowAll(agents, options, terminal);
   }
+  if (Status s = CheckEndpoint(agents, options.endpoint); !s)
+    return terminal.Fail(s.error().message);
   int code = kYes;
+  std::vector<std::string> failures;
   model::Value rows;
   rows.type = model::Value::Type::kSequence;
   for (const AgentPlace& agent : agents) {
     auto answer = AskOne(question, agent, options);
     if (!answer) {
-      code = Fail(std::move(answer).error(), agent, terminal);
+      failures.push_back(Message(std::move(answer).error(), agent));
+      terminal.Complain(failures.back());
       continue;
     }
     bool unready = question == AgentQuestion::kStatus && !IsTrue(*answer, "ready");
     if (unready && code == kYes) code = kNo;
-    if (options.format == Format::kTable) {
+    if (terminal.format == Format::kTable) {
       if (agents.size() > 1) terminal.out << terminal.Paint(Colour::kBold, agent.node) << "\n";
       terminal.out << Render(question, *answer, terminal);
       if (&agent != &agents.back()) terminal.out << "\n";
@@ -178,12 +208,13 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
       Gather(*answer, agent, rows);
     }
   }
-  if (options.format == Format::kTable) return code;
+  if (!failures.empty()) code = kCouldNotTell;
+  if (terminal.format == Format::kTable) return code;
   bool single = question == AgentQuestion::kStatus && agents.size() == 1;
-  if (!single) {
-    terminal.out << RenderJson(rows);
-  } else if (!rows.items.empty()) {
-    terminal.out << RenderJson(rows.items.front());
+  if (failures.size() == agents.size()) {
+    terminal.AnswerError(Joined(failures));
+  } else {
+    terminal.out << RenderJson(single ? rows.items.front() : rows);
   }
   return code;
 }

@@ -98,7 +98,7 @@ int RunCheck(const CheckOptions& options, const Terminal& terminal) {
   if (!files) return terminal.Fail(files.error().message);
   const model::Manifest& manifest = files->manifest;
   Summary summary = Summarize(manifest, options.strict);
-  if (options.format == Format::kJson) {
+  if (terminal.format == Format::kJson) {
     terminal.out << ToJson(summary, manifest);
   } else {
     for (const Diagnostic& d : manifest.diagnostics) terminal.out << Painted(d, terminal) << "\n";

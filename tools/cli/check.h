@@ -12,7 +12,6 @@ namespace sallyport::cli {
 struct CheckOptions {
   std::vector<std::string> paths;
   bool strict = false;  // warnings are errors
-  Format format = Format::kTable;
 };
 
 // kYes when the manifests are valid, kNo when they are not.

@@ -21,7 +21,7 @@ namespace {
 
 // What the commands share while the command line is parsed.
 struct Shell {
-  const Terminal& terminal;
+  Terminal terminal;
   int exit_code = kYes;
 };
 
@@ -50,8 +50,8 @@ void AddChoice(CLI::App& command, const std::string& names, T& value,
   command.add_option_function<std::string>(names, choose, about)->type_name("{" + words + "}");
 }
 
-void AddFormat(CLI::App& command, Format& format) {
-  AddChoice<Format>(command, "-o,--output", format,
+void AddFormat(CLI::App& command, Shell& shell) {
+  AddChoice<Format>(command, "-o,--output", shell.terminal.format,
                     {{"table", Format::kTable}, {"json", Format::kJson}},
                     "table (default), or json: one row an answer");
 }
@@ -84,7 +84,7 @@ void AddCheck(CLI::App& app, Shell& shell) {
   command->add_option("PATH", options->paths, "Files, directories, or - for standard input")
       ->required();
   command->add_flag("--strict", options->strict, "Warnings are errors");
-  AddFormat(*command, options->format);
+  AddFormat(*command, shell);
   command->callback([=, &shell] { shell.exit_code = RunCheck(*options, shell.terminal); });
 }
 
@@ -108,16 +108,16 @@ void AddExplain(CLI::App& app, Shell& shell) {
       command->add_option("--expect", options->expect, "With --matrix: compare with this file"))
       ->type_name("FILE");
   AddFamily(*command, options->family);
-  AddFormat(*command, options->format);
+  AddFormat(*command, shell);
   command->callback([=, &shell] { shell.exit_code = RunExplain(*options, shell.terminal); });
 }
 
-void AddProbeOptions(CLI::App& command, ProbeOptions& options) {
+void AddProbeOptions(CLI::App& command, ProbeOptions& options, Shell& shell) {
   AddLab(command, options.lab);
   AddFamily(command, options.family);
   command.add_option("--timeout", options.timeout_seconds,
                      "Seconds of silence that count as blocked (default 2)");
-  AddFormat(command, options.format);
+  AddFormat(command, shell);
 }
 
 void AddProbeRun(CLI::App& probe, Shell& shell) {
@@ -130,7 +130,7 @@ void AddProbeRun(CLI::App& probe, Shell& shell) {
   command->add_option("--to", options->to, "Whom, on which port")
       ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]")
       ->required();
-  AddProbeOptions(*command, *options);
+  AddProbeOptions(*command, *options, shell);
   command->callback([=, &shell] { shell.exit_code = RunProbe(*options, shell.terminal); });
 }
 
@@ -144,7 +144,7 @@ void AddProbeMatrix(CLI::App& probe, Shell& shell) {
   NotEmpty(command->add_option("--expect", options->expect, "Compare with this file"))
       ->type_name("FILE");
   command->add_flag("--compare", options->compare, "Compare with what the manifests say");
-  AddProbeOptions(*command, *options);
+  AddProbeOptions(*command, *options, shell);
   command->callback([=, &shell] { shell.exit_code = RunProbeMatrix(*options, shell.terminal); });
 }
 
@@ -196,7 +196,7 @@ std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQ
   (*command)
       ->add_option("--node", choice->node, "A node of that lab (default: all)")
       ->excludes(socket);
-  AddFormat(**command, choice->options.format);
+  AddFormat(**command, shell);
   (*command)->callback(
       [=, &shell] { shell.exit_code = AskAgent(question, *choice, shell.terminal); });
   return choice;
@@ -249,7 +249,14 @@ std::string Unknown(const CLI::ParseError& e, const CLI::App& app) {
   return std::string(what) + " \"" + word + "\"";
 }
 
-int WrongUsage(const CLI::ParseError& e, const CLI::App& app, const Terminal& terminal) {
+// What is wrong may stand before the format, and end the reading of the command line.
+bool AsksForJson(const CLI::App& command) {
+  const CLI::Option* output = command.get_option_no_throw("--output");
+  return output != nullptr && output->results() == std::vector<std::string>{"json"};
+}
+
+int WrongUsage(const CLI::ParseError& e, const CLI::App& app, Terminal terminal) {
+  if (AsksForJson(Deepest(app))) terminal.format = Format::kJson;
   std::string unknown = Unknown(e, app);
   int code = terminal.Fail(unknown.empty() ? e.what() : unknown);
   terminal.err << "Run `" << FullName(Deepest(app)) << " --help` for more.\n";
@@ -269,20 +276,20 @@ int Main(int argc, const char* const* argv, const Terminal& terminal) {
   AddExplain(app, shell);
   AddProbe(app, shell);
   AddAgentCommands(app, shell);
-  lab::AddCommands(app, &shell.exit_code, [&terminal](const lab::MatrixRequest& request) {
+  lab::AddCommands(app, &shell.exit_code, [&shell](const lab::MatrixRequest& request) {
     ProbeMatrixOptions options;
     options.lab = request.lab;
-    options.format = request.json ? Format::kJson : Format::kTable;
+    shell.terminal.format = request.json ? Format::kJson : Format::kTable;
     options.outside = request.outside;
     options.expect = request.expect;
     options.compare = true;
-    return RunProbeMatrix(options, terminal);
+    return RunProbeMatrix(options, shell.terminal);
   });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     bool help = e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
-    if (!help) return WrongUsage(e, app, terminal);
+    if (!help) return WrongUsage(e, app, shell.terminal);
     app.exit(e, terminal.out, terminal.err);
     return kYes;
   }

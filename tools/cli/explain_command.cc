@@ -26,7 +26,7 @@ Result<std::vector<Row>> AskOneQuestion(const World& world, const ExplainOptions
 int ExplainOne(const World& world, const ExplainOptions& options, const Terminal& terminal) {
   auto rows = AskOneQuestion(world, options);
   if (!rows) return terminal.Fail(rows.error().message);
-  if (options.format == Format::kJson) {
+  if (terminal.format == Format::kJson) {
     terminal.out << ToJson(*rows);
   } else {
     for (const Row& row : *rows) terminal.out << InWords(row);
@@ -44,8 +44,7 @@ int ExplainMatrix(const World& world, const ExplainOptions& options, const Termi
     return terminal.Fail("nothing to ask: no pod declares a port; name some with --ports 80/TCP");
   }
   Expect(*plan, rows);
-  return PrintMatrix(rows, Unexpected(rows), plan->expectations.has_value(), options.format,
-                     terminal);
+  return PrintMatrix(rows, Unexpected(rows), plan->expectations.has_value(), terminal);
 }
 
 Status CheckUsage(const ExplainOptions& options) {

@@ -19,7 +19,6 @@ struct ExplainOptions {
   std::vector<std::string> outside;
   std::string expect;  // file
   Family family = Family::kBoth;
-  Format format = Format::kTable;
 };
 
 // One question: kYes when every row allows, else kNo. Matrix: kNo when it is not as expected.

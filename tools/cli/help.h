@@ -9,7 +9,7 @@ inline constexpr const char* kAbout =
 
 inline constexpr const char* kExitCodes = R"(
 Exit codes of every command: 0 done, or the answer is "yes"; 1 the answer is "no"; 2 could not
-tell (wrong usage, something missing, something failed).
+tell (wrong usage, something missing, something failed; with -o json: {"error": "..."}).
 `sallyport COMMAND --help` explains each command, with examples.)";
 
 inline constexpr const char* kCheck = R"(
@@ -121,6 +121,8 @@ Examples:
   sallyport policies -o json)";
 
 inline constexpr const char* kFlows = R"(
+Exit code 2 for an --endpoint that the agent does not have.
+
 Examples:
   sallyport flows --endpoint shop/db
   sallyport flows --limit 20 -o json)";

@@ -112,8 +112,8 @@ void Expect(const MatrixPlan& plan, std::vector<Row>& rows) {
 }
 
 int PrintMatrix(const std::vector<Row>& rows, const std::vector<Difference>& differences,
-                bool compared, Format format, const Terminal& terminal) {
-  if (format == Format::kJson) {
+                bool compared, const Terminal& terminal) {
+  if (terminal.format == Format::kJson) {
     terminal.out << ToJson(rows);
   } else {
     terminal.out << RenderRows(rows, differences, terminal);

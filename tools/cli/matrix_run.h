@@ -40,6 +40,6 @@ void Expect(const MatrixPlan& plan, std::vector<Row>& rows);
 
 // Prints table, differences and a summary, or the rows as JSON. kNo when something differs.
 int PrintMatrix(const std::vector<Row>& rows, const std::vector<Difference>& differences,
-                bool compared, Format format, const Terminal& terminal);
+                bool compared, const Terminal& terminal);
 
 }  // namespace sallyport::cli

@@ -99,7 +99,7 @@ int RunProbe(const ProbeRunOptions& options, const Terminal& terminal) {
   WallTime start = SystemClock().WallNow();
   if (Status s = lab->Probe(*rows, *probe_options); !s) return terminal.Fail(s.error().message);
   lab->AskAgents(*rows, start);
-  if (options.format == Format::kJson) {
+  if (terminal.format == Format::kJson) {
     terminal.out << ToJson(*rows);
   } else {
     for (const Row& row : *rows) PrintRun(row, terminal);
@@ -138,8 +138,8 @@ int RunProbeMatrix(const ProbeMatrixOptions& options, const Terminal& terminal) 
   std::vector<Difference> differences = Unexpected(rows);
   if (options.compare) differences = Joined(std::move(differences), Contradictions(rows));
   bool compared = options.compare || plan->expectations.has_value();
-  int code = PrintMatrix(rows, differences, compared, options.format, terminal);
-  if (options.format == Format::kTable) terminal.out << Summary(rows, took) << "\n";
+  int code = PrintMatrix(rows, differences, compared, terminal);
+  if (terminal.format == Format::kTable) terminal.out << Summary(rows, took) << "\n";
   return code;
 }
 

@@ -13,7 +13,6 @@ struct ProbeOptions {
   std::string lab;  // empty: the only one
   Family family = Family::kBoth;
   double timeout_seconds = 2;
-  Format format = Format::kTable;
 };
 
 struct ProbeRunOptions : ProbeOptions {

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "cli/json.h"
+
 namespace sallyport::cli {
 namespace {
 
@@ -40,8 +42,16 @@ std::string Terminal::Paint(Colour what, std::string_view text) const {
   return Code(what) + std::string(text) + "\033[0m";
 }
 
+void Terminal::Complain(std::string_view message) const { err << "sallyport: " << message << "\n"; }
+
+void Terminal::AnswerError(std::string_view message) const {
+  if (format != Format::kJson) return;
+  out << JsonObject().Add("error", message).ToString() << std::endl;
+}
+
 int Terminal::Fail(std::string_view message) const {
-  err << "sallyport: " << message << "\n";
+  Complain(message);
+  AnswerError(message);
   return kCouldNotTell;
 }
 

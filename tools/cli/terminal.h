@@ -20,13 +20,18 @@ enum class Colour { kNone, kRed, kGreen, kYellow, kBold, kDim, kAlert };
 struct Terminal {
   std::ostream& out;
   std::ostream& err;
-  bool colour = false;    // out is a terminal, and NO_COLOR is not set
-  bool progress = false;  // err is a terminal
-  size_t width = 100;     // columns of out
+  bool colour = false;             // out is a terminal, and NO_COLOR is not set
+  bool progress = false;           // err is a terminal
+  size_t width = 100;              // columns of out
+  Format format = Format::kTable;  // of answers
 
   // `text` in a colour where the terminal has them.
   std::string Paint(Colour colour, std::string_view text) const;
-  // "sallyport: message" on err; kCouldNotTell.
+  // "sallyport: message" on err.
+  void Complain(std::string_view message) const;
+  // {"error": message} on out where answers are JSON: whoever reads them gets one.
+  void AnswerError(std::string_view message) const;
+  // Both; kCouldNotTell.
   int Fail(std::string_view message) const;
   // One line on err that the next one replaces; nothing where err is no terminal. An empty line
   // clears it.

@@ -14,7 +14,9 @@ namespace sallyport::cli {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr const char* kWorld = R"(
@@ -137,6 +139,40 @@ TEST_F(CommandsTest, SaysWhatItDoesNotUnderstand) {
               HasSubstr("--ports: must not be empty"));
   EXPECT_THAT(message({"probe", "matrix", "--ports", ""}), HasSubstr("--ports: must not be empty"));
   EXPECT_THAT(message({"flows", "--endpoint", ""}), HasSubstr("--endpoint: must not be empty"));
+}
+
+TEST_F(CommandsTest, FailuresAreJsonWhereAnswersAre) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"check", "/nowhere"},
+        {"check", "--foo"},
+        {"explain", "-f", "/nowhere", "--matrix"},
+        {"explain", "-f", world_},
+        {"explain", "--family", "5"},
+        {"probe", "run", "--lab", "none", "--from", "a", "--to", "b:80"},
+        {"probe", "matrix", "--lab", "none"},
+        {"status", "--socket", "/nowhere"},
+        {"endpoints", "--socket", "/nowhere"},
+        {"policies", "--socket", "/nowhere"},
+        {"flows", "--socket", "/nowhere", "--endpoint", "a/b"},
+        {"events", "--socket", "/nowhere"},
+        {"events", "-f", "--socket", "/nowhere"}}) {
+    std::vector<std::string> with_json = words;
+    with_json.insert(with_json.end(), {"-o", "json"});
+    EXPECT_EQ(Run(with_json), kCouldNotTell) << ::testing::PrintToString(words);
+    EXPECT_THAT(out(), AllOf(StartsWith("{\"error\": \""), EndsWith("\"}\n")))
+        << ::testing::PrintToString(words);
+    EXPECT_THAT(err(), StartsWith("sallyport: "));
+    EXPECT_EQ(Run(words), kCouldNotTell);
+    EXPECT_EQ(out(), "");
+  }
+}
+
+TEST_F(CommandsTest, JsonIsUtf8WhateverFilesAreCalled) {
+  std::string odd = Write("\xff.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {}\n");
+  EXPECT_EQ(Run({"check", directory_, "-o", "json"}), kNo);
+  EXPECT_THAT(out(), AllOf(HasSubstr("\xef\xbf\xbd.yaml"), Not(HasSubstr("\xff"))));
+  EXPECT_EQ(Run({"explain", "-f", odd, "--matrix", "-o", "json"}), kCouldNotTell);
+  EXPECT_THAT(out(), AllOf(HasSubstr("\xef\xbf\xbd.yaml"), Not(HasSubstr("\xff"))));
 }
 
 TEST_F(CommandsTest, CheckCountsWhatItReads) {
