@@ -185,8 +185,8 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
   if (question == AgentQuestion::kEvents && options.follow) {
     return FollowAll(agents, options, terminal);
   }
-  if (Status s = CheckEndpoint(agents, options.endpoint); !s)
-    return terminal.Fail(s.error().message);
+  Status known = CheckEndpoint(agents, options.endpoint);
+  if (!known) return terminal.Fail(known.error().message);
   int code = kYes;
   std::vector<std::string> failures;
   model::Value rows;

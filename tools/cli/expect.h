@@ -79,7 +79,7 @@ class Expectations {
 
   // Who is not to be found in the world, and why; empty where somebody is.
   std::string WhyNobody(const Who& who, const World& world) const;
-  // The ports that a pattern stands for on the pods that the line has for destination.
+  // The ports that a pattern (not *) stands for on the pods that the line has for destination.
   std::vector<Port> PortsMeant(const Line& line, const PortPattern& pattern,
                                const World& world) const;
   // One line of an error each, for what `complaints` returns about each line.

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "unit/cli/one_answer.h"
+
 namespace sallyport::cli {
 namespace {
 
@@ -165,6 +167,13 @@ TEST_F(CommandsTest, FailuresAreJsonWhereAnswersAre) {
     EXPECT_EQ(Run(words), kCouldNotTell);
     EXPECT_EQ(out(), "");
   }
+}
+
+TEST_F(CommandsTest, FlowsOfAnEndpointThatIsNotHere) {
+  OneAnswer agent("HTTP/1.1 200 OK\r\n\r\n[{\"pod\": \"shop/web\"}]");
+  EXPECT_EQ(Run({"flows", "--socket", agent.path(), "--endpoint", "shop/nope"}), kCouldNotTell);
+  EXPECT_EQ(err(), "sallyport: there is no endpoint shop/nope here; there are: shop/web\n");
+  EXPECT_THAT(agent.Request(), HasSubstr("GET /v1/endpoints "));
 }
 
 TEST_F(CommandsTest, JsonIsUtf8WhateverFilesAreCalled) {
