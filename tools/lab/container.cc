@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -78,6 +79,28 @@ std::vector<std::string> FinalEnvironment(const ContainerRecipe& recipe,
   return env;
 }
 
+Error WhyNoProgram(const std::string& name, const std::string& path) {
+  if (name.find('/') == std::string::npos)
+    return Error{name + ": no such program (looked in " + path + ")", ENOENT};
+  if (access(name.c_str(), F_OK) != 0) return Error{name + ": no such file", ENOENT};
+  return Error{name + ": not an executable file", EACCES};
+}
+
+Status EnterPlace(const ContainerRecipe& recipe, const ContainerPlace& place) {
+  Status done = EnterNetns(place.netns_path);
+  if (done && !recipe.stand_in) {
+    if (sethostname(place.hostname.data(), place.hostname.size()) != 0)
+      return ErrnoError("set host name");
+    done = EnterOwnRoot(recipe, place);
+  }
+  std::string dir = recipe.working_dir.empty() ? "/" : recipe.working_dir;
+  if (done && !recipe.stand_in) done = MakeDirectories(dir, 0755);
+  if (done && chdir(dir.c_str()) != 0) done = ErrnoError("working directory " + dir);
+  if (done) done = LimitCapabilities();
+  if (done) done = BecomeUser(recipe);
+  return done;
+}
+
 // In the new process, up to exec. Only returns where something failed.
 Status RunContainer(const ContainerRecipe& recipe, const ContainerPlace& place) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -87,18 +110,7 @@ Status RunContainer(const ContainerRecipe& recipe, const ContainerPlace& place) 
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGPIPE, SIG_DFL);
   Status done = OpenOutput(place.log);
-  if (done) done = EnterNetns(place.netns_path);
-  if (done && !recipe.stand_in) {
-    if (sethostname(place.hostname.data(), place.hostname.size()) != 0)
-      return ErrnoError("set host name");
-    done = EnterOwnRoot(recipe, place);
-  }
-  if (!done) return done;
-  std::string dir = recipe.working_dir.empty() ? "/" : recipe.working_dir;
-  if (!recipe.stand_in) done = MakeDirectories(dir, 0755);
-  if (done && chdir(dir.c_str()) != 0) done = ErrnoError("working directory " + dir);
-  if (done) done = LimitCapabilities();
-  if (done) done = BecomeUser(recipe);
+  if (done) done = EnterPlace(recipe, place);
   if (!done) return done;
   return ExecuteHere(recipe.argv, FinalEnvironment(recipe, place));
 }
@@ -107,6 +119,50 @@ Status RunContainer(const ContainerRecipe& recipe, const ContainerPlace& place) 
 pid_t ForkInto(int namespaces) {
   return static_cast<pid_t>(
       syscall(SYS_clone, namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
+
+// A child in new namespaces of these kinds that does the work. Returns when the child has executed
+// a program, or closed what it is given; fails with what the work failed with.
+Result<pid_t> StartChild(int namespaces, const std::function<Status(UniqueFd& report)>& work) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoError("make a pipe");
+  UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  pid_t pid = ForkInto(namespaces);
+  if (pid < 0) return ErrnoError("fork");
+  if (pid == 0) {
+    read_end.reset();
+    Status failed = work(write_end);
+    const std::string& why = failed.error().message;
+    [[maybe_unused]] ssize_t ignored = write(write_end.get(), why.data(), why.size());
+    _exit(127);
+  }
+  write_end.reset();
+  std::array<char, 1024> report;
+  ssize_t got = read(read_end.get(), report.data(), report.size());
+  if (got <= 0) return pid;
+  waitpid(pid, nullptr, 0);
+  return Error{std::string(report.data(), static_cast<size_t>(got)), 0};
+}
+
+int WaitForChild(pid_t pid) {
+  signal(SIGINT, SIG_IGN);
+  signal(SIGQUIT, SIG_IGN);
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// In the new namespaces, as their first process. Only returns where something failed.
+Status RunBelow(const ContainerRecipe& recipe, const ContainerPlace& place, UniqueFd& report) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (Status entered = EnterPlace(recipe, place); !entered) return entered;
+  auto pid = StartChild(
+      0, [&](UniqueFd&) { return ExecuteHere(recipe.argv, FinalEnvironment(recipe, place)); });
+  if (!pid) return std::move(pid).error();
+  report.reset();
+  _exit(WaitForChild(*pid));
 }
 
 }  // namespace
@@ -120,8 +176,7 @@ Status ExecuteHere(const std::vector<std::string>& argv, const std::vector<std::
   }
   settings.push_back(nullptr);
   std::string program = FindProgram(argv.front(), path);
-  if (program.empty())
-    return Error{argv.front() + ": no such program (looked in " + path + ")", ENOENT};
+  if (program.empty()) return WhyNoProgram(argv.front(), path);
   std::vector<char*> words;
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -130,25 +185,21 @@ Status ExecuteHere(const std::vector<std::string>& argv, const std::vector<std::
 }
 
 Result<pid_t> StartContainer(const ContainerRecipe& recipe, const ContainerPlace& place) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoError("make a pipe");
-  UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
-  pid_t pid = ForkInto(recipe.stand_in ? 0 : kOwnNamespaces);
-  if (pid < 0) return ErrnoError("fork");
-  if (pid == 0) {
-    read_end.reset();
-    Status failed = RunContainer(recipe, place);
-    const std::string& why = failed.error().message;
-    [[maybe_unused]] ssize_t ignored = write(write_end.get(), why.data(), why.size());
-    _exit(127);
-  }
-  write_end.reset();
-  std::array<char, 1024> report;
-  ssize_t got = read(read_end.get(), report.data(), report.size());
-  if (got <= 0) return pid;
-  waitpid(pid, nullptr, 0);
-  return Error{std::string(report.data(), static_cast<size_t>(got)), 0};
+  return StartChild(recipe.stand_in ? 0 : kOwnNamespaces,
+                    [&](UniqueFd&) { return RunContainer(recipe, place); });
+}
+
+Result<int> RunAsContainer(const ContainerRecipe& recipe, const ContainerPlace& place) {
+  auto pid =
+      StartChild(kOwnNamespaces, [&](UniqueFd& report) { return RunBelow(recipe, place, report); });
+  if (!pid) return std::move(pid).error();
+  return WaitForChild(*pid);
+}
+
+Result<int> RunHere(const std::vector<std::string>& argv, const std::vector<std::string>& env) {
+  auto pid = StartChild(0, [&](UniqueFd&) { return ExecuteHere(argv, env); });
+  if (!pid) return std::move(pid).error();
+  return WaitForChild(*pid);
 }
 
 Status EnterContainer(pid_t pid) {

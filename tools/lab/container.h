@@ -31,6 +31,15 @@ struct ContainerPlace {
 // Starts it; a child of the caller. It is killed when the caller dies.
 Result<pid_t> StartContainer(const ContainerRecipe& recipe, const ContainerPlace& place);
 
+// Runs recipe.argv as a container of its own in the same place: at the caller's terminal, below a
+// process that waits for it, so that signals end it as they would anywhere. Waits; returns its exit
+// code. The log is not used.
+Result<int> RunAsContainer(const ContainerRecipe& recipe, const ContainerPlace& place);
+
+// Runs a command in a child of the caller, where the caller is, and waits; returns its exit code.
+// Fails where it could not be started. The terminal's signals are the child's business.
+Result<int> RunHere(const std::vector<std::string>& argv, const std::vector<std::string>& env);
+
 // Moves the calling process into the namespaces of the container with this process, its root and
 // its processes included (for children that are forked from here on); with its capabilities only.
 Status EnterContainer(pid_t pid);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/exec.h"
 
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <sstream>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "lab/guard.h"
 #include "lab/netns.h"
 #include "lab/pick_pod.h"
+#include "lab/pod_place.h"
 #include "lab/process.h"
 
 namespace sallyport::lab {
@@ -27,23 +27,9 @@ std::vector<std::string> EnvironmentOf(pid_t pid) {
   return out;
 }
 
-// A child, because a namespace of processes holds for children only. The terminal's signals are
-// the child's business.
-Result<int> RunChild(const std::vector<std::string>& command, const std::vector<std::string>& env) {
-  pid_t pid = fork();
-  if (pid < 0) return ErrnoError("fork");
-  if (pid == 0) {
-    Status failed = ExecuteHere(command, env);
-    std::string text = "sallyport: " + failed.error().message + "\n";
-    [[maybe_unused]] ssize_t ignored = write(STDERR_FILENO, text.data(), text.size());
-    _exit(127);
-  }
-  signal(SIGINT, SIG_IGN);
-  signal(SIGQUIT, SIG_IGN);
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+std::vector<std::string> Terminal() {
+  const char* terminal = getenv("TERM");
+  return terminal ? std::vector{std::string("TERM=") + terminal} : std::vector<std::string>{};
 }
 
 Result<int> InNamespace(const std::string& lab, const std::string& netns,
@@ -53,30 +39,63 @@ Result<int> InNamespace(const std::string& lab, const std::string& netns,
   return std::move(failed).error();
 }
 
-Result<int> InPod(const Layout& layout, const ExecTarget& target,
+Status CheckRunning(const PodState& pod, const std::string& netns) {
+  std::string name = "pod " + pod.pod.ToString();
+  if (pod.status.IsOver()) return Error{name + " has ended (" + pod.status.phase + ")", 0};
+  if (pod.status.addresses.empty() || access(netns.c_str(), F_OK) != 0)
+    return Error{name + " is not running: " +
+                     (pod.status.reason.empty() ? "it has no network" : pod.status.reason),
+                 0};
+  return Ok();
+}
+
+Result<int> InContainer(pid_t pid, const std::vector<std::string>& command) {
+  std::vector<std::string> env = EnvironmentOf(pid);
+  for (const std::string& setting : Terminal()) env.push_back(setting);
+  if (Status entered = EnterContainer(pid); !entered) return std::move(entered).error();
+  if (chdir("/") != 0) return ErrnoError("enter /");
+  return RunHere(command, env);
+}
+
+// For a stand-in, which has no root that could be entered, and a container that does not run just
+// now: what the container would be, with this command.
+Result<int> BesideContainer(const LabState& state, const PodState& pod, const std::string& name,
+                            const std::vector<std::string>& command) {
+  Layout layout(state.name);
+  auto spec = LoadPodSpec(layout, pod.pod);
+  if (!spec) return std::move(spec).error();
+  auto node = std::find_if(state.nodes.begin(), state.nodes.end(),
+                           [&](const NodePlan& plan) { return plan.name() == pod.node; });
+  if (node == state.nodes.end()) return Error{"there is no node " + pod.node, 0};
+  auto recipe = RecipeOf(state, *node, *spec, pod.status.addresses);
+  if (!recipe) return std::move(recipe).error();
+  for (ContainerRecipe& container : recipe->containers) {
+    if (!name.empty() && container.name != name) continue;
+    container.stand_in = false;
+    container.argv = command;
+    ContainerPlace place = PlaceOf(layout, spec->tree, *recipe);
+    for (const std::string& setting : Terminal()) place.env.push_back(setting);
+    return RunAsContainer(container, place);
+  }
+  return Error{"pod " + pod.pod.ToString() + " has no container " + name, 0};
+}
+
+Result<int> InPod(const LabState& state, const ExecTarget& target,
                   const std::vector<std::string>& command) {
+  Layout layout(state.name);
   std::vector<PodState> pods = PodStates(layout);
   auto picked = PickPod(pods, target.pod);
   if (!picked) return std::move(picked).error();
   const PodState& pod =
       *std::find_if(pods.begin(), pods.end(), [&](const PodState& p) { return p.pod == *picked; });
-  bool host_network = IsTrue(At(pod.tree, {"spec", "hostNetwork"}));
-  std::string netns = host_network ? layout.node_netns(pod.node) : layout.pod_netns(*picked);
-  const ContainerStatus* container = nullptr;
-  for (const ContainerStatus& status : pod.status.containers)
-    if (!container && (target.container.empty() || status.name == target.container))
-      container = &status;
-  if (!container && !target.container.empty())
-    return Error{"pod " + picked->ToString() + " has no container " + target.container, 0};
-  if (container && !container->stand_in && IsInNetns(container->pid, NetnsPath(netns))) {
-    std::vector<std::string> env = EnvironmentOf(container->pid);
-    if (const char* terminal = getenv("TERM")) env.push_back(std::string("TERM=") + terminal);
-    if (Status entered = EnterContainer(container->pid); !entered)
-      return std::move(entered).error();
-    if (chdir("/") != 0) return ErrnoError("enter /");
-    return RunChild(command, env);
+  std::string netns = NetnsOf(layout, pod.tree);
+  if (Status running = CheckRunning(pod, netns); !running) return std::move(running).error();
+  for (const ContainerStatus& container : pod.status.containers) {
+    if (!target.container.empty() && container.name != target.container) continue;
+    if (container.stand_in || !IsInNetns(container.pid, netns)) break;
+    return InContainer(container.pid, command);
   }
-  return InNamespace(layout.lab(), netns, command);
+  return BesideContainer(state, pod, target.container, command);
 }
 
 }  // namespace
@@ -88,7 +107,7 @@ Result<int> Exec(const std::string& lab, const ExecTarget& target,
   if (!state) return std::move(state).error();
   Layout layout(lab);
   if (target.outside) return InNamespace(lab, layout.outside_netns(), command);
-  if (target.node.empty()) return InPod(layout, target, command);
+  if (target.node.empty()) return InPod(*state, target, command);
   for (const NodePlan& node : state->nodes)
     if (node.name() == target.node)
       return InNamespace(lab, layout.node_netns(target.node), command);

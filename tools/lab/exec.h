@@ -19,6 +19,7 @@ struct ExecTarget {
 };
 
 // Becomes the command, or waits for it; returns its exit code. Fails where it could not be started.
+// In a pod it is contained as the container is; beside a stand-in, in a root of its own.
 Result<int> Exec(const std::string& lab, const ExecTarget& target,
                  const std::vector<std::string>& command);
 

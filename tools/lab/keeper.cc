@@ -24,6 +24,7 @@
 #include "lab/files.h"
 #include "lab/netns.h"
 #include "lab/pod_files.h"
+#include "lab/pod_place.h"
 #include "lab/process.h"
 #include "lab/readiness.h"
 #include "lab/sandbox.h"
@@ -104,13 +105,11 @@ class Keeper {
   bool MakeNetwork() {
     Publish();
     if (IsTrue(At(spec_.tree, {"spec", "hostNetwork"}))) {
-      netns_ = NetnsPath(layout_.node_netns(node_->name()));
       for (const InterfaceAddress& own : node_->addresses.internal)
         status_.addresses.push_back(own.address.ToString());
       return true;
     }
     Sandbox sandbox = SandboxOf(layout_, spec_);
-    netns_ = sandbox.netns_path;
     for (Backoff backoff(kFirstRestart, kSlowestRestart);;) {
       auto addresses = MakeSandbox(state_, *node_, sandbox);
       if (addresses) {
@@ -128,14 +127,7 @@ class Keeper {
   }
 
   Status PrepareContainers() {
-    RecipeContext context;
-    context.objects = &spec_.configs;
-    context.facts = {node_->name(), status_.addresses.front(), status_.addresses, HostIp()};
-    context.sallyport = state_.sallyport;
-    context.has_program = [](const std::string& name) {
-      return !FindProgram(name, kStandardPath).empty();
-    };
-    auto recipe = MakeRecipe(spec_.tree, context);
+    auto recipe = RecipeOf(state_, *node_, spec_, status_.addresses);
     if (!recipe) return std::move(recipe).error();
     recipe_ = *std::move(recipe);
     status_.notes = recipe_.notes;
@@ -194,13 +186,8 @@ class Keeper {
   void StartIfDue(Running* container, MonotonicTime now) {
     if (!container->start_at || *container->start_at > now) return;
     container->start_at.reset();
-    ContainerPlace place;
-    place.netns_path = netns_;
-    place.hostname = recipe_.hostname;
-    place.volumes = layout_.pod(pod_) + "/volumes";
-    place.root = layout_.pod(pod_) + "/root";
+    ContainerPlace place = PlaceOf(layout_, spec_.tree, recipe_);
     place.log = layout_.log(pod_.ns + "_" + pod_.name + "_" + container->recipe.name);
-    place.env = {std::string(kMarker) + "=" + layout_.lab()};
     auto pid = StartContainer(container->recipe, place);
     if (!pid) {
       status_.reason = container->recipe.name + ": " + pid.error().message;
@@ -364,7 +351,6 @@ class Keeper {
   const NodePlan* node_ = nullptr;
   std::unique_ptr<ClusterFeed> feed_;
   std::optional<Sandbox> sandbox_;
-  std::string netns_;
   PodRecipe recipe_;
   std::vector<std::unique_ptr<Running>> init_;
   std::vector<std::unique_ptr<Running>> containers_;

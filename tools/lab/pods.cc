@@ -16,8 +16,8 @@
 #include "base/unique_fd.h"
 #include "lab/files.h"
 #include "lab/netns.h"
+#include "lab/pod_place.h"
 #include "lab/process.h"
-#include "lab/recipe.h"
 #include "lab/sandbox.h"
 
 namespace sallyport::lab {
@@ -181,14 +181,7 @@ Status CheckRecipes(const std::vector<PodPlan>& pods, const ObjectSet& objects,
                     const std::string& sallyport, std::vector<std::string>* notes) {
   std::set<std::string> told;
   for (const PodPlan& pod : pods) {
-    RecipeContext context;
-    context.objects = &objects;
-    context.facts = {pod.node, "", {}, ""};
-    context.sallyport = sallyport;
-    context.has_program = [](const std::string& name) {
-      return !FindProgram(name, kStandardPath).empty();
-    };
-    auto recipe = MakeRecipe(pod.tree, context);
+    auto recipe = MakeRecipe(pod.tree, MachineContext(objects, {pod.node, "", {}, ""}, sallyport));
     if (!recipe) return std::move(recipe).error().Context("Pod " + pod.name().ToString());
     // Pods of one workload have the same notes: they are its own.
     std::string who = pod.owner.empty() ? "Pod " + pod.name().ToString() : pod.owner;

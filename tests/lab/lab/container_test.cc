@@ -71,6 +71,44 @@ TEST_F(Containers, HaveTheirOwnProcessesAndNoPowers) {
   EXPECT_NE(Exec("x/a", {"ip", "link", "set", "eth0", "down"}).exit_code, 0);
 }
 
+// Whatever runs in it: its command, a stand-in, or nothing just now.
+TEST_F(Containers, ACommandInAPodIsContained) {
+  std::string pods =
+      StandIn("x", "b", "{containerPort: 80}", "hostname: box") +
+      StandIn("x", "host", "", "hostNetwork: true") +
+      "---\n{apiVersion: v1, kind: Pod, metadata: {name: ended, namespace: x}, spec: "
+      "{containers: [{name: c, image: i, command: ['false']}]}}\n";
+  ASSERT_EQ(Run({"lab", "up", "--no-agent", "--timeout", "1", "--name", name(), "-f", File(pods)})
+                .exit_code,
+            1)
+      << "a pod that ends is not ready";
+  for (const char* pod : {"x/b", "x/host", "x/ended"}) {
+    SCOPED_TRACE(pod);
+    std::string file = "/etc/spt-was-here-" + name();
+    EXPECT_EQ(Said(pod, {"sh", "-c", "echo x > " + file + " && cat " + file}), "x");
+    EXPECT_NE(access(file.c_str(), F_OK), 0);
+    EXPECT_NE(Exec(pod, {"mount", "-t", "tmpfs", "none", "/mnt"}).exit_code, 0);
+    EXPECT_NE(Exec(pod, {"ip", "link", "set", "lo", "down"}).exit_code, 0);
+    EXPECT_EQ(Said(pod, {"sh", "-c", "cat /proc/1/comm"}), "sallyport");
+    EXPECT_EQ(Exec(pod, {"sh", "-c", "exit 8"}).exit_code, 8);
+  }
+  EXPECT_EQ(Said("x/b", {"hostname"}), "box");
+}
+
+TEST_F(Containers, ExecSaysWhyItCannot) {
+  Up(Staying("a", "") + StandIn("x", "b", "{containerPort: 80}") +
+     "---\n{apiVersion: v1, kind: Pod, metadata: {name: over, namespace: x}, spec: "
+     "{restartPolicy: Never, containers: [{name: c, image: i, command: ['true']}]}}\n");
+  Await("its end", [&] { return State("x", "over").status.IsOver(); });
+  EXPECT_THAT(Exec("x/over", {"true"}).errors, HasSubstr("has ended (Succeeded)"));
+  for (const char* pod : {"x/a", "x/b"}) {
+    EXPECT_THAT(Exec(pod, {"/none"}).errors, HasSubstr("/none: no such file"));
+    EXPECT_THAT(Exec(pod, {"/etc/passwd"}).errors, HasSubstr("not an executable file"));
+    EXPECT_THAT(Exec(pod, {"no-such-program"}).errors, HasSubstr("looked in"));
+    EXPECT_EQ(Exec(pod, {"no-such-program"}).exit_code, 2);
+  }
+}
+
 TEST_F(Containers, ExecHasTheExitCodeAndNamesWhatIsMissing) {
   Up(Staying("a", "") + StandIn("x", "b", "{containerPort: 80}"));
   EXPECT_EQ(Exec("x/a", {"sh", "-c", "exit 7"}).exit_code, 7);
