@@ -19,14 +19,9 @@ constexpr Duration kPatience = std::chrono::seconds(60);
 class Change {
  public:
   static Result<Change> Open(const std::string& name, const Console& console) {
-    if (Status root = CheckRoot(); !root) return std::move(root).error();
-    auto state = LoadState(name);
-    if (!state) return std::move(state).error();
-    auto lock = LockLab(name, console);
-    if (!lock) return std::move(lock).error();
-    state = LoadState(name);  // it may have gone while this waited
-    if (!state) return std::move(state).error();
-    Change change(*std::move(state), *std::move(lock), console);
+    auto held = HoldLab(name, console);
+    if (!held) return std::move(held).error();
+    Change change(std::move(held->state), std::move(held->lock), console);
     auto text = ReadFile(change.layout_.objects());
     if (!text) return std::move(text).error();
     auto objects = ObjectsFromJson(*text, change.layout_.objects());

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <utility>
@@ -44,7 +45,6 @@ struct UpWords {
   std::vector<std::string> node_networks;
   std::vector<std::string> outside_networks;
   std::vector<std::string> outside_addresses;
-  int nodes = 0;
   int patience = 60;
   bool no_agent = false;
 };
@@ -62,8 +62,8 @@ CLI::App* AddCommand(CLI::App& lab, const char* name, const char* about, int* ex
   return command;
 }
 
-void AddName(CLI::App* command, std::string* name) {
-  command->add_option("--name", *name, "Which lab (default: lab)");
+CLI::Option* AddName(CLI::App* command, std::string* name) {
+  return command->add_option("--name", *name, "Which lab (default: lab)");
 }
 
 // A family that is given replaces the default of that family; the other stays.
@@ -80,8 +80,9 @@ Status TakeNetworks(const std::vector<std::string>& texts, const char* flag,
 
 Status Understand(UpWords* words) {
   UpOptions& options = words->options;
-  if (words->nodes < 0 || words->nodes > 100) return Error{"--nodes: 1 to 100", 0};
-  if (words->nodes) options.nodes = words->nodes;
+  if (options.nodes && (*options.nodes < 1 || *options.nodes > 100))
+    return Error{"--nodes: 1 to 100", 0};
+  if (words->patience < 0) return Error{"--timeout: seconds, 0 or more", 0};
   options.agents = !words->no_agent;
   options.patience = std::chrono::seconds(words->patience);
   Networks& networks = options.networks;
@@ -97,7 +98,7 @@ Status Understand(UpWords* words) {
 }
 
 Status Settle(const std::string& name, Duration patience, DeadAgents dead) {
-  auto state = LoadState(name);
+  auto state = LoadWholeState(name);
   if (!state) return std::move(state).error();
   return WaitSettled(*state, patience, dead, ProcessConsole());
 }
@@ -129,7 +130,7 @@ void AddUpOptions(CLI::App* command, UpWords* words) {
   AddName(command, &options.name);
   command->add_option("--cni", options.cni, "Plugin that wires the pods: ptp or bridge")
       ->check(CLI::IsMember({"ptp", "bridge"}));
-  command->add_option("--nodes", words->nodes,
+  command->add_option("--nodes", options.nodes,
                       "Nodes to invent where the manifests have none (default: 2, or as many as "
                       "anti-affinity needs)");
   CLI::Option* agent = command->add_option("--agent", options.agent, "Path of sallyportd");
@@ -217,8 +218,8 @@ void AddDown(CLI::App& lab, int* exit_code) {
           if (Status down = Down(name, ProcessConsole()); !down) code = FailWith(down.error());
         return code;
       });
-  AddName(command, &words->name);
-  command->add_flag("--all", words->all, "Every lab on this machine");
+  CLI::Option* name = AddName(command, &words->name);
+  command->add_flag("--all", words->all, "Every lab on this machine")->excludes(name);
 }
 
 int FinishChange(const std::string& name, const Result<Outcome>& outcome) {
@@ -347,6 +348,24 @@ Status ChangeAgent(const LabState& state, const std::string& node, const std::st
   return StartAgent(state, node);
 }
 
+// Returns the lab with those nodes only; of `names` empty, with all.
+Result<LabState> ChangeAgents(const std::string& lab, const std::vector<std::string>& names,
+                              const std::string& verb) {
+  auto held = HoldLab(lab, ProcessConsole());
+  if (!held) return std::move(held).error();
+  LabState& state = held->state;
+  for (const std::string& name : names)
+    if (std::none_of(state.nodes.begin(), state.nodes.end(),
+                     [&](const NodePlan& node) { return node.name() == name; }))
+      return Error{"no node " + name + " in lab " + lab, 0};
+  std::erase_if(state.nodes, [&](const NodePlan& node) {
+    return !names.empty() && std::find(names.begin(), names.end(), node.name()) == names.end();
+  });
+  for (const NodePlan& node : state.nodes)
+    if (Status done = ChangeAgent(state, node.name(), verb); !done) return std::move(done).error();
+  return std::move(state);
+}
+
 void AddAgent(CLI::App& lab, int* exit_code) {
   struct Words {
     std::string name = kDefaultLab;
@@ -355,22 +374,17 @@ void AddAgent(CLI::App& lab, int* exit_code) {
   };
   auto words = std::make_shared<Words>();
   auto run = [words] {
-    if (Status root = CheckRoot(); !root) return FailWith(root.error());
-    auto lock = LockLab(words->name, ProcessConsole());
-    if (!lock) return FailWith(lock.error());
-    auto state = LoadState(words->name);
-    if (!state) return FailWith(state.error());
-    std::vector<std::string> nodes = words->nodes;
-    if (nodes.empty())
-      for (const NodePlan& node : state->nodes) nodes.push_back(node.name());
-    for (const std::string& node : nodes)
-      if (Status done = ChangeAgent(*state, node, words->verb); !done)
-        return FailWith(done.error());
-    return kYes;
+    auto changed = ChangeAgents(words->name, words->nodes, words->verb);
+    if (!changed) return FailWith(changed.error());
+    if (words->verb == "stop" || words->verb == "kill") return kYes;
+    Status settled = WaitSettled(*changed, kSettleWithin, DeadAgents::kFail, ProcessConsole());
+    return settled ? kYes : FailWith(settled.error());
   };
   CLI::App* command =
       AddCommand(lab, "agent", "Start or end the agents of a lab", exit_code, run, R"(
-stop is SIGTERM, kill is SIGKILL: enforcement goes on after both.)");
+stop is SIGTERM, kill is SIGKILL: enforcement goes on after both.
+start and restart wait until the agents enforce what the cluster says, as up and apply do.
+Exit code: 0 done, 2 not.)");
   command->add_option("verb", words->verb, "start, stop, kill or restart")
       ->required()
       ->check(CLI::IsMember({"start", "stop", "kill", "restart"}));

@@ -103,7 +103,7 @@ Result<int> InPod(const LabState& state, const ExecTarget& target,
 Result<int> Exec(const std::string& lab, const ExecTarget& target,
                  const std::vector<std::string>& command) {
   if (Status root = CheckRoot(); !root) return std::move(root).error();
-  auto state = LoadState(lab);
+  auto state = LoadWholeState(lab);
   if (!state) return std::move(state).error();
   Layout layout(lab);
   if (target.outside) return InNamespace(lab, layout.outside_netns(), command);

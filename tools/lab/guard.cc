@@ -26,6 +26,18 @@ Result<FileLock> LockLab(const std::string& name, const Console& console) {
   }
 }
 
+Result<HeldLab> HoldLab(const std::string& name, const Console& console) {
+  if (Status root = CheckRoot(); !root) return std::move(root).error();
+  // Of a lab that is being made, whoever makes it holds the lock.
+  if (auto state = LoadState(name); !state) return std::move(state).error();
+  auto lock = LockLab(name, console);
+  if (!lock) return std::move(lock).error();
+  auto state = LoadWholeState(name);
+  if (state) return HeldLab{*std::move(state), *std::move(lock)};
+  if (state.error().code == ENOENT) lock->Remove();  // it went while this waited
+  return std::move(state).error();
+}
+
 Status ShowDiagnostics(const model::Diagnostics& diagnostics, const Console& console) {
   size_t errors = 0;
   for (const model::Diagnostic& diagnostic : diagnostics) {

@@ -11,7 +11,7 @@
 namespace sallyport::lab {
 
 Result<Inventory> ReadInventory(const std::string& lab_name) {
-  auto state = LoadState(lab_name);
+  auto state = LoadWholeState(lab_name);
   if (!state) return std::move(state).error();
   Layout layout(lab_name);
   auto manifests = watch::ReadManifestFiles({layout.manifests()});

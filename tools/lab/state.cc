@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 #include <utility>
@@ -60,6 +61,24 @@ Status NetworksFromTree(const Value& tree, Networks* out) {
   return status;
 }
 
+Result<LabState> ReadState(const std::string& lab) {
+  if (Status good = CheckLabName(lab); !good) return std::move(good).error();
+  std::string path = Layout(lab).state();
+  auto text = ReadFile(path);
+  if (!text) return std::move(text).error();
+  auto tree = FromJson(*text, path);
+  if (!tree) return std::move(tree).error();
+  auto state = StateFromTree(*tree);
+  if (!state) return std::move(state).error().Context(path);
+  return state;
+}
+
+Error HalfMade(const std::string& lab) {
+  return Error{"lab " + lab + " is half made: `sallyport lab up --name " + lab +
+                   " -f PATH` makes it anew, `sallyport lab down --name " + lab + "` takes it away",
+               0};
+}
+
 }  // namespace
 
 Value StateToTree(const LabState& state) {
@@ -107,22 +126,21 @@ Status SaveState(const LabState& state) {
 }
 
 Result<LabState> LoadState(const std::string& lab) {
-  if (Status good = CheckLabName(lab); !good) return std::move(good).error();
-  std::string path = Layout(lab).state();
-  auto text = ReadFile(path);
-  if (!text && text.error().code == ENOENT) {
-    std::string others;
-    for (const std::string& name : ListLabs()) others += " " + name;
-    return Error{
-        "no lab \"" + lab + "\" is up" +
-            (others.empty() ? "; `sallyport lab up -f PATH` makes one" : "; there is:" + others),
-        ENOENT};
-  }
-  if (!text) return std::move(text).error();
-  auto tree = FromJson(*text, path);
-  if (!tree) return std::move(tree).error();
-  auto state = StateFromTree(*tree);
-  if (!state) return std::move(state).error().Context(path);
+  auto state = ReadState(lab);
+  if (state || state.error().code != ENOENT) return state;
+  std::vector<std::string> left = ListLabs();
+  if (std::find(left.begin(), left.end(), lab) != left.end()) return HalfMade(lab);
+  std::string others;
+  for (const std::string& name : ListWholeLabs()) others += " " + name;
+  return Error{
+      "no lab \"" + lab + "\" is up" +
+          (others.empty() ? "; `sallyport lab up -f PATH` makes one" : "; there is:" + others),
+      ENOENT};
+}
+
+Result<LabState> LoadWholeState(const std::string& lab) {
+  auto state = LoadState(lab);
+  if (state && !state->complete) return HalfMade(lab);
   return state;
 }
 
@@ -137,6 +155,15 @@ std::vector<std::string> ListLabs() {
   for (const std::string& netns : ListNetns())
     if (std::string lab = LabOfNetns(netns); !lab.empty()) names.insert(std::move(lab));
   return {names.begin(), names.end()};
+}
+
+std::vector<std::string> ListWholeLabs() {
+  std::vector<std::string> labs = ListLabs();
+  std::erase_if(labs, [](const std::string& lab) {
+    auto state = ReadState(lab);
+    return !state || !state->complete;
+  });
+  return labs;
 }
 
 }  // namespace sallyport::lab

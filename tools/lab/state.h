@@ -23,11 +23,15 @@ struct LabState {
 };
 
 Status SaveState(const LabState& state);
-// Fails where no such lab is up, with the names of those that are.
+// Of a lab that may be half made. Fails where there is none, with the names of those that are up.
 Result<LabState> LoadState(const std::string& lab);
+// Of a lab that is up. Fails where it is half made, with what to do.
+Result<LabState> LoadWholeState(const std::string& lab);
 
 // Labs that are up, half up, or left something behind: by their files and their namespaces.
 std::vector<std::string> ListLabs();
+// Only those that are up.
+std::vector<std::string> ListWholeLabs();
 
 // Pure, for state.json.
 Value StateToTree(const LabState& state);

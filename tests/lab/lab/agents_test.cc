@@ -5,6 +5,7 @@
 
 #include "lab/lab/lab_fixture.h"
 #include "lab/layout.h"
+#include "lab/settle.h"
 #include "lab/tree.h"
 
 namespace sallyport::lab {
@@ -76,7 +77,7 @@ TEST_P(Agents, AnExpectationThatIsNotMetIsNo) {
 }
 
 TEST_P(Agents, AreKilledAndStartedAgain) {
-  UpWithAgents(StandIn("x", "a", "{containerPort: 80}"));
+  UpWithAgents(StandIn("x", "a", "{containerPort: 80}") + StandIn("w", "b", "{containerPort: 80}"));
   std::vector<int> before = Pids();
   EXPECT_THAT(before, Each(testing::Gt(0)));
   ASSERT_EQ(Run({"lab", "agent", "kill", "--name", name()}).exit_code, 0);
@@ -88,7 +89,17 @@ TEST_P(Agents, AreKilledAndStartedAgain) {
   Finished apply = Run({"lab", "apply", "--name", name(), "-f", File(kPolicies)});
   EXPECT_EQ(apply.exit_code, 0);
   EXPECT_THAT(apply.errors, HasSubstr("not running"));
+  // When the command is back, they enforce it.
+  std::vector<std::string> probe = {"probe",  "run", "--lab", name(),
+                                    "--from", "w/b", "--to",  "x/a:80"};
+  EXPECT_EQ(Run(probe).exit_code, 0);
   ASSERT_EQ(Run({"lab", "agent", "start", "--name", name()}).exit_code, 0);
+  EXPECT_EQ(Run(probe).exit_code, 1);
+  for (const NodePlace& node : Read().nodes)
+    EXPECT_TRUE(AskAgent(node.agent_socket, "/v1/status")) << node.name;
+  ASSERT_EQ(Run({"lab", "agent", "restart", "--name", name(), "--node", "node1"}).exit_code, 0);
+  EXPECT_TRUE(AskAgent(Read().nodes.at(0).agent_socket, "/v1/status"));
+  EXPECT_EQ(Run({"lab", "agent", "restart", "--name", name(), "--node", "none"}).exit_code, 2);
   EXPECT_THAT(Pids(), Each(testing::Gt(0)));
   EXPECT_EQ(Run({"lab", "status", "--name", name()}).exit_code, 0);
 }

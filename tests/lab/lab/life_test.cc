@@ -77,6 +77,48 @@ TEST_F(Life, KilledWhileItIsMadeItGoesAndComesBack) {
   EXPECT_TRUE(IsOpen(Pod("x", "a").netns_path, Pod("x", "b").addresses.at(0)));
 }
 
+TEST_F(Life, AHalfMadeLabIsNotUp) {
+  Up(Pods());
+  auto state = LoadState(name());
+  ASSERT_TRUE(state);
+  EXPECT_THAT(ListWholeLabs(), testing::Contains(name()));
+  state->complete = false;
+  ASSERT_TRUE(SaveState(*state));
+  auto half_made = [&] {
+    EXPECT_THAT(ListLabs(), testing::Contains(name()));
+    EXPECT_THAT(ListWholeLabs(), testing::Not(testing::Contains(name())));
+    for (std::vector<std::string> words : {std::vector<std::string>{"exec", "x/a", "true"},
+                                           {"apply", "-f", File(Pods())},
+                                           {"delete", "pod", "x/a"},
+                                           {"agent", "stop"}}) {
+      words.insert(words.begin(), "lab");
+      words.insert(words.begin() + 2, {"--name", name()});
+      Finished refused = Run(words);
+      EXPECT_EQ(refused.exit_code, 2) << words[1];
+      EXPECT_THAT(refused.errors, HasSubstr("lab down --name " + name())) << words[1];
+    }
+    EXPECT_FALSE(ReadInventory(name()));
+  };
+  half_made();
+  ASSERT_EQ(unlink(Layout(name()).state().c_str()), 0);
+  half_made();
+}
+
+TEST_F(Life, WhatIsNotThereLeavesNoLock) {
+  for (const char* verb : {"start", "stop"})
+    EXPECT_EQ(Run({"lab", "agent", verb, "--name", name()}).exit_code, 2);
+  EXPECT_NE(access(Layout(name()).lock().c_str(), F_OK), 0);
+}
+
+TEST_F(Life, OptionsThatMakeNoSenseAreRefused) {
+  for (const auto& [option, value] : {std::pair("--timeout", "-5"), {"--nodes", "0"}}) {
+    Finished up =
+        Run({"lab", "up", "--no-agent", "--name", name(), option, value, "-f", File(Pods())});
+    EXPECT_EQ(up.exit_code, 2);
+    EXPECT_THAT(up.errors, HasSubstr(option));
+  }
+}
+
 TEST_F(Life, KilledPodsAreReportedAndSweptAway) {
   Up(Pods());
   EXPECT_EQ(Run({"lab", "status", "--name", name()}).exit_code, 0);
