@@ -69,7 +69,9 @@ Result<int> BesideContainer(const LabState& state, const PodState& pod, const st
   if (node == state.nodes.end()) return Error{"there is no node " + pod.node, 0};
   auto recipe = RecipeOf(state, *node, *spec, pod.status.addresses);
   if (!recipe) return std::move(recipe).error();
-  for (ContainerRecipe& container : recipe->containers) {
+  std::vector<ContainerRecipe> all = recipe->containers;
+  all.insert(all.end(), recipe->init_containers.begin(), recipe->init_containers.end());
+  for (ContainerRecipe& container : all) {
     if (!name.empty() && container.name != name) continue;
     container.stand_in = false;
     container.argv = command;

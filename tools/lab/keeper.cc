@@ -49,7 +49,11 @@ struct Running {
   MonotonicTime check_deadline{};
   int successes = 0;
   int failures = 0;
+  bool started = false;
   bool over = false;  // it will not be started again
+
+  // Whether what comes behind this init container or sidecar has to wait.
+  bool Blocks() const { return recipe.role == ContainerRole::kSidecar ? !started : !over; }
 };
 
 class Keeper {
@@ -70,7 +74,9 @@ class Keeper {
       Publish();
       if (!status_.IsOver()) Wait(NextEvent());
     }
-    if (stopping_) return StopContainers();
+    StopContainers();  // where the pod is over, its sidecars
+    if (stopping_) return Ok();
+    Publish();
     return sandbox_ ? RemoveSandbox(state_, *node_, *sandbox_) : Ok();
   }
 
@@ -163,24 +169,37 @@ class Keeper {
     return MakeDirectories(layout_.pod(pod_) + "/root", 0755);
   }
 
-  // The init container whose turn it is; nullptr when they are done.
-  Running* CurrentInit() {
-    for (auto& init : init_)
-      if (!init->over) return init.get();
-    return nullptr;
+  bool IsInitialised() const {
+    return std::none_of(init_.begin(), init_.end(), [](const auto& c) { return c->Blocks(); });
+  }
+
+  // Those whose turn has come.
+  std::vector<Running*> Reached() const {
+    std::vector<Running*> out;
+    for (const auto& init : init_) {
+      out.push_back(init.get());
+      if (init->Blocks()) return out;
+    }
+    for (const auto& container : containers_) out.push_back(container.get());
+    return out;
+  }
+
+  // Those that the cluster is told of: what a pod is there for comes first.
+  std::vector<const Running*> Lasting() const {
+    std::vector<const Running*> out;
+    for (const auto& container : containers_) out.push_back(container.get());
+    for (const auto& init : init_)
+      if (init->recipe.role == ContainerRole::kSidecar) out.push_back(init.get());
+    return out;
   }
 
   void Step() {
     MonotonicTime now = SystemClock().Now();
-    if (Running* init = CurrentInit()) {
-      StartIfDue(init, now);
-      return;
+    for (Running* container : Reached()) {
+      StartIfDue(container, now);
+      CheckIfDue(container, now);
     }
-    for (auto& container : containers_) {
-      StartIfDue(container.get(), now);
-      CheckIfDue(container.get(), now);
-    }
-    Summarise();
+    if (IsInitialised()) Summarise();
   }
 
   void StartIfDue(Running* container, MonotonicTime now) {
@@ -196,6 +215,7 @@ class Keeper {
     }
     container->status.pid = *pid;
     container->status.state = "running";
+    container->started = true;
     container->successes = container->failures = 0;
     container->check_at = now;
     if (!container->recipe.readiness) container->status.ready = true;
@@ -231,15 +251,19 @@ class Keeper {
                           (ready ? Duration(std::chrono::seconds(check.period)) : kCheckUntilReady);
   }
 
-  void Ended(Running* container, int code) {
+  static void Stopped(Running* container) {
     container->status.state = "ended";
     container->status.pid = 0;
-    container->status.exit_code = code;
     container->status.ready = false;
-    bool init = CurrentInit() != nullptr;
+  }
+
+  void Ended(Running* container, int code) {
+    Stopped(container);
+    container->status.exit_code = code;
+    bool init = container->recipe.role == ContainerRole::kInit;
     const std::string& policy = recipe_.restart_policy;
-    bool again = init ? code != 0 && policy != "Never"
-                      : policy == "Always" || (policy == "OnFailure" && code != 0);
+    bool again = container->recipe.role == ContainerRole::kSidecar ||
+                 (code != 0 && policy != "Never") || (policy == "Always" && !init);
     container->over = !again;
     if (again) {
       container->start_at = SystemClock().Now() + container->backoff.Next();
@@ -261,14 +285,15 @@ class Keeper {
     bool good = std::all_of(containers_.begin(), containers_.end(),
                             [](const auto& c) { return c->status.exit_code == 0; });
     if (over) status_.phase = good ? "Succeeded" : "Failed";
-    status_.ready = !over && std::all_of(containers_.begin(), containers_.end(),
-                                         [](const auto& c) { return c->status.ready; });
+    std::vector<const Running*> lasting = Lasting();
+    status_.ready = !over && std::all_of(lasting.begin(), lasting.end(),
+                                         [](const Running* c) { return c->status.ready; });
     if (status_.ready) status_.reason.clear();
   }
 
   void Publish() {
     status_.containers.clear();
-    for (const auto& container : containers_) status_.containers.push_back(container->status);
+    for (const Running* container : Lasting()) status_.containers.push_back(container->status);
     if (published_ == status_) return;
     published_ = status_;
     // Failing to say so is no reason to stop what runs; the next change says it again.
@@ -290,14 +315,11 @@ class Keeper {
   std::optional<MonotonicTime> NextEvent() const {
     std::optional<MonotonicTime> next;
     auto consider = [&](MonotonicTime time) { next = next ? std::min(*next, time) : time; };
-    for (const auto* list : {&init_, &containers_}) {
-      for (const auto& container : *list) {
-        if (container->start_at) consider(*container->start_at);
-        if (container->check) consider(container->check_deadline);
-        if (!container->check && container->status.state == "running" &&
-            container->recipe.readiness)
-          consider(container->check_at);
-      }
+    for (const Running* container : Reached()) {
+      if (container->start_at) consider(*container->start_at);
+      if (container->check) consider(container->check_deadline);
+      if (!container->check && container->status.state == "running" && container->recipe.readiness)
+        consider(container->check_at);
     }
     return next;
   }
@@ -333,13 +355,14 @@ class Keeper {
     }
   }
 
-  Status StopContainers() {
+  void StopContainers() {
     std::vector<pid_t> pids;
     for (const auto* list : {&init_, &containers_})
       for (const auto& container : *list)
         if (container->status.pid) pids.push_back(container->status.pid);
     if (!EndProcesses(pids, SIGTERM, kGrace)) EndProcesses(pids, SIGKILL, kGrace);
-    return Ok();
+    for (const auto& init : init_)
+      if (init->status.pid) Stopped(init.get());
   }
 
   Layout layout_;

@@ -26,10 +26,10 @@ class RecipeMaker {
       return std::move(volumes).error();
     for (bool init : {true, false}) {
       for (const Value& container : Items(spec->Find(init ? "initContainers" : "containers"))) {
-        auto made = MakeContainer(container, *spec, init);
+        auto made = MakeContainer(container, *spec, RoleOf(container, init));
         if (!made)
           return std::move(made).error().Context("container " + TextAt(container, {"name"}));
-        if (init && made->stand_in) continue;  // it would never end
+        if (made->role == ContainerRole::kInit && made->stand_in) continue;  // it would never end
         (init ? recipe_.init_containers : recipe_.containers).push_back(*std::move(made));
       }
     }
@@ -52,8 +52,15 @@ class RecipeMaker {
     return Ok();
   }
 
-  Result<ContainerRecipe> MakeContainer(const Value& tree, const Value& spec, bool init) {
+  static ContainerRole RoleOf(const Value& container, bool init) {
+    if (!init) return ContainerRole::kContainer;
+    bool stays = TextAt(container, {"restartPolicy"}) == "Always";
+    return stays ? ContainerRole::kSidecar : ContainerRole::kInit;
+  }
+
+  Result<ContainerRecipe> MakeContainer(const Value& tree, const Value& spec, ContainerRole role) {
     ContainerRecipe out;
+    out.role = role;
     out.name = TextAt(tree, {"name"});
     out.working_dir = TextAt(tree, {"workingDir"});
     out.ports = ContainerPorts(tree);
@@ -71,7 +78,8 @@ class RecipeMaker {
                             ExpandVariables(SubPath(mount), out.env),
                             IsTrue(mount.Find("readOnly")) || IsReadOnly(volume)});
     }
-    const KnownImage* known = ChooseProgram(tree, init, &out);
+    const KnownImage* known = ChooseProgram(tree, &out);
+    if (role == ContainerRole::kInit) return out;  // nobody asks whether it is ready
     out.readiness = ParseReadiness(tree.Find("readinessProbe"), out.ports);
     if (out.readiness)
       for (std::string& word : out.readiness->command) word = ExpandVariables(word, out.env);
@@ -101,7 +109,7 @@ class RecipeMaker {
   }
 
   // Sets argv and stand_in; returns the image when it is its own server that runs.
-  const KnownImage* ChooseProgram(const Value& tree, bool init, ContainerRecipe* out) {
+  const KnownImage* ChooseProgram(const Value& tree, ContainerRecipe* out) {
     std::string image = TextAt(tree, {"image"});
     std::vector<std::string> command = Expanded(tree.Find("command"), out->env);
     std::vector<std::string> args = Expanded(tree.Find("args"), out->env);
@@ -113,9 +121,10 @@ class RecipeMaker {
           return nullptr;
         }
         Note(out->name,
-             init ? "init command " + command.front() + " is not on this machine: left out"
-                  : "command " + command.front() +
-                        " is not on this machine: a stand-in serves its ports");
+             out->role == ContainerRole::kInit
+                 ? "init command " + command.front() + " is not on this machine: left out"
+                 : "command " + command.front() +
+                       " is not on this machine: a stand-in serves its ports");
       } else if (const KnownImage* known = FindImage(image)) {
         if (context_.has_program(std::string(known->program))) {
           out->argv = ImageArgv(*known, args);

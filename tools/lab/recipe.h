@@ -55,8 +55,13 @@ struct Mount {
   bool read_only = false;
 };
 
+// A sidecar is an init container that stays (restartPolicy: Always): it is started in its turn, and
+// what comes behind it does not wait for its end.
+enum class ContainerRole { kContainer, kInit, kSidecar };
+
 struct ContainerRecipe {
   std::string name;
+  ContainerRole role = ContainerRole::kContainer;
   std::vector<std::string> argv;
   bool stand_in = false;  // needs neither the pod's files nor a root of its own
   Environment env;
@@ -79,7 +84,7 @@ struct PodRecipe {
   std::string hostname;
   std::string restart_policy;  // Always, OnFailure, Never
   std::vector<Volume> volumes;
-  std::vector<ContainerRecipe> init_containers;
+  std::vector<ContainerRecipe> init_containers;  // and sidecars, in their order
   std::vector<ContainerRecipe> containers;
   std::vector<std::string> notes;  // what is done otherwise than the manifest says
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Containers as processes: what they get, what they may, how they end.
 #include <gmock/gmock.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "lab/files.h"
@@ -171,6 +172,41 @@ TEST_F(Containers, InitContainersComeFirst) {
      "/e}]}]}}");
   Await("its output",
         [&] { return ReadFile(Layout(name()).log("x_a_c")).value_or("") == "prepared\n"; });
+}
+
+TEST_F(Containers, SidecarsComeFirstAndStay) {
+  Up("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {initContainers: "
+     "[{name: proxy, image: i, restartPolicy: Always, command: [sleep, infinity]}, {name: serve, "
+     "image: i, restartPolicy: Always, ports: [{containerPort: 81}]}, {name: last, image: i, "
+     "command: ['true']}], containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}\n" +
+     Staying("b", ""));
+  PodStatus status = State("x", "a").status;
+  EXPECT_TRUE(status.ready);
+  ASSERT_EQ(status.containers.size(), 3u) << "the container and its sidecars";
+  EXPECT_EQ(status.containers[0].name, "c");
+  for (const ContainerStatus& container : status.containers)
+    EXPECT_EQ(container.state, "running") << container.name;
+  for (const char* port : {"80", "81"})
+    EXPECT_EQ(
+        Run({"probe", "run", "--lab", name(), "--from", "x/b", "--to", std::string("x/a:") + port})
+            .exit_code,
+        0);
+  pid_t sidecar = status.containers[1].pid;
+  ASSERT_TRUE(EndProcesses({sidecar}, SIGKILL, std::chrono::seconds(10)));
+  Await("its restart", [&] {
+    ContainerStatus now = State("x", "a").status.containers.at(1);
+    return now.restarts > 0 && now.state == "running";
+  });
+}
+
+TEST_F(Containers, AJobIsOverThoughItsSidecarRuns) {
+  Up("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {restartPolicy: Never, "
+     "initContainers: [{name: s, image: i, restartPolicy: Always, command: [sleep, infinity]}], "
+     "containers: [{name: c, image: i, command: [sleep, '0.3']}]}}");
+  Await("its end", [&] { return State("x", "a").status.phase == "Succeeded"; });
+  std::string netns = NetnsPath(Layout(name()).pod_netns({"x", "a"}));
+  Await("the namespace to go", [&] { return access(netns.c_str(), F_OK) != 0; });
+  EXPECT_EQ(State("x", "a").status.containers.at(1).state, "ended");
 }
 
 }  // namespace

@@ -53,6 +53,20 @@ class RecipeTest : public testing::Test {
   std::string missing_ = "nothing";
 };
 
+TEST_F(RecipeTest, ASidecarIsAnInitContainerThatStays) {
+  PodRecipe recipe =
+      Make(PodWith("image: i",
+                   "initContainers: [{name: proxy, image: envoy, restartPolicy: Always, "
+                   "ports: [{containerPort: 15001}]}, {name: left-out, image: i}, {name: "
+                   "prepare, image: i, command: [cp]}]"));
+  ASSERT_EQ(recipe.init_containers.size(), 2u);
+  EXPECT_EQ(recipe.init_containers[0].role, ContainerRole::kSidecar);
+  EXPECT_TRUE(recipe.init_containers[0].stand_in);
+  EXPECT_TRUE(recipe.init_containers[0].readiness);
+  EXPECT_EQ(recipe.init_containers[1].role, ContainerRole::kInit);
+  EXPECT_EQ(recipe.containers.at(0).role, ContainerRole::kContainer);
+}
+
 TEST_F(RecipeTest, WithoutACommandAStandInServesTheDeclaredPorts) {
   ContainerRecipe c =
       First(PodWith("image: shop/web, ports: [{containerPort: 80}, {containerPort: 53, protocol: "
