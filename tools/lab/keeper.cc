@@ -232,8 +232,8 @@ class Keeper {
       Checked(container, AllListening(container->status.pid, container->recipe.ports, check->port));
       return;
     }
-    auto pid = StartCheck(*check, status_.addresses.front(), container->status.pid,
-                          !container->recipe.stand_in);
+    auto pid = StartCheck(container->recipe, PlaceOf(layout_, spec_.tree, recipe_),
+                          status_.addresses.front(), container->status.pid);
     if (!pid) return Checked(container, false);
     container->check = *pid;
     container->check_deadline = now + std::chrono::seconds(check->timeout);

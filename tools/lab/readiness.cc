@@ -19,7 +19,6 @@
 #include "base/unique_fd.h"
 #include "lab/container.h"
 #include "lab/files.h"
-#include "lab/netns.h"
 #include "lab/process.h"
 
 namespace sallyport::lab {
@@ -101,15 +100,14 @@ bool Connects(const ReadinessCheck& check, const std::string& pod_address) {
 
 // The container's namespaces hold for children only where processes are concerned: so one more
 // child, which dies with this one.
-bool CommandSucceeds(const ReadinessCheck& check, pid_t container, bool own_root) {
+bool SucceedsInside(const ReadinessCheck& check, pid_t container) {
   std::string folder = "/proc/" + std::to_string(container);
   std::vector<std::string> env;
   if (auto text = ReadFile(folder + "/environ")) {
     std::istringstream in(*text);
     for (std::string setting; std::getline(in, setting, '\0');) env.push_back(setting);
   }
-  Status entered = own_root ? EnterContainer(container) : EnterNetns(folder + "/ns/net");
-  if (!entered) return false;
+  if (Status entered = EnterContainer(container); !entered) return false;
   pid_t pid = fork();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -119,6 +117,20 @@ bool CommandSucceeds(const ReadinessCheck& check, pid_t container, bool own_root
   int status = 0;
   return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
          WEXITSTATUS(status) == 0;
+}
+
+bool SucceedsBeside(ContainerRecipe container, const ContainerPlace& place) {
+  container.stand_in = false;
+  container.argv = container.readiness->command;
+  auto code = RunAsContainer(container, place);
+  return code && *code == 0;
+}
+
+bool Succeeds(const ContainerRecipe& container, const ContainerPlace& place,
+              const std::string& address, pid_t pid) {
+  const ReadinessCheck& check = *container.readiness;
+  if (check.type != ReadinessCheck::Type::kExec) return Connects(check, address);
+  return container.stand_in ? SucceedsBeside(container, place) : SucceedsInside(check, pid);
 }
 
 }  // namespace
@@ -136,19 +148,16 @@ bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports, uin
          });
 }
 
-Result<pid_t> StartCheck(const ReadinessCheck& check, const std::string& address, pid_t container,
-                         bool own_root) {
-  pid_t pid = fork();
-  if (pid < 0) return ErrnoError("fork");
-  if (pid > 0) return pid;
+Result<pid_t> StartCheck(const ContainerRecipe& container, const ContainerPlace& place,
+                         const std::string& address, pid_t pid) {
+  pid_t child = fork();
+  if (child < 0) return ErrnoError("fork");
+  if (child > 0) return child;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  bool good = check.type == ReadinessCheck::Type::kExec
-                  ? CommandSucceeds(check, container, own_root)
-                  : Connects(check, address);
-  _exit(good ? 0 : 1);
+  _exit(Succeeds(container, place, address, pid) ? 0 : 1);
 }
 
 }  // namespace sallyport::lab

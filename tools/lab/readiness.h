@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "lab/container.h"
 #include "lab/recipe.h"
 
 namespace sallyport::lab {
@@ -16,9 +17,10 @@ namespace sallyport::lab {
 // where no port is declared, on any. SCTP ports count as there: not every kernel has them.
 bool AllListening(pid_t pid, const std::vector<model::ContainerPort>& ports, uint16_t server_port);
 
-// Makes one check other than kListening, in a child of the caller that ends with 0 (ready) or
-// another code. `address` is the pod's, `container` its process.
-Result<pid_t> StartCheck(const ReadinessCheck& check, const std::string& address, pid_t container,
-                         bool own_root);
+// Makes the container's check, other than kListening, in a child of the caller that ends with 0
+// (ready) or another code. `address` is the pod's, `pid` the container's process. A command is
+// contained as the container is; beside a stand-in, in what the container would be.
+Result<pid_t> StartCheck(const ContainerRecipe& container, const ContainerPlace& place,
+                         const std::string& address, pid_t pid);
 
 }  // namespace sallyport::lab

@@ -72,6 +72,14 @@ TEST_F(Containers, HaveTheirOwnProcessesAndNoPowers) {
   EXPECT_NE(Exec("x/a", {"ip", "link", "set", "eth0", "down"}).exit_code, 0);
 }
 
+TEST_F(Containers, ACheckOfAStandInIsContained) {
+  std::string file = "/etc/spt-was-here-" + name();
+  Up("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: x}, spec: {containers: [{name: c, "
+     "image: i, readinessProbe: {exec: {command: [sh, -c, 'touch " +
+     file + " && ! mount -t tmpfs none /mnt']}}}]}}");
+  EXPECT_NE(access(file.c_str(), F_OK), 0);
+}
+
 // Whatever runs in it: its command, a stand-in, or nothing just now.
 TEST_F(Containers, ACommandInAPodIsContained) {
   std::string pods =
