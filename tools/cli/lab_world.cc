@@ -22,7 +22,7 @@ std::string Names(const Places& places) {
 
 Result<std::string> LabName(const std::string& named) {
   if (!named.empty()) return named;
-  std::vector<std::string> labs = lab::ListLabs();
+  std::vector<std::string> labs = lab::ListWholeLabs();
   if (labs.empty()) return Error{"no lab is up; make one with: sallyport lab up -f MANIFESTS"};
   if (labs.size() == 1) return labs.front();
   std::string names;
