@@ -57,12 +57,14 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
       clock_(clock),
       compiler_(node),
       store_({kLinks, kClaims, kObjects}),
-      something_at_start_([&] {
-        for (uint32_t ifindex : dataplane.Attached()) attached_.insert(ifindex);
-        return !attached_.empty();
+      attached_at_start_([&] {
+        auto attached = dataplane.Attached();
+        return std::set<uint32_t>(attached.begin(), attached.end());
       }()),
       backoff_(milliseconds(50), seconds(30)),
-      verify_at_(clock.Now() + kVerifyEvery) {}
+      verify_at_(clock.Now() + kVerifyEvery) {
+  attached_ = attached_at_start_;
+}
 
 void Reconciler::Take(LinksChanged links) {
   tracker_.Update(links.update);
@@ -82,7 +84,7 @@ void Reconciler::Take(const endpoint::CniUpdate& update) {
   for (const endpoint::Claim& claim : update.set) tracker_.SetClaim(claim);
   for (const std::string& file : update.gone) tracker_.RemoveClaim(file);
   // Where nothing was enforced before, a directory that does not exist says that no pod runs here.
-  if (update.listed || !something_at_start_) store_.SetComplete(kClaims);
+  if (update.listed || attached_at_start_.empty()) store_.SetComplete(kClaims);
   cni_error_ = update.error;
   unreadable_ = update.unreadable;
   endpoints_changed_ = true;
@@ -109,8 +111,8 @@ void Reconciler::Store(std::vector<model::Delta> deltas) {
 void Reconciler::Reconcile() {
   bool failed_before = !failures_.empty();
   failures_.clear();
+  if (endpoints_changed_) Decide();  // what was taken off now was a pod's up to now
   if (clock_.Now() >= verify_at_) Verify();
-  if (endpoints_changed_) Decide();
   Guard(decision_.guarded);
   Compile();
   Enforce();
@@ -141,7 +143,7 @@ void Reconciler::Verify() {
 }
 
 void Reconciler::Decide() {
-  decision_ = tracker_.Decide();
+  decision_ = tracker_.Decide(attached_);
   bindings_ = ToBindings(decision_);
   endpoints_changed_ = false;
 }
@@ -198,14 +200,20 @@ void Reconciler::AdoptOpened() {
   }
 }
 
+// Of those that were guarded at the start, a result that is not read yet may say that they are a
+// pod's.
+bool Reconciler::MustNotCarry(uint32_t ifindex) const {
+  if (!tracker_.links().contains(ifindex)) return true;
+  if (!decision_.unguarded.contains(ifindex)) return false;
+  return !attached_at_start_.contains(ifindex) || !store_.waiting_for().contains(kClaims);
+}
+
 // Those that have gone too: their pins go with them.
 void Reconciler::Unguard() {
   if (store_.waiting_for().contains(kLinks)) return;
   std::vector<uint32_t> off;
   for (uint32_t ifindex : attached_) {
-    if (!tracker_.links().contains(ifindex) || decision_.unguarded.contains(ifindex)) {
-      off.push_back(ifindex);
-    }
+    if (MustNotCarry(ifindex)) off.push_back(ifindex);
   }
   for (uint32_t ifindex : off) {
     std::string name = NameOf(tracker_.links(), ifindex);

@@ -66,6 +66,7 @@ class Reconciler {
   void Guard(const std::set<uint32_t>& interfaces);
   void Enforce();
   void AdoptOpened();
+  bool MustNotCarry(uint32_t ifindex) const;
   void Unguard();
   void Told(const std::string& what, const Status& status);
   void LogDoors(const dataplane::Bindings& before);
@@ -90,7 +91,7 @@ class Reconciler {
 
   // What is in force.
   std::set<uint32_t> attached_;
-  const bool something_at_start_;
+  const std::set<uint32_t> attached_at_start_;
   bool enforced_ = false;    // by this process
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;

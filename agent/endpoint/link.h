@@ -21,8 +21,9 @@ struct Link {
   std::string kind;            // "veth", "netkit", "bridge", ...; "" for hardware and loopback
   uint32_t peer_ifindex = 0;   // of the other end, in its own namespace; 0: none, or not told
   int peer_netns = kPeerHere;  // this kernel's number for the other namespace that the peer is in
-  // The node's own way to its network: it carries, or once carried, an address with a subnet
-  // (link-local IPv6 apart) or a default route. A moment without does not make it a pod's.
+  // The node's own way to its network: it carries, or once carried, a permanent address with a
+  // subnet (link-local IPv6 apart) or a default route. A moment without does not make it a pod's.
+  // What a router's advertisement brought does not count: a pod can send one.
   bool uplink = false;
   bool shaped = false;  // a queueing discipline wants to see its packets
 
@@ -31,9 +32,13 @@ struct Link {
   friend bool operator==(const Link&, const Link&) = default;
 };
 
+// Could be a pod's, if it is not the node's own.
+inline bool IsPodsKind(const Link& link, const DeviceFilter& filter) {
+  return link.IsPair() && filter.Matches(link.name);
+}
 // May be a pod's, as far as the interface itself tells.
 inline bool IsCandidate(const Link& link, const DeviceFilter& filter) {
-  return link.IsPair() && !link.uplink && filter.Matches(link.name);
+  return IsPodsKind(link, filter) && !link.uplink;
 }
 
 using Links = std::map<uint32_t, Link>;

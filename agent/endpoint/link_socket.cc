@@ -70,7 +70,8 @@ void TakeAddress(const NetlinkMessage& message, Taken& taken) {
   auto address = AddressOf(info.ifa_family, own ? own : attributes.Find(IFA_ADDRESS));
   if (!address) return;
   if (message.type() == RTM_NEWADDR) {
-    taken.table.SetAddress(info.ifa_index, *address, info.ifa_prefixlen);
+    uint32_t flags = attributes.Get<uint32_t>(IFA_FLAGS).value_or(info.ifa_flags);
+    taken.table.SetAddress(info.ifa_index, *address, info.ifa_prefixlen, flags & IFA_F_PERMANENT);
   } else {
     taken.table.RemoveAddress(info.ifa_index, *address, info.ifa_prefixlen);
   }
@@ -99,7 +100,7 @@ void TakeRoute(const NetlinkMessage& message, Taken& taken, bool dump) {
     taken.news.routes |= info.rtm_dst_len == 0 || info.rtm_dst_len == host;
     return;
   }
-  if (info.rtm_dst_len != 0) return;
+  if (info.rtm_dst_len != 0 || info.rtm_protocol == RTPROT_RA) return;
   if (auto out = attributes.Get<uint32_t>(RTA_OIF)) taken.defaults.insert(*out);
   if (auto hops = attributes.Find(RTA_MULTIPATH)) TakeNextHops(*hops, taken.defaults);
 }

@@ -40,9 +40,10 @@ void LinkTable::RemoveLink(uint32_t ifindex) {
   uplinks_.erase(ifindex);
 }
 
-void LinkTable::SetAddress(uint32_t ifindex, const net::Address& address, int length) {
+void LinkTable::SetAddress(uint32_t ifindex, const net::Address& address, int length,
+                           bool permanent) {
   addresses_[ifindex].emplace(address, length);
-  if (HasSubnet(address, length)) uplinks_.insert(ifindex);
+  if (permanent && HasSubnet(address, length)) uplinks_.insert(ifindex);
 }
 
 void LinkTable::RemoveAddress(uint32_t ifindex, const net::Address& address, int length) {

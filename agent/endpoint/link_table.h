@@ -22,8 +22,9 @@ class LinkTable {
   // Of `link` only what the link itself tells: not uplink and shaped.
   void SetLink(Link link);
   void RemoveLink(uint32_t ifindex);
-  // `length` counts the bits of the address's own family.
-  void SetAddress(uint32_t ifindex, const net::Address& address, int length);
+  // `length` counts the bits of the address's own family. Permanent: no lease or advertisement
+  // gave it.
+  void SetAddress(uint32_t ifindex, const net::Address& address, int length, bool permanent);
   void RemoveAddress(uint32_t ifindex, const net::Address& address, int length);
   void SetQdisc(uint32_t ifindex, uint32_t handle, const std::string& kind);
   void RemoveQdisc(uint32_t ifindex, uint32_t handle);

@@ -95,6 +95,11 @@ bool Tracker::RemovePod(const model::ObjectName& name) { return pods_.erase(name
 
 void Tracker::SetLeftAlone(std::set<uint32_t> interfaces) { left_alone_ = std::move(interfaces); }
 
+// If something claims it.
+bool Tracker::MayBePods(const Link& link) const {
+  return IsPodsKind(link, filter_) && (!link.uplink || guarded_.contains(link.ifindex));
+}
+
 const Link* Tracker::LinkOf(const std::string& name) const {
   auto it = by_name_.find(name);
   return it == by_name_.end() ? nullptr : &links_.at(it->second);
@@ -133,8 +138,7 @@ std::optional<Tracker::Location> Tracker::LocateByRoute(const Known& known) {
   for (const net::Address& address : known.claim.addresses) {
     auto ifindex = resolver_.Route(address);
     auto link = ifindex ? links_.find(*ifindex) : links_.end();
-    if (link != links_.end() && IsCandidate(link->second, filter_))
-      return Location{*ifindex, false};
+    if (link != links_.end() && MayBePods(link->second)) return Location{*ifindex, false};
   }
   return std::nullopt;
 }
@@ -288,7 +292,8 @@ void Tracker::NameMissing(Decision& decision) const {
   }
 }
 
-Decision Tracker::Decide() {
+Decision Tracker::Decide(const std::set<uint32_t>& guarded) {
+  guarded_ = guarded;
   for (auto& [file, known] : claims_) Locate(known);
   auto claimants = Claimants();
 
@@ -296,13 +301,14 @@ Decision Tracker::Decide() {
   std::vector<Candidate> candidates;
   for (const auto& [ifindex, link] : links_) {
     auto claimant = claimants.find(ifindex);
-    if (!IsCandidate(link, filter_)) {
+    bool claimed = claimant != claimants.end();
+    if (!(claimed ? MayBePods(link) : IsCandidate(link, filter_))) {
       decision.unguarded.insert(ifindex);
       continue;
     }
     Sighting& sighting = decision.sightings[ifindex];
     sighting.link = link;
-    if (claimant == claimants.end()) {
+    if (!claimed) {
       sighting.why_closed = "no CNI result claims it";
       continue;
     }

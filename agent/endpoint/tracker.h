@@ -69,7 +69,9 @@ class Tracker {
   void Adopt(uint32_t ifindex) { left_alone_.erase(ifindex); }
 
   const Links& links() const { return links_; }
-  Decision Decide();
+  // `guarded` carry the programs. Of these, one that a pod claims stays a pod's, whatever addresses
+  // and routes it gets.
+  Decision Decide(const std::set<uint32_t>& guarded = {});
 
  private:
   // Where a claim leads, and how sure that is.
@@ -89,6 +91,7 @@ class Tracker {
     model::PodPtr pod;
     Placement placement;
   };
+  bool MayBePods(const Link& link) const;
   void Locate(Known& known);
   std::optional<Location> LocateByName(const Known& known);
   std::optional<Location> LocateBySandbox(const Known& known, bool& sandbox_seen);
@@ -111,6 +114,7 @@ class Tracker {
   std::map<std::string, Known> claims_;
   std::map<model::ObjectName, model::PodPtr> pods_;
   std::set<uint32_t> left_alone_;
+  std::set<uint32_t> guarded_;
 };
 
 }  // namespace sallyport::endpoint

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which interface is whose, and what becomes of the others.
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
 #include <signal.h>
+
+#include <cstring>
 
 #include "lab/agent/agent_fixture.h"
 
@@ -8,6 +13,35 @@ namespace sallyport::test {
 namespace {
 
 using testing::HasSubstr;
+
+// As a router of 2001:db8:bad::/64 that is the way to everywhere. The kernel fills in the checksum.
+void AdvertiseItself(const Pod& pod) {
+  struct {
+    nd_router_advert advert{};
+    nd_opt_prefix_info prefix{};
+  } message;
+  message.advert.nd_ra_type = ND_ROUTER_ADVERT;
+  message.advert.nd_ra_router_lifetime = htons(1800);
+  message.prefix.nd_opt_pi_type = ND_OPT_PREFIX_INFORMATION;
+  message.prefix.nd_opt_pi_len = 4;
+  message.prefix.nd_opt_pi_prefix_len = 64;
+  message.prefix.nd_opt_pi_flags_reserved = ND_OPT_PI_FLAG_ONLINK | ND_OPT_PI_FLAG_AUTO;
+  message.prefix.nd_opt_pi_valid_time = message.prefix.nd_opt_pi_preferred_time = htonl(86400);
+  inet_pton(AF_INET6, "2001:db8:bad::", &message.prefix.nd_opt_pi_prefix);
+  pod.Inside([&] {
+    int out = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+    int hops = 255;
+    setsockopt(out, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
+    sockaddr_in6 all{};
+    all.sin6_family = AF_INET6;
+    inet_pton(AF_INET6, "ff02::1", &all.sin6_addr);
+    all.sin6_scope_id = if_nametoindex("eth0");
+    EXPECT_GT(
+        sendto(out, &message, sizeof(message), 0, reinterpret_cast<sockaddr*>(&all), sizeof(all)),
+        0);
+    close(out);
+  });
+}
 
 TEST_F(AgentTest, StaleResultsOpenNothing) {
   AgentProcess agent(files_);
@@ -59,6 +93,30 @@ TEST_F(AgentTest, NodesOwnInterfacesAreNotTouched) {
       "ip link set sptuplink up && ip -n sptup addr add 192.0.2.2/24 dev eth0 && "
       "ip -n sptup link set eth0 up && ip netns exec sptup ping -q -c 1 -W 10 192.0.2.1 >&2");
   Shell("ip addr flush dev sptuplink && ip netns del sptup");
+}
+
+// The host listens to advertisements on the pod's interface, and the pod sends one: that gives the
+// interface an address with a subnet and a default route.
+TEST_F(AgentTest, PodThatPlaysTheRouterStaysGuarded) {
+  AgentProcess agent(files_);
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  Shell("sysctl -qw net.ipv6.conf." + b_.device() + ".accept_ra=2 && " +
+        "sysctl -qw net.ipv6.conf." + b_.device() + ".autoconf=1");
+  Shell("ip -n spt2 addr add fe80::2/64 dev eth0 nodad");
+  AdvertiseItself(b_);
+  Shell("for i in $(seq 100); do ip -6 route show default dev " + b_.device() +
+        " | grep -q . && exit 0; sleep 0.1; done; exit 1");
+  Shell("ip link add sptlast type bridge");  // news that comes after
+  Shell("ip -6 addr show dev " + b_.device() + " | grep -q 2001:db8:bad:");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+  Shell("ip addr add 192.0.2.1/24 dev " + b_.device());
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_THAT(agent.Log(), testing::Not(HasSubstr("it is not a pod's")));
+  Shell("ip link del sptlast");
 }
 
 TEST_F(AgentTest, ExcludedDevicesAreNotTouched) {

@@ -25,15 +25,24 @@ TEST(LinkTableTest, SubnetMakesAnUplink) {
         Case{"10.0.0.1", 0, true}}) {
     LinkTable table;
     table.SetLink(Veth(3, "veth3"));
-    table.SetAddress(3, Ip(c.address), c.length);
+    table.SetAddress(3, Ip(c.address), c.length, true);
     EXPECT_EQ(table.links().at(3).uplink, c.uplink) << c.address << "/" << c.length;
   }
+}
+
+// A pod can have the host give itself one, by a router's advertisement.
+TEST(LinkTableTest, AddressThatIsNotPermanentMakesNoUplink) {
+  LinkTable table;
+  table.SetLink(Veth(3, "veth3"));
+  table.SetAddress(3, Ip("2001:db8::1"), 64, false);
+  EXPECT_FALSE(table.links().at(3).uplink);
+  EXPECT_THAT(table.addresses(), ElementsAre(Ip("2001:db8::1"))) << "it is the node's all the same";
 }
 
 TEST(LinkTableTest, UplinkForAMomentIsAnUplinkForGood) {
   LinkTable table;
   table.SetLink(Veth(3, "veth3"));
-  table.SetAddress(3, Ip("10.0.0.1"), 24);
+  table.SetAddress(3, Ip("10.0.0.1"), 24, true);
   table.RemoveAddress(3, Ip("10.0.0.1"), 24);
   EXPECT_TRUE(table.links().at(3).uplink);
 
@@ -56,7 +65,7 @@ TEST(LinkTableTest, DefaultRouteMakesAnUplink) {
 
 TEST(LinkTableTest, AddressBeforeItsLink) {
   LinkTable table;
-  table.SetAddress(3, Ip("10.0.0.1"), 24);
+  table.SetAddress(3, Ip("10.0.0.1"), 24, true);
   EXPECT_THAT(table.links(), IsEmpty());
   table.SetLink(Veth(3, "veth3"));
   EXPECT_TRUE(table.links().at(3).uplink);
@@ -67,11 +76,11 @@ TEST(LinkTableTest, LocalAddresses) {
   Link services = Veth(5, "kube-ipvs0");
   table.SetLink(services);
   table.SetLink(Veth(3, "veth3"));
-  table.SetAddress(1, Ip("127.0.0.1"), 8);
-  table.SetAddress(1, Ip("::1"), 128);
-  table.SetAddress(1, Ip("192.0.2.1"), 32);
-  table.SetAddress(3, Ip("fe80::1"), 64);
-  table.SetAddress(5, Ip("10.96.0.1"), 32);
+  table.SetAddress(1, Ip("127.0.0.1"), 8, true);
+  table.SetAddress(1, Ip("::1"), 128, true);
+  table.SetAddress(1, Ip("192.0.2.1"), 32, true);
+  table.SetAddress(3, Ip("fe80::1"), 64, true);
+  table.SetAddress(5, Ip("10.96.0.1"), 32, true);
   EXPECT_THAT(table.addresses(), ElementsAre(Ip("192.0.2.1"), Ip("fe80::1")));
   table.RemoveAddress(1, Ip("192.0.2.1"), 32);
   table.RemoveLink(3);
@@ -80,8 +89,8 @@ TEST(LinkTableTest, LocalAddresses) {
 
 TEST(LinkTableTest, OneAddressOnTwoInterfacesStaysUntilBothAreGone) {
   LinkTable table;
-  table.SetAddress(3, Ip("10.0.0.1"), 32);
-  table.SetAddress(4, Ip("10.0.0.1"), 32);
+  table.SetAddress(3, Ip("10.0.0.1"), 32, true);
+  table.SetAddress(4, Ip("10.0.0.1"), 32, true);
   table.RemoveAddress(3, Ip("10.0.0.1"), 32);
   EXPECT_THAT(table.addresses(), ElementsAre(Ip("10.0.0.1")));
 }

@@ -188,6 +188,42 @@ TEST_F(ReconcilerTest, UplinkIsDetachedWhenItTurnsOutToBeOne) {
   EXPECT_EQ(Log(), "");
 }
 
+TEST_F(ReconcilerTest, ClaimedInterfaceKeepsItsProgramsWhateverItsAddresses) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Link uplink = Veth(3, "veth3");
+  uplink.uplink = true;
+  Links({uplink});
+  EXPECT_EQ(Log(), "");
+
+  kernel_.attached.clear();
+  clock_.Advance(std::chrono::minutes(2));
+  Links({uplink});
+  EXPECT_EQ(Log(), "attach 3") << "taken off by somebody: still a pod's";
+
+  Start();  // again
+  Links({uplink});
+  EXPECT_EQ(Log(), "") << "what claims it is not read yet";
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply all web@3");
+  EXPECT_THAT(kernel_.attached, ElementsAre(3));
+}
+
+TEST_F(ReconcilerTest, UplinkThatNothingClaimsIsDetachedOnceClaimsAreRead) {
+  kernel_.attached = {3};
+  Start();
+  Link uplink = Veth(3, "up0");
+  uplink.uplink = true;
+  Links({uplink});
+  EXPECT_EQ(Log(), "");
+  Claims({});
+  EXPECT_EQ(Log(), "detach 3");
+}
+
 TEST_F(ReconcilerTest, InterfaceThatIsGoneLeavesNothing) {
   StartListed();
   Links({Veth(3, "veth3")});

@@ -155,6 +155,27 @@ TEST_F(TrackerTest, UplinksAreNeverGuardedNotEvenWhenClaimed) {
   EXPECT_THAT(tracker_.Decide().unguarded, ElementsAre(3));
 }
 
+TEST_F(TrackerTest, GuardedAndClaimedStaysAPodsWhateverItsAddresses) {
+  Link uplink = Veth(3, "veth3");
+  uplink.uplink = true;
+  Set(uplink);
+  EXPECT_THAT(tracker_.Decide({3}).unguarded, ElementsAre(3)) << "nobody claims it";
+  Set(ClaimOf{"web", {"veth3"}});
+  EXPECT_THAT(tracker_.Decide({3}).guarded, ElementsAre(3));
+  Set(PodOf{"web"});
+  EXPECT_TRUE(tracker_.Decide({3}).placements.contains({"shop", "web"}));
+  EXPECT_THAT(tracker_.Decide({}).unguarded, ElementsAre(3));
+}
+
+TEST_F(TrackerTest, GuardedAndFoundByTheRouteStaysAPodsWhateverItsAddresses) {
+  Link uplink = Veth(3, "veth3");
+  uplink.uplink = true;
+  Set(uplink);
+  Set(ClaimOf{"web", {}});
+  resolver_.routes[Ip("10.0.0.1")] = 3;
+  EXPECT_THAT(tracker_.Decide({3}).guarded, ElementsAre(3));
+}
+
 TEST_F(TrackerTest, PairWithBothEndsHereIsNoPods) {
   Set(Veth(3, "veth3", kPeerHere));
   Set(ClaimOf{"web", {"veth3"}});
