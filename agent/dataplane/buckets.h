@@ -179,6 +179,9 @@ class BucketTable {
 
 template <typename Traits>
 Status BucketTable<Traits>::Place(const std::vector<Entry>& entries) {
+  // Of a change that failed under way: two copies of an entry would part ways with the next edit.
+  if (!moved_.empty())
+    if (Status status = FinishMoves(); !status.ok()) return status;
   std::vector<Entry> waiting;
   for (const Entry& entry : entries)
     if (!PlaceDirectly(entry)) waiting.push_back(entry);

@@ -115,6 +115,23 @@ TEST(Buckets, AFailedGracePeriodIsAFailureThatCanBeRetried) {
   EXPECT_TRUE(table.Place({Rule(20)}).ok());
 }
 
+// An entry that was copied to make room stands in both places until then.
+TEST(Buckets, MovesThatFailedAreFinishedEvenWhenNothingIsAdded) {
+  std::vector<sp_rule_bucket> memory(16);
+  bool works = true;
+  Surroundings around;
+  around.grace_period = [&] { return works ? Ok() : Status(Error{"no"}); };
+  BucketTable<RuleTraits> table(memory, kSeed, around);
+  uint32_t n = 1;
+  works = false;
+  for (; table.Place({Rule(n)}).ok(); ++n) table.Commit();
+  table.Undo();
+  works = true;
+  ASSERT_TRUE(table.Place({}).ok());
+  for (uint32_t i = 1; i < n; ++i) table.Remove(table.Find(Rule(i)));
+  for (uint32_t i = 1; i < n; ++i) EXPECT_EQ(Read(memory, Rule(i)), 0u) << i;
+}
+
 // Entries in force move to make room, while readers look for them.
 TEST(Buckets, ReadersAlwaysFindWhatIsInForce) {
   std::vector<sp_rule_bucket> memory(16);
