@@ -39,6 +39,11 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
     seen_.insert(link.ifindex);
     doors.closed.insert(link.ifindex);
   }
+  // Here, not in the reconciler: by the time that it hears of this, another interface may have the
+  // index. What cannot be taken away holds nothing, and the next start takes it away.
+  for (uint32_t ifindex : update.gone) {
+    if (!doors.closed.contains(ifindex)) (void)dataplane_.Detach(ifindex);
+  }
   return doors;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Closes new interfaces. Runs on the thread that hears of them, so that no compilation stands
-// between a pod's interface and its closed door.
+// Closes new interfaces, and takes away what is left of those that have gone. Runs on the thread
+// that hears of them, so that no compilation stands between a pod's interface and its closed door.
 #pragma once
 
 #include <cstdint>

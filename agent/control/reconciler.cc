@@ -69,8 +69,11 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
 void Reconciler::Take(LinksChanged links) {
   tracker_.Update(links.update);
   if (links.doors.left_alone) tracker_.SetLeftAlone(*links.doors.left_alone);
+  for (uint32_t ifindex : links.update.gone) {  // first: another may have its index by now
+    left_alone_.Forget(ifindex);
+    attached_.erase(ifindex);
+  }
   attached_.merge(links.doors.closed);
-  for (uint32_t ifindex : links.update.gone) left_alone_.Forget(ifindex);
   if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
   if (!links.doors.failure.empty()) {
     LogError(links.doors.failure + "; interfaces that are there now are left alone");
@@ -208,7 +211,7 @@ bool Reconciler::MustNotCarry(uint32_t ifindex) const {
   return !attached_at_start_.contains(ifindex) || !store_.waiting_for().contains(kClaims);
 }
 
-// Those that have gone too: their pins go with them.
+// Those that went before their news could be heard too: their pins go with them.
 void Reconciler::Unguard() {
   if (store_.waiting_for().contains(kLinks)) return;
   std::vector<uint32_t> off;

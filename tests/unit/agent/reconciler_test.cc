@@ -231,7 +231,33 @@ TEST_F(ReconcilerTest, InterfaceThatIsGoneLeavesNothing) {
   Objects({Set(PodOf{"web"})});
   Log();
   Links({}, {3});
-  EXPECT_EQ(Log(), "apply; detach 3");
+  EXPECT_EQ(Log(), "detach 3; apply");
+}
+
+TEST_F(ReconcilerTest, ReusedIndexIsAnotherInterface) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Log();
+  kernel_.attached.clear();  // with the old one
+  Links({Veth(3, "veth4")}, {3});
+  EXPECT_EQ(Log(), "attach 3");
+
+  kernel_.attached.clear();
+  kernel_.Fail("attach");
+  Links({Veth(3, "veth5")}, {3});
+  EXPECT_EQ(Log(), "attach 3 fails; detach 3; attach 3 fails") << "nobody believes it is attached";
+  kernel_.Heal();
+  clock_.Advance(std::chrono::seconds(1));
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "attach 3");
+}
+
+TEST_F(ReconcilerTest, ReusedIndexOfOneLeftAloneIsNotLeftAlone) {
+  Start();
+  Links({Veth(3, "veth3")});
+  EXPECT_EQ(Log(), "");
+  Links({Veth(3, "veth3")}, {3});
+  EXPECT_EQ(Log(), "attach 3");
 }
 
 TEST_F(ReconcilerTest, FailedApplyIsTriedAgainWithAllThatChanged) {
