@@ -46,6 +46,7 @@ using Links = std::map<uint32_t, Link>;
 // What changed since the update before; the first one says everything.
 struct LinkUpdate {
   std::vector<Link> set;
+  // Before `set`: what is in both has gone, and another link has its index now.
   std::vector<uint32_t> gone;
   std::optional<model::LocalAddresses> addresses;
   bool routes_changed = false;

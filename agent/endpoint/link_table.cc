@@ -2,6 +2,7 @@
 #include "endpoint/link_table.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace sallyport::endpoint {
 namespace {
@@ -24,6 +25,13 @@ bool HasSubnet(const net::Address& address, int length) {
   return length < (address.IsV4() ? 32 : 128) && !IsLinkLocalV6(address);
 }
 
+bool IsSame(const Link& before, const Link& after) {
+  auto identity = [](const Link& link) {
+    return std::tie(link.name, link.kind, link.peer_netns, link.peer_ifindex);
+  };
+  return identity(before) == identity(after);
+}
+
 bool WantsPackets(const std::string& qdisc) { return qdisc != "noqueue" && qdisc != "clsact"; }
 
 }  // namespace
@@ -38,6 +46,7 @@ void LinkTable::RemoveLink(uint32_t ifindex) {
   addresses_.erase(ifindex);
   qdiscs_.erase(ifindex);
   uplinks_.erase(ifindex);
+  removed_.insert(ifindex);
 }
 
 void LinkTable::SetAddress(uint32_t ifindex, const net::Address& address, int length,
@@ -76,8 +85,7 @@ void LinkTable::InheritUplinks(const LinkTable& before) {
   for (uint32_t ifindex : before.uplinks_) {
     auto then = before.links_.find(ifindex);
     auto now = links_.find(ifindex);
-    if (then != before.links_.end() && now != links_.end() &&
-        then->second.name == now->second.name) {
+    if (then != before.links_.end() && now != links_.end() && IsSame(then->second, now->second)) {
       uplinks_.insert(ifindex);
     }
   }
@@ -107,14 +115,24 @@ model::LocalAddresses LinkTable::addresses() const {
   return out;
 }
 
-LinkUpdate Difference(const Links& before, const Links& after) {
+std::set<uint32_t> Replaced(const Links& before, const Links& after) {
+  std::set<uint32_t> out;
+  for (const auto& [ifindex, link] : after) {
+    auto it = before.find(ifindex);
+    if (it != before.end() && !IsSame(it->second, link)) out.insert(ifindex);
+  }
+  return out;
+}
+
+LinkUpdate Difference(const Links& before, const Links& after, const std::set<uint32_t>& replaced) {
   LinkUpdate update;
   for (const auto& [ifindex, link] : after) {
     auto it = before.find(ifindex);
-    if (it == before.end() || it->second != link) update.set.push_back(link);
+    bool is_new = it == before.end() || replaced.contains(ifindex);
+    if (is_new || it->second != link) update.set.push_back(link);
   }
   for (const auto& [ifindex, link] : before) {
-    if (!after.contains(ifindex)) update.gone.push_back(ifindex);
+    if (!after.contains(ifindex) || replaced.contains(ifindex)) update.gone.push_back(ifindex);
   }
   return update;
 }

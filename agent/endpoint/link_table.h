@@ -37,6 +37,9 @@ class LinkTable {
   // Links whose other end, as last told, is `ifindex` of this namespace.
   std::set<uint32_t> PeersOf(uint32_t ifindex) const;
 
+  // What was removed since the last call, even if another link has its index by now.
+  std::set<uint32_t> TakeRemoved() { return std::exchange(removed_, {}); }
+
   Links links() const;
   model::LocalAddresses addresses() const;
 
@@ -45,9 +48,14 @@ class LinkTable {
   std::map<uint32_t, std::set<std::pair<net::Address, int>>> addresses_;
   std::map<uint32_t, std::map<uint32_t, std::string>> qdiscs_;
   std::set<uint32_t> uplinks_;
+  std::set<uint32_t> removed_;
 };
 
-// From one state to another; `addresses` is set where they differ.
-LinkUpdate Difference(const Links& before, const Links& after);
+// Indexes that another link has now, as far as that can be seen without the news in between.
+std::set<uint32_t> Replaced(const Links& before, const Links& after);
+
+// From one state to another. `replaced` are other links now, even where they look alike.
+LinkUpdate Difference(const Links& before, const Links& after,
+                      const std::set<uint32_t>& replaced = {});
 
 }  // namespace sallyport::endpoint

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/backoff.h"
@@ -25,27 +26,31 @@ bool Wait(int fd, int stop, int timeout_ms) {
 
 class Follower {
  public:
-  Follower(const LinkWatch::Sink& sink, int stop) : sink_(sink), stop_(stop) {}
+  Follower(const LinkWatch::Sink& sink, Duration list_every, int stop)
+      : sink_(sink), list_every_(list_every), stop_(stop) {}
 
+  // Lists everything, always with a subscription from just before: its queue says all that changes
+  // during the listing and after it, and the last word on each thing is right. That of an older one
+  // may have gaps, also later on: when it overflows, the kernel says so once, and goes on dropping
+  // news until the queue has been read empty.
   Status Open() {
     auto socket = LinkSocket::Open();
     if (!socket) return std::move(socket).error();
-    socket_ = std::make_unique<LinkSocket>(std::move(*socket));
-    return Dump();
-  }
-
-  Status Dump() {
-    auto table = socket_->Dump();
+    auto table = socket->Dump();
     if (!table) return std::move(table).error();
+    socket_ = std::make_unique<LinkSocket>(std::move(*socket));
+    std::set<uint32_t> replaced = Replaced(told_, table->links());
+    replaced.merge(table_.TakeRemoved());
     table->InheritUplinks(table_);
     table_ = std::move(*table);
-    Tell({.any = true, .routes = true, .filters_removed = true});
+    list_at_ = SystemClock().Now() + list_every_;
+    Tell({.any = true, .routes = true, .filters_removed = true}, replaced);
     return Ok();
   }
 
   void Run() {
     Backoff backoff(milliseconds(10), std::chrono::seconds(5));
-    while (Wait(socket_ ? socket_->fd() : -1, stop_, -1)) {
+    while (Wait(socket_->fd(), stop_, Patience())) {
       if (Status status = Step(); status) {
         backoff.Reset();
         continue;
@@ -61,20 +66,25 @@ class Follower {
   }
 
  private:
+  int Patience() const {
+    auto left = std::chrono::ceil<milliseconds>(list_at_ - SystemClock().Now());
+    return static_cast<int>(std::max(left, milliseconds(0)).count());
+  }
+
   Status Step() {
     auto news = socket_->Read(table_);
     if (!news) {
       if (news.error().code != ENOBUFS) return std::move(news).error();
       LogInfo("the kernel had more news of interfaces than there was room for; listing them again");
-      return Dump();
+      return Open();
     }
-    if (news->any) Tell(*news);
-    return Ok();
+    if (news->any) Tell(*news, table_.TakeRemoved());
+    return SystemClock().Now() < list_at_ ? Ok() : Open();
   }
 
-  void Tell(const LinkSocket::News& news) {
+  void Tell(const LinkSocket::News& news, const std::set<uint32_t>& replaced) {
     Links links = table_.links();
-    LinkUpdate update = Difference(told_, links);
+    LinkUpdate update = Difference(told_, links, replaced);
     model::LocalAddresses addresses = table_.addresses();
     if (first_ || addresses != told_addresses_) update.addresses = addresses;
     update.routes_changed = news.routes;
@@ -86,7 +96,9 @@ class Follower {
   }
 
   const LinkWatch::Sink& sink_;
+  const Duration list_every_;
   int stop_;
+  MonotonicTime list_at_{};
   std::unique_ptr<LinkSocket> socket_;
   LinkTable table_;
   Links told_;
@@ -96,11 +108,11 @@ class Follower {
 
 }  // namespace
 
-Result<std::unique_ptr<LinkWatch>> LinkWatch::Start(Sink sink) {
+Result<std::unique_ptr<LinkWatch>> LinkWatch::Start(Sink sink, Duration list_every) {
   UniqueFd stop(eventfd(0, EFD_CLOEXEC));
   if (!stop) return ErrnoError("eventfd");
   std::unique_ptr<LinkWatch> watch(new LinkWatch(std::move(sink), std::move(stop)));
-  auto follower = std::make_unique<Follower>(watch->sink_, watch->stop_.get());
+  auto follower = std::make_unique<Follower>(watch->sink_, list_every, watch->stop_.get());
   if (Status status = follower->Open(); !status) return std::move(status).error();
   watch->thread_ = std::jthread([follower = std::move(follower)] { follower->Run(); });
   return watch;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "endpoint/link.h"
@@ -19,8 +20,10 @@ class LinkWatch {
   using Sink = std::function<void(const LinkUpdate&)>;
 
   // In the network namespace of the calling thread. Fails where the kernel refuses the first
-  // listing; later failures are logged and survived.
-  static Result<std::unique_ptr<LinkWatch>> Start(Sink sink);
+  // listing; later failures are logged and survived. Besides following the news it lists everything
+  // again so often: nothing that was missed stays unknown.
+  static Result<std::unique_ptr<LinkWatch>> Start(Sink sink,
+                                                  Duration list_every = std::chrono::minutes(1));
   ~LinkWatch();
 
  private:

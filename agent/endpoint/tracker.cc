@@ -72,7 +72,9 @@ void Tracker::Update(const LinkUpdate& update) {
   }
   for (auto& [file, known] : claims_) {
     bool proven = known.location && known.location->proven;
-    if (!proven || !StillThere(known)) known.located = false;
+    bool gone =
+        proven && std::count(update.gone.begin(), update.gone.end(), known.location->ifindex);
+    if (!proven || gone || !StillThere(known)) known.located = false;
   }
 }
 

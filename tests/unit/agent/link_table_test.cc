@@ -127,5 +127,36 @@ TEST(LinkTableTest, Difference) {
   EXPECT_TRUE(Difference(after, after).empty());
 }
 
+TEST(LinkTableTest, ReusedIndexIsGoneAndSet) {
+  LinkTable table;
+  table.SetLink(Veth(3, "a"));
+  table.SetLink(Veth(4, "b"));
+  Links before = table.links();
+  table.RemoveLink(3);
+  table.SetLink(Veth(3, "a"));
+  table.RemoveLink(9);
+  LinkUpdate update = Difference(before, table.links(), table.TakeRemoved());
+  EXPECT_THAT(update.gone, ElementsAre(3));
+  EXPECT_THAT(update.set, ElementsAre(Veth(3, "a"))) << "the same to look at";
+  EXPECT_TRUE(Difference(before, table.links(), table.TakeRemoved()).empty());
+}
+
+TEST(LinkTableTest, ReplacedBetweenTwoListings) {
+  Link addressed = Veth(5, "c");
+  addressed.uplink = addressed.shaped = true;
+  Links before{{3, Veth(3, "a")}, {4, Veth(4, "b")}, {5, Veth(5, "c")}, {6, Veth(6, "d")}};
+  Links after{{3, Veth(3, "z")}, {4, Veth(4, "b", 9)}, {5, addressed}, {7, Veth(7, "e")}};
+  EXPECT_THAT(Replaced(before, after), ElementsAre(3, 4));
+}
+
+TEST(LinkTableTest, AnotherLinkWithTheIndexInheritsNoUplink) {
+  LinkTable before, after;
+  before.SetLink(Veth(3, "veth3", 7));
+  before.SetAddress(3, Ip("10.0.0.1"), 24, true);
+  after.SetLink(Veth(3, "veth3", 8));
+  after.InheritUplinks(before);
+  EXPECT_FALSE(after.links().at(3).uplink);
+}
+
 }  // namespace
 }  // namespace sallyport::endpoint

@@ -221,6 +221,17 @@ TEST_F(TrackerTest, UnnamedInterfaceIsFoundThroughTheSandbox) {
   EXPECT_EQ(Placed(), "web@4");
 }
 
+TEST_F(TrackerTest, AnotherInterfaceWithTheIndexIsLookedForAgain) {
+  Set(Veth(3, "veth3", 8));
+  Set(ClaimOf{.pod = "web", .host_interfaces = {}, .netns = "/run/netns/web"});
+  Set(PodOf{"web"});
+  resolver_.sandboxes[{"/run/netns/web", "eth0"}] = {8, 2};
+  EXPECT_EQ(Placed(), "web@3");
+  resolver_.sandboxes[{"/run/netns/web", "eth0"}] = {9, 2};
+  tracker_.Update({.set = {Veth(3, "veth3", 8)}, .gone = {3}, .addresses = {}});
+  EXPECT_EQ(Placed(), "");
+}
+
 TEST_F(TrackerTest, UnnamedInterfaceIsFoundByTheRoute) {
   Set(Veth(3, "veth3"));
   Set(ClaimOf{"web", {}});
