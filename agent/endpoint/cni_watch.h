@@ -3,7 +3,8 @@
 //
 // The directory is the truth and is listed anew whenever it may have changed; a file is read again
 // when its inode, size or time moved. A file that cannot be understood keeps the claim it had
-// before; only its disappearance takes the claim away.
+// before; only its disappearance takes the claim away. What could not be read for another reason
+// than its content is tried again, with growing pauses.
 #pragma once
 
 #include <functional>
@@ -33,8 +34,10 @@ class CniWatch {
   // again once the destructor has returned.
   using Sink = std::function<void(const CniUpdate&)>;
 
-  // The directory need not exist yet.
-  static Result<std::unique_ptr<CniWatch>> Start(const std::string& directory, Sink sink);
+  // The directory need not exist yet. Of more files than `most_files` the latest found are left
+  // out, and reported.
+  static Result<std::unique_ptr<CniWatch>> Start(const std::string& directory, Sink sink,
+                                                 size_t most_files = 65536);
   ~CniWatch();
 
  private:

@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <filesystem>
@@ -69,8 +71,8 @@ class Listener {
 
 class CniWatchTest : public testing::Test {
  protected:
-  void Start(const std::string& directory) {
-    auto watch = CniWatch::Start(directory, listener_.Sink());
+  void Start(const std::string& directory, size_t most_files = 100) {
+    auto watch = CniWatch::Start(directory, listener_.Sink(), most_files);
     ASSERT_TRUE(watch) << watch.error().message;
     watch_ = std::move(*watch);
   }
@@ -132,6 +134,40 @@ TEST_F(CniWatchTest, FileThatBecomesGarbageKeepsItsClaim) {
   EXPECT_TRUE(listener_.Becomes("net-1-eth0=a net-1-eth0?"));
   fs::remove(directory_ / "net-1-eth0");
   EXPECT_TRUE(listener_.Becomes(""));
+}
+
+TEST_F(CniWatchTest, OfTooManyFilesThoseThatAreKnownStay) {
+  directory_.Write("net-7-eth0", Result("a"));
+  directory_.Write("net-8-eth0", Result("b"));
+  Start(directory_.path(), 2);
+  EXPECT_TRUE(listener_.Becomes("net-7-eth0=a net-8-eth0=b"));
+  for (char n : {'1', '2', '3', '4', '5', '6'}) {
+    directory_.Write(std::string("net-") + n + "-eth0", Result("c"));
+  }
+  EXPECT_TRUE(listener_.Becomes("net-7-eth0=a net-8-eth0=b net-1-eth0?"));
+  for (char n : {'2', '3', '4', '5', '6', '8'}) {
+    fs::remove(directory_ / (std::string("net-") + n + "-eth0"));
+  }
+  EXPECT_TRUE(listener_.Becomes("net-1-eth0=c net-7-eth0=a"));
+}
+
+TEST_F(CniWatchTest, FileThatCannotBeOpenedForAMomentIsReadLater) {
+  fs::create_directories(directory_ / "away");
+  directory_.Write("away/net-1-eth0", Result("a"));
+  Start(directory_ / "results");
+  EXPECT_TRUE(listener_.Becomes("missing"));
+  fs::create_directories(directory_ / "results");
+  EXPECT_TRUE(listener_.Becomes(""));
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  int next = dup(0);
+  close(next);
+  rlimit only_the_directory{static_cast<rlim_t>(next + 1), before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &only_the_directory), 0);
+  fs::rename(directory_ / "away/net-1-eth0", directory_ / "results/net-1-eth0");
+  EXPECT_TRUE(listener_.Becomes("net-1-eth0?"));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(listener_.Becomes("net-1-eth0=a"));
 }
 
 TEST_F(CniWatchTest, WhatIsNoFileOrNotAboutAPodIsLeftOut) {
