@@ -108,15 +108,23 @@ TEST_F(AgentTest, PodThatPlaysTheRouterStaysGuarded) {
   AdvertiseItself(b_);
   Shell("for i in $(seq 100); do ip -6 route show default dev " + b_.device() +
         " | grep -q . && exit 0; sleep 0.1; done; exit 1");
-  Shell("ip link add sptlast type bridge");  // news that comes after
-  Shell("ip -6 addr show dev " + b_.device() + " | grep -q 2001:db8:bad:");
+  Shell("for i in $(seq 100); do ip -6 addr show dev " + b_.device() +
+        " -tentative | grep -q 2001:db8:bad: && exit 0; sleep 0.1; done; exit 1");
+  Pod later(4);
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", later.device())) << "news that comes after";
   ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
   EXPECT_TRUE(ANeverReachesB());
+  files_.RemoveResult("b");
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", b_.device())) << "nor is it an uplink now";
+  Claim("b", b_);
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+
   Shell("ip addr add 192.0.2.1/24 dev " + b_.device());
+  Pod last(5);
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", last.device()));
   ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
   EXPECT_TRUE(ANeverReachesB());
   EXPECT_THAT(agent.Log(), testing::Not(HasSubstr("it is not a pod's")));
-  Shell("ip link del sptlast");
 }
 
 TEST_F(AgentTest, ExcludedDevicesAreNotTouched) {
