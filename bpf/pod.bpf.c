@@ -21,6 +21,7 @@
 
 #include "lib/endpoint.h"
 #include "lib/flow.h"
+#include "lib/flow_insert.h"
 #include "lib/fragment.h"
 #include "lib/peer.h"
 #include "lib/policy.h"
