@@ -106,10 +106,12 @@ def _hash(name):
     return hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
 
 
-def check_each(check, salt, names, command):
+def check_each(check, salt, names, command, together=None):
     """Runs command(name) for each name, on all processors; one that fails is a finding.
 
-    What passed with the same contents, includes and salt is not run again.
+    What passed with the same contents, includes and salt is not run again. `together` makes groups
+    of the names that are left, as pairs (names, command for all of them): a group that passes has
+    passed for each of its names, and the names of one that does not are looked at one by one.
     """
     folder = CACHE / check
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,12 +127,18 @@ def check_each(check, salt, names, command):
     waiting = [name for name in names if not stamps[name].exists()]
     print(f"{check}: {len(names)} files, {len(waiting)} of them new or changed", flush=True)
 
-    def run(name):
-        return subprocess.run(command(name), cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+    def execute(words):
+        return subprocess.run(words, cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, done in zip(waiting, pool.map(run, waiting)):
+        groups = together(waiting) if together else []
+        for (group, _), done in zip(groups, pool.map(lambda g: execute(g[1]), groups)):
+            if done.returncode == 0:
+                for name in group:
+                    stamps[name].touch()
+        waiting = [name for name in waiting if not stamps[name].exists()]
+        for name, done in zip(waiting, pool.map(lambda n: execute(command(n)), waiting)):
             if done.returncode == 0:
                 stamps[name].touch()
             else:
