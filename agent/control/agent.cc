@@ -108,7 +108,7 @@ class Agent::Impl {
         std::make_unique<Reconciler>(config_.node, *dataplane_,
                                      endpoint::Tracker(config_.node, config_.devices, *resolver_),
                                      left_alone_, SystemClock()),
-        events_, SystemClock());
+        events_, watches_, SystemClock());
     if (Status status = StartWatches(); !status) return status;
     auto server = observe::Server::Start(config_.socket, *loop_, events_);
     if (!server) return std::move(server).error();
@@ -144,6 +144,7 @@ class Agent::Impl {
   std::unique_ptr<endpoint::Resolver> resolver_;
   std::unique_ptr<Doorkeeper> doorkeeper_;
   observe::EventLog events_;
+  observe::WatchBoard watches_;  // of the API server's resources
   std::unique_ptr<ReconcileLoop> loop_;
   std::jthread drops_;
   std::unique_ptr<endpoint::LinkWatch> links_;

@@ -15,9 +15,10 @@ constexpr size_t kDropsAtOnce = 32;
 
 ReconcileLoop::ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
                              std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
-                             Clock& clock)
+                             const observe::WatchBoard& watches, Clock& clock)
     : node_(node),
       dataplane_(dataplane),
+      watches_(watches),
       reconciler_(std::move(reconciler)),
       reporter_(log, clock),
       thread_([this] { Run(); }) {}
@@ -90,7 +91,11 @@ Result<View> ReconcileLoop::Ask(Work work) {
 }
 
 Result<observe::StatusView> ReconcileLoop::ReadStatus() {
-  return Ask<observe::StatusView>([this] { return StatusOf(*reconciler_, dataplane_, node_); });
+  return Ask<observe::StatusView>([this] {
+    observe::StatusView view = StatusOf(*reconciler_, dataplane_, node_);
+    view.watches = watches_.Read();
+    return view;
+  });
 }
 
 Result<std::vector<observe::EndpointView>> ReconcileLoop::ReadEndpoints() {

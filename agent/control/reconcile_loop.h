@@ -12,6 +12,7 @@
 #include "control/reconciler.h"
 #include "observe/event_log.h"
 #include "observe/views.h"
+#include "observe/watch_board.h"
 
 namespace sallyport::control {
 
@@ -19,7 +20,8 @@ class ReconcileLoop : public observe::Source {
  public:
   // References must outlive it. Starts the thread.
   ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
-                std::unique_ptr<Reconciler> reconciler, observe::EventLog& log, Clock& clock);
+                std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
+                const observe::WatchBoard& watches, Clock& clock);
   // Ends the thread; questions that still wait are answered with an error.
   ~ReconcileLoop() override;
 
@@ -42,6 +44,7 @@ class ReconcileLoop : public observe::Source {
 
   const std::string node_;
   dataplane::Dataplane& dataplane_;
+  const observe::WatchBoard& watches_;
   std::unique_ptr<Reconciler> reconciler_;
   DropMailbox mailbox_;
   DropReporter reporter_;

@@ -72,6 +72,19 @@ Json FlowJson(const FlowView& view) {
   return out;
 }
 
+Json WatchJson(const WatchView& view) {
+  return {{"resource", view.resource},
+          {"installed", view.installed},
+          {"synced", view.synced},
+          {"connected", view.connected},
+          {"last_event", view.last_event ? Json(ToString(*view.last_event)) : Json(nullptr)},
+          {"events", view.events},
+          {"reconnects", view.reconnects},
+          {"relists", view.relists},
+          {"errors", view.errors},
+          {"last_error", view.last_error}};
+}
+
 }  // namespace
 
 std::string ToJson(const StatusView& status) {
@@ -79,6 +92,8 @@ std::string ToJson(const StatusView& status) {
   for (const TableView& table : status.tables) {
     tables.push_back({{"name", table.name}, {"used", table.used}, {"capacity", table.capacity}});
   }
+  Json watches = Json::array();
+  for (const WatchView& watch : status.watches) watches.push_back(WatchJson(watch));
   return Dump({{"node", status.node},
                {"version", status.version},
                {"generation", status.generation},
@@ -86,7 +101,8 @@ std::string ToJson(const StatusView& status) {
                {"reasons", status.reasons},
                {"tables", tables},
                {"diagnostics", status.diagnostics},
-               {"cluster", status.cluster}});
+               {"cluster", status.cluster},
+               {"watches", watches}});
 }
 
 std::string ToJson(const std::vector<EndpointView>& endpoints) {

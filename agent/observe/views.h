@@ -20,6 +20,20 @@ struct TableView {
   uint64_t used = 0, capacity = 0;
 };
 
+// One resource of the API server, as the agent follows it.
+struct WatchView {
+  std::string resource;    // with its group, if it has one: "networkpolicies.networking.k8s.io"
+  bool installed = true;   // false: the server does not have this resource now
+  bool synced = false;     // listed completely, once; stays true
+  bool connected = false;  // a watch is open at this moment
+  std::optional<WallTime> last_event;  // or bookmark, or complete list
+  uint64_t events = 0;                 // changes told by watches, bookmarks included
+  uint64_t reconnects = 0;             // watches opened after the first
+  uint64_t relists = 0;                // complete lists after the first
+  uint64_t errors = 0;                 // requests that failed, and watches that ended in an error
+  std::string last_error;              // for a person; "" once a request succeeded again
+};
+
 struct StatusView {
   std::string node, version;
   uint32_t generation = 0;
@@ -28,6 +42,7 @@ struct StatusView {
   std::vector<TableView> tables;
   std::vector<std::string> diagnostics;
   std::string cluster;  // fingerprint of the objects known: agents that know the same have the same
+  std::vector<WatchView> watches;  // none where objects come from manifests
 };
 
 struct EndpointView {

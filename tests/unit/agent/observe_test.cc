@@ -27,8 +27,11 @@ class FixedSource : public Source {
  public:
   Result<StatusView> ReadStatus() override {
     if (!error.empty()) return Error{error};
+    WatchView pods;
+    pods.resource = "pods";
+    pods.synced = true;
     return StatusView{"n1", "0.1", 7, false, {"because"}, {{"flows", 1, 100}}, {"x.yaml:1: bad"},
-                      "c1"};
+                      "c1", {pods}};
   }
   Result<std::vector<EndpointView>> ReadEndpoints() override {
     EndpointView view;
@@ -126,7 +129,10 @@ TEST_F(ServerTest, Views) {
   EXPECT_EQ(Get("/v1/status"),
             R"(200 {"node":"n1","version":"0.1","generation":7,"ready":false,)"
             R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100}],)"
-            R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1"})");
+            R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1",)"
+            R"("watches":[{"resource":"pods","installed":true,"synced":true,"connected":false,)"
+            R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
+            R"("last_error":""}]})");
   EXPECT_EQ(Get("/v1/endpoints"),
             R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
             R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"

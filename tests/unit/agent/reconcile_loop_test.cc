@@ -25,7 +25,7 @@ class ReconcileLoopTest : public testing::Test {
         "n1", kernel_,
         std::make_unique<Reconciler>("n1", kernel_, endpoint::Tracker("n1", {}, resolver_),
                                      left_alone_, SystemClock()),
-        log_, SystemClock());
+        log_, watches_, SystemClock());
   }
   void Tell() {
     endpoint::LinkUpdate links{
@@ -47,6 +47,7 @@ class ReconcileLoopTest : public testing::Test {
   endpoint::FakeResolver resolver_;
   LeftAlone left_alone_{pins_.path()};
   observe::EventLog log_;
+  observe::WatchBoard watches_;
   std::unique_ptr<ReconcileLoop> loop_;
 };
 
@@ -59,6 +60,16 @@ TEST_F(ReconcileLoopTest, AnAnswerKnowsAllThatWasToldBefore) {
   EXPECT_TRUE(status.ready) << testing::PrintToString(status.reasons);
   EXPECT_EQ(status.node, "n1");
   EXPECT_EQ(status.tables.size(), 1u);
+}
+
+TEST_F(ReconcileLoopTest, StatusSaysWhereWatchesStand) {
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.last_error = "refused"; });
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.synced = true; });
+  auto status = loop_->ReadStatus().value();
+  ASSERT_EQ(status.watches.size(), 1u);
+  EXPECT_EQ(status.watches[0].resource, "pods");
+  EXPECT_TRUE(status.watches[0].synced);
+  EXPECT_EQ(status.watches[0].last_error, "refused");
 }
 
 TEST_F(ReconcileLoopTest, Endpoints) {
