@@ -7,6 +7,7 @@
 // is sent once more when the token's file has another token by now.
 #pragma once
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -42,7 +43,7 @@ struct StreamEvents {
 };
 
 // An error's code, where the caller itself ended the request: by stop_token, or by `bytes`.
-inline constexpr int kStopped = 125;  // ECANCELED
+inline constexpr int kStopped = ECANCELED;
 
 // Encodes everything but unreserved characters: for what goes into a query or a path segment.
 std::string EncodeUrl(std::string_view text);

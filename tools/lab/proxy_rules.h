@@ -15,7 +15,9 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lab/proxy_services.h"
@@ -26,8 +28,10 @@ inline constexpr uint32_t kMasqueradeMark = 0x4000;
 
 struct ProxyConfig {
   std::vector<net::Address> node_addresses;  // where node ports are served
-  std::vector<net::Cidr> pod_cidrs;          // of the cluster: who is a pod
-  std::vector<net::Cidr> service_cidrs;      // unallocated addresses of it are dropped
+  // Of the cluster: who is a pod. The first of each family counts, as in kube-proxy's
+  // --cluster-cidr; without one nobody is told apart from a pod.
+  std::vector<net::Cidr> pod_cidrs;
+  std::vector<net::Cidr> service_cidrs;  // unallocated addresses of it are dropped
   bool masquerade_all = false;
 };
 
@@ -56,10 +60,11 @@ std::string NftReplace(const NftTable& table);
 // that session affinity remembers). "" where nothing changed.
 std::string NftUpdate(const NftTable& from, const NftTable& to);
 
-// The chains of the iptables form that a node has now, and the jumps to them that it lacks.
+// What a node has of the iptables form.
 struct IptablesState {
-  std::map<std::string, std::vector<std::string>> chains;  // table to chains named KUBE-...
-  std::vector<std::string> rules;                          // "nat -A PREROUTING ..."
+  using Chain = std::pair<std::string, std::string>;  // table, chain
+  std::set<Chain> chains;                             // those named KUBE-...
+  std::set<std::pair<Chain, std::string>> jumps;      // from other chains to those
 };
 // From the output of `iptables-save`; others' chains and rules are left out.
 IptablesState ParseIptablesSave(const std::string& text);

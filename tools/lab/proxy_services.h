@@ -40,8 +40,6 @@ struct ServicePort {
   std::vector<ProxyEndpoint> endpoints;
   // The same, chosen among this node's; only where a policy is Local.
   std::vector<ProxyEndpoint> local_endpoints;
-  // The Service has usable endpoints, here or elsewhere.
-  bool HasEndpoints() const { return !endpoints.empty() || !local_endpoints.empty(); }
   // "ns/name:port", or "ns/name"
   std::string ToString() const;
   friend bool operator==(const ServicePort&, const ServicePort&) = default;
