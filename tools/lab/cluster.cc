@@ -26,8 +26,12 @@ const std::vector<KindInfo>& Kinds() {
       {"StatefulSet", "apps/v1", "statefulsets"},
       {"DaemonSet", "apps/v1", "daemonsets"},
       {"Job", "batch/v1", "jobs"},
+      {"CronJob", "batch/v1", "cronjobs"},
       {"NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"},
+      {"Ingress", "networking.k8s.io/v1", "ingresses"},
       {"EndpointSlice", "discovery.k8s.io/v1", "endpointslices"},
+      {"Role", "rbac.authorization.k8s.io/v1", "roles"},
+      {"RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"},
       {"ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", false},
       {"ClusterRoleBinding", "rbac.authorization.k8s.io/v1", "clusterrolebindings", false},
   };
@@ -132,9 +136,9 @@ bool Covers(const Value* have, const Value& want) {
   if (IsNothing(want)) return !have || IsNothing(*have);
   if (!have || have->type != want.type) return false;
   if (want.type == Value::Type::kMapping)
-    return std::all_of(
-        want.members.begin(), want.members.end(),
-        [&](const Value::Member& member) { return Covers(have->Find(member.first), member.second); });
+    return std::all_of(want.members.begin(), want.members.end(), [&](const Value::Member& member) {
+      return Covers(have->Find(member.first), member.second);
+    });
   if (want.type != Value::Type::kSequence) return SameContent(*have, want);
   return std::equal(have->items.begin(), have->items.end(), want.items.begin(), want.items.end(),
                     [](const Value& a, const Value& b) { return Covers(&a, b); });

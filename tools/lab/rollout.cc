@@ -20,10 +20,10 @@ Value WithoutHash(Value pod_template) {
   Value& labels = Child(metadata, "labels");
   Erase(labels, kHashLabel);
   if (labels.members.empty()) Erase(metadata, "labels");
-  // API servers differ in whether a template has an empty creationTimestamp.
-  Erase(metadata, "creationTimestamp");
   return pod_template;
 }
+
+bool SameTemplate(const Value& a, const Value& b) { return Covers(&a, b) && Covers(&b, a); }
 
 int64_t RevisionOf(const Value& object) {
   return std::atoll(TextAt(object, {"metadata", "annotations", kRevision}).c_str());
@@ -52,8 +52,8 @@ class Rollout {
     replicas_ = IntegerAt(deployment, {"spec", "replicas"}).value_or(1);
     const Value* rolling = At(deployment, {"spec", "strategy", "rollingUpdate"});
     surge_ = Portion(rolling ? rolling->Find("maxSurge") : nullptr, replicas_, true, 25);
-    unavailable_ = Portion(rolling ? rolling->Find("maxUnavailable") : nullptr, replicas_, false,
-                           25);
+    unavailable_ =
+        Portion(rolling ? rolling->Find("maxUnavailable") : nullptr, replicas_, false, 25);
     if (surge_ == 0 && unavailable_ == 0) unavailable_ = 1;
     Sort();
   }
@@ -89,7 +89,7 @@ class Rollout {
         }
       }
       const Value* own = At(*tree, {"spec", "template"});
-      if (!new_.tree && own && Covers(&wanted, WithoutHash(*own)))
+      if (!new_.tree && own && SameTemplate(wanted, WithoutHash(*own)))
         new_ = set;
       else
         old_.push_back(set);
@@ -119,17 +119,17 @@ class Rollout {
     Set(Child(selector, "matchLabels"), kHashLabel, String(hash));
     Value revision = String(std::to_string(LatestRevision() + 1));
     new_.wanted = FirstReplicas();
-    Value set = Mapping(
-        {{"apiVersion", String("apps/v1")},
-         {"kind", String("ReplicaSet")},
-         {"metadata", Mapping({{"name", String(name)},
-                               {"namespace", String(NameOf(deployment_).ns)},
-                               {"labels", labels},
-                               {"annotations", Mapping({{kRevision, revision}})},
-                               {"ownerReferences", OwnedBy(deployment_, "Deployment")}})},
-         {"spec", Mapping({{"replicas", Integer(new_.wanted)},
-                           {"selector", std::move(selector)},
-                           {"template", std::move(own_template)}})}});
+    Value set =
+        Mapping({{"apiVersion", String("apps/v1")},
+                 {"kind", String("ReplicaSet")},
+                 {"metadata", Mapping({{"name", String(name)},
+                                       {"namespace", String(NameOf(deployment_).ns)},
+                                       {"labels", labels},
+                                       {"annotations", Mapping({{kRevision, revision}})},
+                                       {"ownerReferences", OwnedBy(deployment_, "Deployment")}})},
+                 {"spec", Mapping({{"replicas", Integer(new_.wanted)},
+                                   {"selector", std::move(selector)},
+                                   {"template", std::move(own_template)}})}});
     model::ObjectName key = NameOf(set);
     changes_->push_back({Change::Verb::kCreate, "ReplicaSet", key, std::move(set), ""});
   }
@@ -190,7 +190,8 @@ class Rollout {
     int64_t new_unavailable = std::max<int64_t>(0, new_.replicas - new_.available);
     int64_t may_go = Total() - (new_.wanted - new_.replicas) - fewest - new_unavailable;
     for (OwnSet& set : old_) {
-      int64_t broken = std::clamp<int64_t>(set.wanted - set.available, 0, std::max<int64_t>(may_go, 0));
+      int64_t broken =
+          std::clamp<int64_t>(set.wanted - set.available, 0, std::max<int64_t>(may_go, 0));
       set.wanted -= broken;
       may_go -= broken;
     }
@@ -232,12 +233,11 @@ class Rollout {
                     new_.available == replicas_;
     const Value* conditions = At(deployment_, {"status", "conditions"});
     bool enough = ready >= replicas_ - unavailable_;
-    Value told = WithCondition(
-        conditions, "Available", enough,
-        enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
-        enough ? "Deployment has minimum availability."
-               : "Deployment does not have minimum availability.",
-        view_.now);
+    Value told = WithCondition(conditions, "Available", enough,
+                               enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
+                               enough ? "Deployment has minimum availability."
+                                      : "Deployment does not have minimum availability.",
+                               view_.now);
     std::string set = new_.tree ? NameOf(*new_.tree).name : "";
     told = WithCondition(&told, "Progressing", true,
                          complete ? "NewReplicaSetAvailable" : "ReplicaSetUpdated",

@@ -49,8 +49,7 @@ std::set<std::string> NamesIn(const WorkloadView& view, const std::string& ns) {
 
 // `count` pods more, with generated names.
 void CreateGenerated(const Value& owner, const std::string& kind, int64_t count,
-                     const Labels& labels, const WorkloadView& view,
-                     std::vector<Change>* changes) {
+                     const Labels& labels, const WorkloadView& view, std::vector<Change>* changes) {
   std::set<std::string> taken = NamesIn(view, NameOf(owner).ns);
   for (int64_t i = 0; i < count; ++i) {
     std::string name = GeneratedName(NameOf(owner).name + "-", std::to_string(i), &taken);
@@ -63,8 +62,8 @@ void CreateGenerated(const Value& owner, const std::string& kind, int64_t count,
 bool GoesBefore(const Value* a, const Value* b) {
   auto rank = [](const Value& pod) {
     int64_t cost = 0;
-    if (const Value* text = At(pod, {"metadata", "annotations",
-                                     "controller.kubernetes.io/pod-deletion-cost"}))
+    if (const Value* text =
+            At(pod, {"metadata", "annotations", "controller.kubernetes.io/pod-deletion-cost"}))
       cost = std::atoll(Text(text).c_str());
     return std::tuple(!TextAt(pod, {"spec", "nodeName"}).empty(),
                       TextAt(pod, {"status", "phase"}) == "Running", IsReadyPod(pod), cost);
@@ -93,7 +92,7 @@ Pods Claim(const Value& set, const std::string& kind, const WorkloadView& view,
       changes->push_back(PatchOf(*pod, "Pod", references(Value())));
   }
   auto orphans = view.orphans.find(NameOf(set).ns);
-  if (orphans == view.orphans.end() || selector->empty()) return mine;
+  if (orphans == view.orphans.end()) return mine;
   for (const Value* pod : orphans->second) {
     if (!IsActive(*pod) || !selector->Matches(LabelsOf(*pod))) continue;
     changes->push_back(PatchOf(*pod, "Pod", references(OwnedBy(set, kind))));
@@ -138,8 +137,9 @@ Value StatefulPod(const Value& set, int64_t ordinal, const std::string& revision
 class StatefulReconciler {
  public:
   StatefulReconciler(const Value& set, const WorkloadView& view, std::vector<Change>* changes)
-      : set_(set), changes_(changes), revision_(NameOf(set).name + "-" +
-                                                TemplateHash(*At(set, {"spec", "template"}))) {
+      : set_(set),
+        changes_(changes),
+        revision_(NameOf(set).name + "-" + TemplateHash(*At(set, {"spec", "template"}))) {
     first_ = IntegerAt(set, {"spec", "ordinals", "start"}).value_or(0);
     end_ = first_ + Replicas(set);
     ordered_ = TextAt(set, {"spec", "podManagementPolicy"}) != "Parallel";
@@ -188,8 +188,8 @@ class StatefulReconciler {
   void Update() {
     if (TextAt(set_, {"spec", "updateStrategy", "type"}) == "OnDelete") return;
     int64_t from = std::max(
-        first_, IntegerAt(set_, {"spec", "updateStrategy", "rollingUpdate", "partition"})
-                    .value_or(0));
+        first_,
+        IntegerAt(set_, {"spec", "updateStrategy", "rollingUpdate", "partition"}).value_or(0));
     for (auto pod = pods_.rbegin(); pod != pods_.rend(); ++pod) {
       if (pod->first < from || pod->first >= end_) continue;
       if (!IsUpdated(*pod->second, revision_)) {
@@ -213,9 +213,8 @@ class StatefulReconciler {
     std::string current = TextAt(set_, {"status", "currentRevision"});
     if (current.empty() || (updated == total && total == Replicas(set_) && ready == total))
       current = revision_;
-    int64_t as_current = std::count_if(pods.begin(), pods.end(), [&](const Value* pod) {
-      return IsUpdated(*pod, current);
-    });
+    int64_t as_current = std::count_if(pods.begin(), pods.end(),
+                                       [&](const Value* pod) { return IsUpdated(*pod, current); });
     PatchStatus(set_, "StatefulSet",
                 Mapping({{"replicas", Integer(total)},
                          {"readyReplicas", Integer(ready)},
@@ -317,7 +316,6 @@ void ReconcileReplicaSet(const Value& set, const std::string& kind, const Worklo
     for (int64_t i = 0; i < -missing; ++i)
       changes->push_back(DeletionOf(*mine[static_cast<size_t>(i)], "Pod"));
   }
-  model::Labels wanted = LabelsOf(*At(set, {"spec", "template"}));
   int64_t labeled = std::count_if(mine.begin(), mine.end(), [&](const Value* pod) {
     const Value* labels = At(set, {"spec", "template", "metadata", "labels"});
     return !labels || Covers(At(*pod, {"metadata", "labels"}), *labels);
@@ -376,9 +374,9 @@ void ReconcileDaemonSet(const Value& set, const std::vector<SchedulingNode>& nod
   auto desired = static_cast<int64_t>(covered.size());
   // The API: of the pods of the old template, as many go at once as may be unavailable.
   int64_t may_go =
-      std::max<int64_t>(1, NumberOrPercent(At(set, {"spec", "updateStrategy", "rollingUpdate",
-                                                    "maxUnavailable"}),
-                                           desired, 1)) -
+      std::max<int64_t>(
+          1, NumberOrPercent(At(set, {"spec", "updateStrategy", "rollingUpdate", "maxUnavailable"}),
+                             desired, 1)) -
       (desired - ready);
   bool rolling = TextAt(set, {"spec", "updateStrategy", "type"}) != "OnDelete";
   for (const auto& [node, pod] : by_node) {

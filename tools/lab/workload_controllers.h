@@ -21,8 +21,8 @@ struct WorkloadView {
   WallTime now;
   std::map<std::string, std::vector<const Value*>> owned_pods;  // by uid of the controller
   std::map<std::string, std::vector<const Value*>> owned_sets;  // ReplicaSets, likewise
-  std::map<std::string, std::vector<const Value*>> orphans;     // pods of no controller, by namespace
-  std::map<std::string, std::set<std::string>> pod_names;       // by namespace
+  std::map<std::string, std::vector<const Value*>> orphans;  // pods of no controller, by namespace
+  std::map<std::string, std::set<std::string>> pod_names;    // by namespace
 };
 
 // The uid of the owner that controls it; "".

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names as Kubernetes generates them, but without chance: the same inputs give the same names. Pure.
+// Names as Kubernetes generates them, but without chance: the same inputs give the same names.
+// Pure.
 #pragma once
 
 #include <set>
