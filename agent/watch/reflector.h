@@ -7,11 +7,10 @@
 // bookmarks included; a history that is lost (410, as a status or as an event), or that turns out
 // to be another one (the server does not know our version yet), leads to a new list. What is there
 // stays there meanwhile, for as long as it takes: nothing but a complete list or a DELETED event
-// takes an object away. A resource that is not installed counts as listed and empty, and is looked
-// for again.
+// takes an object away. An optional resource that was never there counts as listed and empty, and
+// is looked for again.
 //
-// The rules are those of the Kubernetes API concepts, "Efficient detection of changes"; what real
-// servers make of them is in README.md.
+// The rules are those of the Kubernetes API concepts, "Efficient detection of changes".
 #pragma once
 
 #include <cstdint>
@@ -31,6 +30,9 @@ struct Resource {
   std::string name;   // for people and metrics: "pods", "networkpolicies.networking.k8s.io"
   std::string path;   // "/api/v1/pods"
   std::string query;  // more of it, encoded: "labelSelector=a%3Db"; may be empty
+  // The server may not have it: a custom resource. Of one that every server has, a 404 is a failure
+  // like any other, and no reason to believe that there are no objects.
+  bool optional = false;
 };
 
 // What hears of the objects, on the reflector's thread. `object` is the JSON text of one object,
@@ -46,7 +48,7 @@ class ObjectSink {
   virtual void Remove(std::string_view object) = 0;
   // The list is complete: what was not Set since BeginList is gone.
   virtual void EndList() = 0;
-  // What had come in at once has been told: a good moment to pass it on.
+  // What came at once has been told: a good moment to pass it on.
   virtual void Flush() {}
 };
 
