@@ -47,6 +47,36 @@ void AddPolicySets(const Reconciler& reconciler, const model::ObjectName& pod,
   view.ingress_set = endpoint->second.ingress;
 }
 
+// Of a sighting of a pod: its policy is in force on that interface.
+bool IsOpen(const Reconciler& reconciler, uint32_t ifindex, const endpoint::Sighting& sighting) {
+  if (!sighting.why_closed.empty()) return false;
+  auto binding = reconciler.in_force().find(*sighting.pod);
+  return binding != reconciler.in_force().end() && binding->second.ifindex == ifindex;
+}
+
+std::vector<std::string> ReasonsOf(const Reconciler& reconciler,
+                                   const std::vector<observe::WatchView>& watches) {
+  std::vector<std::string> out = reconciler.Reasons();
+  for (std::string& reason : observe::WatchReasons(watches)) out.push_back(std::move(reason));
+  return out;
+}
+
+std::vector<std::string> DiagnosticsOf(const Reconciler& reconciler) {
+  std::vector<std::string> out = reconciler.Diagnostics();
+  for (const auto& [pod, why] : reconciler.decision().missing) {
+    out.push_back("pod " + pod.ToString() + " has no interface here: " + why);
+  }
+  return out;
+}
+
+std::vector<observe::TableView> TablesOf(dataplane::Dataplane& dataplane) {
+  std::vector<observe::TableView> out;
+  for (const dataplane::TableUse& use : dataplane.ReadUse()) {
+    out.push_back({use.name, use.used, use.capacity});
+  }
+  return out;
+}
+
 observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
                                  const endpoint::Sighting& sighting) {
   observe::EndpointView view;
@@ -57,10 +87,9 @@ observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
   view.pod = sighting.pod->ToString();
   if (!sighting.why_closed.empty()) return view;
   AddPolicySets(reconciler, *sighting.pod, view);
-  auto binding = reconciler.in_force().find(*sighting.pod);
-  view.open = binding != reconciler.in_force().end() && binding->second.ifindex == ifindex;
+  view.open = IsOpen(reconciler, ifindex, sighting);
   if (view.open) {
-    view.addresses = binding->second.addresses;
+    view.addresses = reconciler.in_force().at(*sighting.pod).addresses;
   } else {
     view.why_closed = "its policy is not in force yet";
   }
@@ -70,21 +99,44 @@ observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
 }  // namespace
 
 observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                             const std::string& node) {
+                             const std::string& node, std::vector<observe::WatchView> watches) {
   observe::StatusView view;
   view.node = node;
   view.version = kVersion;
   view.generation = dataplane.generation();
-  view.reasons = reconciler.Reasons();
+  view.reasons = ReasonsOf(reconciler, watches);
   view.ready = view.reasons.empty();
-  for (const dataplane::TableUse& use : dataplane.ReadUse()) {
-    view.tables.push_back({use.name, use.used, use.capacity});
-  }
-  view.diagnostics = reconciler.Diagnostics();
-  for (const auto& [pod, why] : reconciler.decision().missing) {
-    view.diagnostics.push_back("pod " + pod.ToString() + " has no interface here: " + why);
-  }
+  view.tables = TablesOf(dataplane);
+  view.diagnostics = DiagnosticsOf(reconciler);
   view.cluster = reconciler.Fingerprint();
+  view.watches = std::move(watches);
+  return view;
+}
+
+observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
+                               std::vector<observe::WatchView> watches, observe::Traffic& traffic) {
+  observe::MetricsView view;
+  view.reasons = ReasonsOf(reconciler, watches);
+  view.ready = view.reasons.empty();
+  view.generation = dataplane.generation();
+  view.tables = TablesOf(dataplane);
+  view.diagnostics = DiagnosticsOf(reconciler).size();
+  for (const auto& [ifindex, sighting] : reconciler.decision().sightings) {
+    if (!sighting.pod) {
+      view.unclaimed += reconciler.attached().contains(ifindex) ? 1 : 0;
+    } else {
+      ++(IsOpen(reconciler, ifindex, sighting) ? view.open : view.closed);
+    }
+  }
+  const model::Snapshot& snapshot = reconciler.snapshot();
+  view.objects = {{"Namespace", snapshot.namespaces.size()},
+                  {"NetworkPolicy", snapshot.policies.size()},
+                  {"Node", snapshot.nodes.size()},
+                  {"Pod", snapshot.pods.size()}};
+  traffic.Take(dataplane.ReadCounters());
+  view.traffic = traffic;
+  view.timings = reconciler.timings();
+  view.watches = std::move(watches);
   return view;
 }
 

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "unit/agent/fake_dataplane.h"
 #include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
@@ -70,6 +72,27 @@ TEST_F(ReconcileLoopTest, StatusSaysWhereWatchesStand) {
   EXPECT_EQ(status.watches[0].resource, "pods");
   EXPECT_TRUE(status.watches[0].synced);
   EXPECT_EQ(status.watches[0].last_error, "refused");
+}
+
+TEST_F(ReconcileLoopTest, Metrics) {
+  kernel_.counters[3].packets[1] = 7;
+  kernel_.counters[3].dropped[0]["policy"] = 2;
+  Tell();
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.last_error = "refused"; });
+  std::promise<observe::MetricsView> promise;
+  loop_->AskMetrics([&](observe::MetricsView view) { promise.set_value(std::move(view)); });
+  auto view = promise.get_future().get();
+  EXPECT_FALSE(view.ready) << "the API server is not followed";
+  EXPECT_THAT(view.reasons, ElementsAre("pods could not be listed yet: refused"));
+  EXPECT_EQ(view.generation, kernel_.generation());
+  EXPECT_EQ(view.open, 1u);
+  EXPECT_EQ(view.unclaimed, 1u);
+  EXPECT_EQ(view.objects.at("Pod"), 2u);
+  EXPECT_EQ(view.traffic.packets()[1], 7u);
+  EXPECT_EQ(view.traffic.dropped()[0].at("policy"), 2u);
+  EXPECT_GE(view.timings.compile.count(), 1u);
+  EXPECT_EQ(view.timings.apply.count(), kernel_.generation());
+  EXPECT_EQ(view.timings.delay.count(), kernel_.generation());
 }
 
 TEST_F(ReconcileLoopTest, Endpoints) {
