@@ -119,4 +119,11 @@ Result<std::vector<observe::FlowView>> ReconcileLoop::ReadFlows(size_t limit,
       [this, limit, endpoint] { return FlowsOf(*reconciler_, dataplane_, limit, endpoint); });
 }
 
+Result<std::vector<observe::ExplainView>> ReconcileLoop::Explain(
+    const observe::ExplainQuestion& question) {
+  using Answer = Result<std::vector<observe::ExplainView>>;
+  auto answer = Ask<Answer>([this, question] { return ExplainOf(*reconciler_, question); });
+  return answer ? std::move(*answer) : Answer(std::move(answer).error());
+}
+
 }  // namespace sallyport::control

@@ -37,6 +37,8 @@ class ReconcileLoop : public observe::Source {
   Result<std::vector<observe::PolicyView>> ReadPolicies() override;
   Result<std::vector<observe::FlowView>> ReadFlows(size_t limit,
                                                    const std::string& endpoint) override;
+  Result<std::vector<observe::ExplainView>> Explain(
+      const observe::ExplainQuestion& question) override;
 
  private:
   void Run();

@@ -26,5 +26,8 @@ std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
 // up to now; events are left to the caller.
 observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
                                std::vector<observe::WatchView> watches, observe::Traffic& traffic);
+// By the engine that compiles what is enforced, from the objects as they are known now.
+Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler,
+                                                    const observe::ExplainQuestion& question);
 
 }  // namespace sallyport::control

@@ -113,6 +113,52 @@ TEST_F(ReconcileLoopTest, Endpoints) {
   EXPECT_EQ(endpoints[1].dropped.at("policy"), 3u);
 }
 
+TEST_F(ReconcileLoopTest, ExplainByWhatIsKnownNow) {
+  Tell();
+  auto policy = std::make_shared<model::NetworkPolicy>();
+  policy->name = {"shop", "deny"};
+  policy->isolates_ingress = true;
+  auto answer = loop_->Explain({"shop/far", "shop/web", net::Protocol::kTcp, "80"}).value();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_TRUE(answer[0].Passes());
+  EXPECT_EQ(answer[0].tuple.destination, Ip("10.0.0.1"));
+  loop_->Push(ObjectsChanged{{model::Delta::Set(policy)}, {}, true});
+  answer = loop_->Explain({"10.0.1.1", "shop/web", net::Protocol::kTcp, "80"}).value();
+  EXPECT_FALSE(answer.at(0).Passes());
+  EXPECT_THAT(answer[0].verdict.ingress.isolating, ElementsAre(model::ObjectName{"shop", "deny"}));
+}
+
+TEST_F(ReconcileLoopTest, ExplainSaysWhatIsClosedHere) {
+  Tell();
+  kernel_.Fail("apply");
+  loop_->Push(ObjectsChanged{{model::Delta::Remove(model::Kind::kPod, {"shop", "web"})}, {}, true});
+  loop_->Push(ObjectsChanged{{model::Delta::Set(PodOf{"web", {"10.0.0.9"}}.Make())}, {}, true});
+  auto answer = loop_->Explain({"shop/far", "shop/web", net::Protocol::kTcp, "80"}).value();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_FALSE(answer[0].Passes());
+  ASSERT_EQ(answer[0].closed.size(), 1u);
+  EXPECT_THAT(answer[0].closed[0], testing::StartsWith("shop/web on veth3: "));
+}
+
+TEST_F(ReconcileLoopTest, ExplainSaysWhyThereIsNoAnswer) {
+  Tell();
+  auto error = [this](const observe::ExplainQuestion& question) {
+    auto answer = loop_->Explain(question);
+    return answer ? "an answer" : answer.error().message;
+  };
+  const auto tcp = net::Protocol::kTcp;
+  EXPECT_EQ(error({"shop/nobody", "shop/web", tcp, "80"}), "from: there is no pod shop/nobody");
+  EXPECT_EQ(error({"shop/far", "web", tcp, "80"}),
+            "to: 'web' is neither a pod (namespace/name) nor an address");
+  EXPECT_EQ(error({"shop/far", "shop/web", tcp, "http"}),
+            "port: 'http' is neither a port from 1 to 65535 nor the name of a TCP port of "
+            "shop/web");
+  EXPECT_EQ(error({"shop/far", "shop/web", tcp, "0"}).substr(0, 6), "port: ");
+  EXPECT_EQ(error({"fd00::1", "shop/web", tcp, "80"}),
+            "fd00::1 and shop/web have no address of one family in common");
+  EXPECT_EQ(error({"10.0.1.1", "shop/web", net::Protocol::kIcmp, ""}), "an answer");
+}
+
 TEST_F(ReconcileLoopTest, PoliciesThatSelectPodsHere) {
   Tell();
   auto policy = std::make_shared<model::NetworkPolicy>();
