@@ -17,7 +17,9 @@
 #include "endpoint/cni_watch.h"
 #include "endpoint/link_watch.h"
 #include "endpoint/resolver.h"
+#include "observe/exporter.h"
 #include "observe/server.h"
+#include "observe/web.h"
 #include "watch/manifest_directory.h"
 
 namespace sallyport::control {
@@ -113,12 +115,22 @@ class Agent::Impl {
     auto server = observe::Server::Start(config_.socket, *loop_, events_);
     if (!server) return std::move(server).error();
     server_ = std::move(*server);
+    if (config_.metrics) ServeMetrics();
     LogInfo("guarding the pods of node " + config_.node + "; objects from " + config_.manifests +
             ", CNI results from " + config_.cni_results + ", local API on " + config_.socket);
     return Ok();
   }
 
  private:
+  void ServeMetrics() {
+    auto ask = [this](std::function<void(observe::MetricsView)> answer) {
+      loop_->AskMetrics(std::move(answer));
+    };
+    auto exporter = std::make_shared<observe::Exporter>(ask, SystemClock());
+    web_ = std::make_unique<observe::Web>(
+        *config_.metrics, [exporter](const std::string& path) { return exporter->Answer(path); });
+  }
+
   Status StartWatches() {
     drops_ = std::jthread(
         [this](const std::stop_token& stop) { FollowDrops(stop, *dataplane_, *loop_); });
@@ -151,6 +163,7 @@ class Agent::Impl {
   std::unique_ptr<endpoint::CniWatch> claims_;
   std::unique_ptr<ManifestThread> manifests_;
   std::unique_ptr<observe::Server> server_;
+  std::unique_ptr<observe::Web> web_;
 };
 
 Result<std::unique_ptr<Agent>> Agent::Start(const Config& config) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/result.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/device_filter.h"
+#include "observe/web.h"
 
 namespace sallyport::control {
 
@@ -22,6 +24,7 @@ struct Config {
   std::string manifests;  // never empty, unless `command` needs none
   std::string cni_results = "/var/lib/cni/results";
   std::string socket = "/run/sallyport/sallyportd.sock";
+  std::optional<observe::Listen> metrics{{net::Address::V4(0x7f000001), 9469}};  // none: off
   endpoint::DeviceFilter devices;
   dataplane::Options dataplane;
   LogLevel log_level = LogLevel::kInfo;

@@ -88,6 +88,15 @@ Status SetDevices(Config& config, const std::string& value) {
   return Ok();
 }
 
+Status SetMetrics(Config& config, const std::string& value) {
+  config.metrics.reset();
+  if (value.empty()) return Ok();
+  auto listen = observe::ParseListen(value);
+  if (!listen) return std::move(listen).error();
+  config.metrics = *listen;
+  return Ok();
+}
+
 Status SetAttach(Config& config, const std::string& value) {
   using dataplane::AttachMode;
   if (value == "auto") {
@@ -163,6 +172,10 @@ std::vector<Option> MakeOptions() {
        "directory on a bpffs that holds what outlives the agent; one agent each", SetPins},
       {"socket", "PATH", "/run/sallyport/sallyportd.sock",
        "Unix socket of the local API, for root only", Text(&Config::socket, "a path")},
+      {"metrics-address", "ADDR:PORT", "127.0.0.1:9469",
+       "where /metrics, /healthz and /readyz are served, for whoever reaches it: counts only, no "
+       "names of pods; [::]:9469 for every address; empty: nowhere",
+       SetMetrics},
       {"mark", "BIT", "0x00100000",
        "the one bit of skb->mark that the agent may use, as a hexadecimal mask", SetMark},
       {"devices", "GLOBS", "*",
