@@ -106,7 +106,7 @@ class Reflector::Impl {
         backoff_(options.backoff_first, options.backoff_most, options.seed),
         random_(options.seed),
         initial_events_(options.try_initial_events) {
-    state_.lost = clock_.Now();
+    state_.lost = clock_.WallNow();
   }
 
   Duration Step() {
@@ -222,7 +222,7 @@ Duration Reflector::Impl::StartAgain(const std::string& why) {
   listing_ = false;
   continue_.clear();
   state_.connected = false;
-  if (!state_.lost) state_.lost = clock_.Now();
+  if (!state_.lost) state_.lost = clock_.WallNow();
   if (!why.empty()) state_.last_error = resource_.name + " are listed again: " + why;
   Tell();
   return Duration::zero();
@@ -231,7 +231,7 @@ Duration Reflector::Impl::StartAgain(const std::string& why) {
 Duration Reflector::Impl::Failed(const char* doing, const std::string& why, Duration at_least) {
   ++state_.errors;
   state_.connected = false;
-  if (!state_.lost) state_.lost = clock_.Now();
+  if (!state_.lost) state_.lost = clock_.WallNow();
   state_.last_error = std::string(doing) + " " + resource_.name + ": " + why;
   Tell();
   return std::max(at_least, backoff_.Next());

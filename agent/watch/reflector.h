@@ -15,7 +15,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <random>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -57,7 +59,7 @@ struct WatchState {
   bool installed = true;               // false: the server does not have this resource now
   bool synced = false;                 // listed completely, once; stays true
   bool connected = false;              // a watch is open at this moment
-  std::optional<MonotonicTime> lost;   // since when nothing is heard; nothing while all is well
+  std::optional<WallTime> lost;        // since when nothing is heard; nothing while all is well
   std::optional<WallTime> last_event;  // or bookmark, or complete list
   uint64_t events = 0;                 // told by watches, bookmarks included
   uint64_t reconnects = 0;             // watches opened after the first
