@@ -132,8 +132,9 @@ std::string Reader::Text(const Value& at, std::string_view key) const {
 Result<const Value*> Reader::Named(std::string_view list, std::string_view key,
                                    const std::string& name) {
   std::string there;
+  static const Value none;
   const Value* all = config_.Find(list);
-  for (const Value& entry : all ? all->items : std::vector<Value>()) {
+  for (const Value& entry : (all ? all : &none)->items) {
     std::string own = Text(entry, "name");
     const Value* value = entry.Find(key);
     if (own == name && value && value->type == Value::Type::kMapping) return value;

@@ -7,16 +7,17 @@
 // bookmarks included; a history that is lost (410, as a status or as an event), or that turns out
 // to be another one (the server does not know our version yet), leads to a new list. What is there
 // stays there meanwhile, for as long as it takes: nothing but a complete list or a DELETED event
-// takes an object away. A resource that is not installed counts as listed and empty, and is looked
-// for again.
+// takes an object away. An optional resource that was never there counts as listed and empty, and
+// is looked for again.
 //
-// The rules are those of the Kubernetes API concepts, "Efficient detection of changes"; what real
-// servers make of them is in README.md.
+// The rules are those of the Kubernetes API concepts, "Efficient detection of changes".
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <random>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -31,6 +32,9 @@ struct Resource {
   std::string name;   // for people and metrics: "pods", "networkpolicies.networking.k8s.io"
   std::string path;   // "/api/v1/pods"
   std::string query;  // more of it, encoded: "labelSelector=a%3Db"; may be empty
+  // The server may not have it: a custom resource. Of one that every server has, a 404 is a failure
+  // like any other, and no reason to believe that there are no objects.
+  bool optional = false;
 };
 
 // What hears of the objects, on the reflector's thread. `object` is the JSON text of one object,
@@ -46,7 +50,7 @@ class ObjectSink {
   virtual void Remove(std::string_view object) = 0;
   // The list is complete: what was not Set since BeginList is gone.
   virtual void EndList() = 0;
-  // What had come in at once has been told: a good moment to pass it on.
+  // What came at once has been told: a good moment to pass it on.
   virtual void Flush() {}
 };
 
@@ -55,7 +59,7 @@ struct WatchState {
   bool installed = true;               // false: the server does not have this resource now
   bool synced = false;                 // listed completely, once; stays true
   bool connected = false;              // a watch is open at this moment
-  std::optional<MonotonicTime> lost;   // since when nothing is heard; nothing while all is well
+  std::optional<WallTime> lost;        // since when nothing is heard; nothing while all is well
   std::optional<WallTime> last_event;  // or bookmark, or complete list
   uint64_t events = 0;                 // told by watches, bookmarks included
   uint64_t reconnects = 0;             // watches opened after the first
