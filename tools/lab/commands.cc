@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "lab/daemons.h"
-#include "lab/dns.h"
+#include "lab/dns_command.h"
 #include "lab/exec.h"
 #include "lab/guard.h"
 #include "lab/keeper.h"
