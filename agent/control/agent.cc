@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "control/api_source.h"
 #include "control/doorkeeper.h"
 #include "control/left_alone.h"
 #include "control/reconcile_loop.h"
@@ -17,7 +18,9 @@
 #include "endpoint/cni_watch.h"
 #include "endpoint/link_watch.h"
 #include "endpoint/resolver.h"
+#include "observe/exporter.h"
 #include "observe/server.h"
+#include "observe/web.h"
 #include "watch/manifest_directory.h"
 
 namespace sallyport::control {
@@ -108,17 +111,28 @@ class Agent::Impl {
         std::make_unique<Reconciler>(config_.node, *dataplane_,
                                      endpoint::Tracker(config_.node, config_.devices, *resolver_),
                                      left_alone_, SystemClock()),
-        events_, SystemClock());
+        events_, watches_, SystemClock());
     if (Status status = StartWatches(); !status) return status;
     auto server = observe::Server::Start(config_.socket, *loop_, events_);
     if (!server) return std::move(server).error();
     server_ = std::move(*server);
-    LogInfo("guarding the pods of node " + config_.node + "; objects from " + config_.manifests +
-            ", CNI results from " + config_.cni_results + ", local API on " + config_.socket);
+    if (config_.metrics) ServeMetrics();
+    LogInfo("guarding the pods of node " + config_.node + "; objects from " +
+            (api_ ? api_->Url() : config_.manifests) + ", CNI results from " + config_.cni_results +
+            ", local API on " + config_.socket);
     return Ok();
   }
 
  private:
+  void ServeMetrics() {
+    auto ask = [this](std::function<void(observe::MetricsView)> answer) {
+      loop_->AskMetrics(std::move(answer));
+    };
+    auto exporter = std::make_shared<observe::Exporter>(ask, SystemClock());
+    web_ = std::make_unique<observe::Web>(
+        *config_.metrics, [exporter](const std::string& path) { return exporter->Answer(path); });
+  }
+
   Status StartWatches() {
     drops_ = std::jthread(
         [this](const std::stop_token& stop) { FollowDrops(stop, *dataplane_, *loop_); });
@@ -132,6 +146,12 @@ class Agent::Impl {
         config_.cni_results, [this](const endpoint::CniUpdate& update) { loop_->Push(update); });
     if (!claims) return std::move(claims).error();
     claims_ = std::move(*claims);
+    if (config_.manifests.empty()) {
+      auto api = ApiSource::Start(config_, *loop_, watches_);
+      if (!api) return std::move(api).error();
+      api_ = std::move(*api);
+      return Ok();
+    }
     auto manifests = ManifestThread::Start(config_.manifests, *loop_);
     if (!manifests) return std::move(manifests).error();
     manifests_ = std::move(*manifests);
@@ -144,12 +164,15 @@ class Agent::Impl {
   std::unique_ptr<endpoint::Resolver> resolver_;
   std::unique_ptr<Doorkeeper> doorkeeper_;
   observe::EventLog events_;
+  observe::WatchBoard watches_;  // of the API server's resources
   std::unique_ptr<ReconcileLoop> loop_;
   std::jthread drops_;
   std::unique_ptr<endpoint::LinkWatch> links_;
   std::unique_ptr<endpoint::CniWatch> claims_;
-  std::unique_ptr<ManifestThread> manifests_;
+  std::unique_ptr<ManifestThread> manifests_;  // either this
+  std::unique_ptr<ApiSource> api_;             // or that
   std::unique_ptr<observe::Server> server_;
+  std::unique_ptr<observe::Web> web_;
 };
 
 Result<std::unique_ptr<Agent>> Agent::Start(const Config& config) {

@@ -38,6 +38,7 @@ bool DropMailbox::Put(const dataplane::DropEvent& event) {
   std::lock_guard lock(mutex_);
   if (events_.size() >= kCapacity) {
     lost_ += lost_ < std::numeric_limits<uint32_t>::max() ? 1 : 0;
+    ++all_lost_;
     return false;
   }
   events_.push_back(event);
@@ -58,6 +59,11 @@ std::vector<dataplane::DropEvent> DropMailbox::Take(size_t limit, bool& more) {
   }
   more = !events_.empty();
   return out;
+}
+
+uint64_t DropMailbox::lost() const {
+  std::lock_guard lock(mutex_);
+  return all_lost_;
 }
 
 void DropReporter::Refresh(const Reconciler& reconciler) {
@@ -142,6 +148,7 @@ void DropReporter::Report(const dataplane::DropEvent& event, const Reconciler& r
   view.suppressed = event.suppressed;
   LogInfo(Line(view));
   log_.Add(std::move(view));
+  ++reported_;
 }
 
 }  // namespace sallyport::control

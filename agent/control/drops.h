@@ -25,12 +25,15 @@ class DropMailbox {
   bool Put(const dataplane::DropEvent& event);
   // At most `limit`, in order; sets `more` if some are left.
   std::vector<dataplane::DropEvent> Take(size_t limit, bool& more);
+  // All that did not fit, ever.
+  uint64_t lost() const;
 
  private:
   static constexpr size_t kCapacity = 2048;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<dataplane::DropEvent> events_;
-  uint32_t lost_ = 0;
+  uint32_t lost_ = 0;  // since the last Take
+  uint64_t all_lost_ = 0;
 };
 
 // Explains drops by the engine that decides them, on the reconciler's thread. An explanation is
@@ -42,6 +45,7 @@ class DropReporter {
 
   // Into the event log, and a line to the log.
   void Report(const dataplane::DropEvent& event, const Reconciler& reconciler);
+  uint64_t reported() const { return reported_; }
 
  private:
   struct Explanation {
@@ -59,6 +63,7 @@ class DropReporter {
 
   observe::EventLog& log_;
   Clock& clock_;
+  uint64_t reported_ = 0;
   uint64_t revision_ = 0;
   bool fresh_ = false;
   std::map<uint32_t, model::ObjectName> pods_;           // by ifindex

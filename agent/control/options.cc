@@ -88,6 +88,15 @@ Status SetDevices(Config& config, const std::string& value) {
   return Ok();
 }
 
+Status SetMetrics(Config& config, const std::string& value) {
+  config.metrics.reset();
+  if (value.empty()) return Ok();
+  auto listen = observe::ParseListen(value);
+  if (!listen) return std::move(listen).error();
+  config.metrics = *listen;
+  return Ok();
+}
+
 Status SetAttach(Config& config, const std::string& value) {
   using dataplane::AttachMode;
   if (value == "auto") {
@@ -156,6 +165,10 @@ std::vector<Option> MakeOptions() {
        "directory of manifests (Namespaces, Nodes, Pods with status, NetworkPolicies) to enforce; "
        "followed as it changes",
        Text(&Config::manifests, "a directory")},
+      {"kubeconfig", "FILE", "",
+       "watch the API server of this file's current context instead; without either, that of the "
+       "cluster in whose pod the agent runs",
+       Text(&Config::kubeconfig, "a file")},
       {"cni-results", "DIR", "/var/lib/cni/results",
        "where the container runtime's libcni keeps its result files",
        Text(&Config::cni_results, "a directory")},
@@ -163,6 +176,10 @@ std::vector<Option> MakeOptions() {
        "directory on a bpffs that holds what outlives the agent; one agent each", SetPins},
       {"socket", "PATH", "/run/sallyport/sallyportd.sock",
        "Unix socket of the local API, for root only", Text(&Config::socket, "a path")},
+      {"metrics-address", "ADDR:PORT", "127.0.0.1:9469",
+       "where /metrics, /healthz and /readyz are served, for whoever reaches it: counts only, no "
+       "names of pods; [::]:9469 for every address; empty: nowhere",
+       SetMetrics},
       {"mark", "BIT", "0x00100000",
        "the one bit of skb->mark that the agent may use, as a hexadecimal mask", SetMark},
       {"devices", "GLOBS", "*",

@@ -15,9 +15,10 @@ constexpr size_t kDropsAtOnce = 32;
 
 ReconcileLoop::ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
                              std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
-                             Clock& clock)
+                             const observe::WatchBoard& watches, Clock& clock)
     : node_(node),
       dataplane_(dataplane),
+      watches_(watches),
       reconciler_(std::move(reconciler)),
       reporter_(log, clock),
       thread_([this] { Run(); }) {}
@@ -89,8 +90,18 @@ Result<View> ReconcileLoop::Ask(Work work) {
   }
 }
 
+void ReconcileLoop::AskMetrics(std::function<void(observe::MetricsView)> answer) {
+  queue_.Push(Question([this, answer = std::move(answer)] {
+    auto view = MetricsOf(*reconciler_, dataplane_, watches_.Read(), traffic_);
+    view.events = reporter_.reported();
+    view.events_lost = mailbox_.lost();
+    answer(std::move(view));
+  }));
+}
+
 Result<observe::StatusView> ReconcileLoop::ReadStatus() {
-  return Ask<observe::StatusView>([this] { return StatusOf(*reconciler_, dataplane_, node_); });
+  return Ask<observe::StatusView>(
+      [this] { return StatusOf(*reconciler_, dataplane_, node_, watches_.Read()); });
 }
 
 Result<std::vector<observe::EndpointView>> ReconcileLoop::ReadEndpoints() {
@@ -106,6 +117,13 @@ Result<std::vector<observe::FlowView>> ReconcileLoop::ReadFlows(size_t limit,
                                                                 const std::string& endpoint) {
   return Ask<std::vector<observe::FlowView>>(
       [this, limit, endpoint] { return FlowsOf(*reconciler_, dataplane_, limit, endpoint); });
+}
+
+Result<std::vector<observe::ExplainView>> ReconcileLoop::Explain(
+    const observe::ExplainQuestion& question) {
+  using Answer = Result<std::vector<observe::ExplainView>>;
+  auto answer = Ask<Answer>([this, question] { return ExplainOf(*reconciler_, question); });
+  return answer ? std::move(*answer) : Answer(std::move(answer).error());
 }
 
 }  // namespace sallyport::control

@@ -2,6 +2,7 @@
 // The reconciler's thread: inputs from one queue, in the order they came, a burst at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "control/reconciler.h"
 #include "observe/event_log.h"
 #include "observe/views.h"
+#include "observe/watch_board.h"
 
 namespace sallyport::control {
 
@@ -19,7 +21,8 @@ class ReconcileLoop : public observe::Source {
  public:
   // References must outlive it. Starts the thread.
   ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
-                std::unique_ptr<Reconciler> reconciler, observe::EventLog& log, Clock& clock);
+                std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
+                const observe::WatchBoard& watches, Clock& clock);
   // Ends the thread; questions that still wait are answered with an error.
   ~ReconcileLoop() override;
 
@@ -27,11 +30,15 @@ class ReconcileLoop : public observe::Source {
   void Push(Input input) { queue_.Push(std::move(input)); }
   void Push(const dataplane::DropEvent& event);
 
+  // `answer` is called on the reconciler's thread; never, if that ends before.
+  void AskMetrics(std::function<void(observe::MetricsView)> answer);
   Result<observe::StatusView> ReadStatus() override;
   Result<std::vector<observe::EndpointView>> ReadEndpoints() override;
   Result<std::vector<observe::PolicyView>> ReadPolicies() override;
   Result<std::vector<observe::FlowView>> ReadFlows(size_t limit,
                                                    const std::string& endpoint) override;
+  Result<std::vector<observe::ExplainView>> Explain(
+      const observe::ExplainQuestion& question) override;
 
  private:
   void Run();
@@ -42,9 +49,11 @@ class ReconcileLoop : public observe::Source {
 
   const std::string node_;
   dataplane::Dataplane& dataplane_;
+  const observe::WatchBoard& watches_;
   std::unique_ptr<Reconciler> reconciler_;
   DropMailbox mailbox_;
   DropReporter reporter_;
+  observe::Traffic traffic_;  // the reconciler's thread only
   Queue<Input> queue_;
   std::jthread thread_;
 };

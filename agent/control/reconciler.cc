@@ -107,8 +107,14 @@ void Reconciler::Take(ObjectsChanged objects) {
   diagnostics_changed_ = true;
 }
 
+// Something to bring into force.
+void Reconciler::Noticed() {
+  if (!waiting_since_) waiting_since_ = clock_.Now();
+}
+
 void Reconciler::Store(std::vector<model::Delta> deltas) {
   for (model::Delta& delta : store_.Apply(std::move(deltas))) deltas_.push_back(std::move(delta));
+  if (!deltas_.empty()) Noticed();
 }
 
 void Reconciler::Reconcile() {
@@ -148,6 +154,7 @@ void Reconciler::Verify() {
 void Reconciler::Decide() {
   decision_ = tracker_.Decide(attached_);
   bindings_ = ToBindings(decision_);
+  if (bindings_ != in_force_) Noticed();
   endpoints_changed_ = false;
 }
 
@@ -166,7 +173,9 @@ void Reconciler::Guard(const std::set<uint32_t>& interfaces) {
 
 void Reconciler::Compile() {
   if (deltas_.empty()) return;
+  MonotonicTime start = clock_.Now();
   Add(changes_, compiler_.Apply(deltas_));
+  timings_.compile.Observe(clock_.Now() - start);
   deltas_.clear();
   fingerprint_.clear();
   ++revision_;
@@ -174,12 +183,20 @@ void Reconciler::Compile() {
 
 void Reconciler::Enforce() {
   if (!store_.complete()) return;
-  if (enforced_ && changes_.empty() && bindings_ == in_force_) return;
+  if (enforced_ && changes_.empty() && bindings_ == in_force_) {
+    waiting_since_.reset();  // what was news is nothing to this node
+    return;
+  }
+  MonotonicTime start = clock_.Now();
   Status status = dataplane_.Apply(image(), enforced_ ? &changes_ : nullptr, bindings_);
   if (!status) {
     Told("enforcing the latest policy", status);
     return;
   }
+  MonotonicTime end = clock_.Now();
+  timings_.apply.Observe(end - start);
+  timings_.delay.Observe(end - waiting_since_.value_or(start));
+  waiting_since_.reset();
   if (!enforced_) LogInfo("policy is in force on node " + node_);
   dataplane::Bindings before = std::move(in_force_);
   in_force_ = bindings_;
@@ -248,6 +265,7 @@ Duration Reconciler::Patience() const {
 void Reconciler::Told(const std::string& what, const Status& status) {
   std::string message = what + ": " + status.error().message;
   failures_[what] = message;
+  ++timings_.failures;
   if (logged_.insert(message).second) {
     LogError(message + "; what was in force stays, and it is tried again");
   }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "control/left_alone.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
+#include "observe/measures.h"
 #include "policy/compile.h"
 #include "state/store.h"
 
@@ -55,6 +57,7 @@ class Reconciler {
   std::vector<std::string> Reasons() const;
   // What is wrong with objects and files.
   std::vector<std::string> Diagnostics() const;
+  const observe::Timings& timings() const { return timings_; }
   // Of the cluster as it is known: equal where the objects are.
   const std::string& Fingerprint() const;
 
@@ -62,6 +65,7 @@ class Reconciler {
   void Store(std::vector<model::Delta> deltas);
   void Verify();
   void Decide();
+  void Noticed();
   void Compile();
   void Guard(const std::set<uint32_t>& interfaces);
   void Enforce();
@@ -96,6 +100,8 @@ class Reconciler {
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;
   bool unsettled_ = false;
+  std::optional<MonotonicTime> waiting_since_;  // news that is not in force yet
+  observe::Timings timings_;
   uint64_t revision_ = 0;
   mutable std::string fingerprint_;  // "" when it must be worked out
 

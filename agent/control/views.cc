@@ -2,6 +2,8 @@
 #include "control/views.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <set>
 #include <unordered_map>
 
@@ -12,6 +14,9 @@ namespace {
 
 // With a filter, flows are looked through until enough match, up to so many.
 constexpr size_t kFlowsSearched = 1 << 20;
+constexpr const char* kNotInForce = "its policy is not in force yet";
+// Any port above the well-known ones: no rule looks at it.
+constexpr uint16_t kSourcePort = 49152;
 
 // Of all pods that take part in policy; an address that several claim is nobody's.
 std::unordered_map<net::Address, std::string> PodsByAddress(const Reconciler& reconciler) {
@@ -47,6 +52,36 @@ void AddPolicySets(const Reconciler& reconciler, const model::ObjectName& pod,
   view.ingress_set = endpoint->second.ingress;
 }
 
+// Of a sighting of a pod: its policy is in force on that interface.
+bool IsOpen(const Reconciler& reconciler, uint32_t ifindex, const endpoint::Sighting& sighting) {
+  if (!sighting.why_closed.empty()) return false;
+  auto binding = reconciler.in_force().find(*sighting.pod);
+  return binding != reconciler.in_force().end() && binding->second.ifindex == ifindex;
+}
+
+std::vector<std::string> ReasonsOf(const Reconciler& reconciler,
+                                   const std::vector<observe::WatchView>& watches) {
+  std::vector<std::string> out = reconciler.Reasons();
+  for (std::string& reason : observe::WatchReasons(watches)) out.push_back(std::move(reason));
+  return out;
+}
+
+std::vector<std::string> DiagnosticsOf(const Reconciler& reconciler) {
+  std::vector<std::string> out = reconciler.Diagnostics();
+  for (const auto& [pod, why] : reconciler.decision().missing) {
+    out.push_back("pod " + pod.ToString() + " has no interface here: " + why);
+  }
+  return out;
+}
+
+std::vector<observe::TableView> TablesOf(dataplane::Dataplane& dataplane) {
+  std::vector<observe::TableView> out;
+  for (const dataplane::TableUse& use : dataplane.ReadUse()) {
+    out.push_back({use.name, use.used, use.capacity});
+  }
+  return out;
+}
+
 observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
                                  const endpoint::Sighting& sighting) {
   observe::EndpointView view;
@@ -57,34 +92,112 @@ observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
   view.pod = sighting.pod->ToString();
   if (!sighting.why_closed.empty()) return view;
   AddPolicySets(reconciler, *sighting.pod, view);
-  auto binding = reconciler.in_force().find(*sighting.pod);
-  view.open = binding != reconciler.in_force().end() && binding->second.ifindex == ifindex;
+  view.open = IsOpen(reconciler, ifindex, sighting);
   if (view.open) {
-    view.addresses = binding->second.addresses;
+    view.addresses = reconciler.in_force().at(*sighting.pod).addresses;
   } else {
-    view.why_closed = "its policy is not in force yet";
+    view.why_closed = kNotInForce;
   }
   return view;
+}
+
+Error NoAnswer(std::string why) { return {std::move(why), EINVAL}; }
+
+// An end of a flow, as somebody asks about it.
+struct End {
+  const model::Pod* pod = nullptr;  // nullptr: an address
+  std::vector<net::Address> addresses;
+};
+
+Result<End> EndOf(const model::Snapshot& snapshot, const std::string& text) {
+  if (auto address = net::Address::Parse(text)) return End{nullptr, {*address}};
+  size_t slash = text.find('/');
+  if (slash == std::string::npos) {
+    return NoAnswer("'" + text + "' is neither a pod (namespace/name) nor an address");
+  }
+  auto it = snapshot.pods.find({text.substr(0, slash), text.substr(slash + 1)});
+  if (it == snapshot.pods.end()) return NoAnswer("there is no pod " + text);
+  const model::Pod& pod = *it->second;
+  if (!pod.IsLive() && !pod.host_network) {
+    return NoAnswer("pod " + text + " has ended: no policy selects or matches it");
+  }
+  std::vector<net::Address> addresses = pod.addresses;
+  auto node = snapshot.nodes.find(pod.node);
+  if (pod.host_network && addresses.empty() && node != snapshot.nodes.end()) {
+    addresses = node->second->addresses;
+  }
+  if (addresses.empty()) return NoAnswer("pod " + text + " has no address yet");
+  return End{&pod, addresses};
+}
+
+Result<uint16_t> PortOf(const End& to, const observe::ExplainQuestion& question) {
+  if (!net::HasPorts(question.protocol)) return uint16_t{0};
+  const std::string& text = question.port;
+  uint16_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number > 0) return number;
+  for (const model::ContainerPort& port : to.pod ? to.pod->ports : model::Pod().ports) {
+    if (port.name == text && port.protocol == question.protocol) return port.port;
+  }
+  return NoAnswer("'" + text + "' is neither a port from 1 to 65535 nor the name of a " +
+                  net::ToString(question.protocol) + " port of " + question.to);
+}
+
+// Of the pods that are asked about: those that this node guards and has not opened.
+std::vector<std::string> ClosedOf(const Reconciler& reconciler, const model::Pod* from,
+                                  const model::Pod* to) {
+  std::vector<std::string> out;
+  for (const auto& [ifindex, sighting] : reconciler.decision().sightings) {
+    if (!sighting.pod || !reconciler.attached().contains(ifindex)) continue;
+    bool asked = (from && *sighting.pod == from->name) || (to && *sighting.pod == to->name);
+    if (!asked || IsOpen(reconciler, ifindex, sighting)) continue;
+    out.push_back(sighting.pod->ToString() + " on " + sighting.link.name + ": " +
+                  (sighting.why_closed.empty() ? kNotInForce : sighting.why_closed));
+  }
+  return out;
 }
 
 }  // namespace
 
 observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                             const std::string& node) {
+                             const std::string& node, std::vector<observe::WatchView> watches) {
   observe::StatusView view;
   view.node = node;
   view.version = kVersion;
   view.generation = dataplane.generation();
-  view.reasons = reconciler.Reasons();
+  view.reasons = ReasonsOf(reconciler, watches);
   view.ready = view.reasons.empty();
-  for (const dataplane::TableUse& use : dataplane.ReadUse()) {
-    view.tables.push_back({use.name, use.used, use.capacity});
-  }
-  view.diagnostics = reconciler.Diagnostics();
-  for (const auto& [pod, why] : reconciler.decision().missing) {
-    view.diagnostics.push_back("pod " + pod.ToString() + " has no interface here: " + why);
-  }
+  view.tables = TablesOf(dataplane);
+  view.diagnostics = DiagnosticsOf(reconciler);
   view.cluster = reconciler.Fingerprint();
+  view.watches = std::move(watches);
+  return view;
+}
+
+observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
+                               std::vector<observe::WatchView> watches, observe::Traffic& traffic) {
+  observe::MetricsView view;
+  view.reasons = ReasonsOf(reconciler, watches);
+  view.ready = view.reasons.empty();
+  view.generation = dataplane.generation();
+  view.tables = TablesOf(dataplane);
+  view.diagnostics = DiagnosticsOf(reconciler).size();
+  for (const auto& [ifindex, sighting] : reconciler.decision().sightings) {
+    if (!sighting.pod) {
+      view.unclaimed += reconciler.attached().contains(ifindex) ? 1 : 0;
+    } else {
+      ++(IsOpen(reconciler, ifindex, sighting) ? view.open : view.closed);
+    }
+  }
+  const model::Snapshot& snapshot = reconciler.snapshot();
+  view.objects = {{"Namespace", snapshot.namespaces.size()},
+                  {"NetworkPolicy", snapshot.policies.size()},
+                  {"Node", snapshot.nodes.size()},
+                  {"Pod", snapshot.pods.size()}};
+  traffic.Take(dataplane.ReadCounters());
+  view.traffic = traffic;
+  view.timings = reconciler.timings();
+  view.watches = std::move(watches);
   return view;
 }
 
@@ -152,6 +265,36 @@ std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
     if (flow.source_ifindex != 0) view.egress = flow.egress_allowed;
     if (flow.destination_ifindex != 0) view.ingress = flow.ingress_allowed;
     out.push_back(std::move(view));
+  }
+  return out;
+}
+
+Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler,
+                                                    const observe::ExplainQuestion& question) {
+  const model::Snapshot& snapshot = reconciler.snapshot();
+  auto from = EndOf(snapshot, question.from);
+  if (!from) return std::move(from).error().Context("from");
+  auto to = EndOf(snapshot, question.to);
+  if (!to) return std::move(to).error().Context("to");
+  auto port = PortOf(*to, question);
+  if (!port) return std::move(port).error().Context("port");
+  std::vector<observe::ExplainView> out;
+  for (const net::Address& destination : to->addresses) {
+    auto source = std::find_if(from->addresses.begin(), from->addresses.end(),
+                               [&](const auto& a) { return a.IsV4() == destination.IsV4(); });
+    if (source == from->addresses.end()) continue;
+    observe::ExplainView view{question.from, question.to, {}, {}, {}};
+    bool icmp = question.protocol == net::Protocol::kIcmp && !destination.IsV4();
+    net::Protocol protocol = icmp ? net::Protocol::kIcmpV6 : question.protocol;
+    view.tuple = {*source, destination, protocol, 0, *port};
+    if (net::HasPorts(protocol)) view.tuple.source_port = kSourcePort;
+    view.verdict = policy::Evaluate(snapshot, view.tuple);
+    view.closed = ClosedOf(reconciler, from->pod, to->pod);
+    out.push_back(std::move(view));
+  }
+  if (out.empty()) {
+    return NoAnswer(question.from + " and " + question.to +
+                    " have no address of one family in common");
   }
   return out;
 }

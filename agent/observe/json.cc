@@ -4,6 +4,8 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "policy/explain.h"
+
 namespace sallyport::observe {
 namespace {
 
@@ -72,6 +74,78 @@ Json FlowJson(const FlowView& view) {
   return out;
 }
 
+Json RuleJson(const policy::RuleRef& rule) {
+  return {{"policy", rule.policy.ToString()},
+          {"direction", policy::ToString(rule.direction)},
+          {"index", rule.index},
+          {"file", rule.place.file},
+          {"line", rule.place.line}};
+}
+
+Json VerdictJson(const policy::DirectionVerdict& verdict) {
+  Json isolating = Json::array();
+  for (const model::ObjectName& name : verdict.isolating) isolating.push_back(name.ToString());
+  Json near_miss = nullptr;
+  if (verdict.near_miss) {
+    near_miss = {{"rule", RuleJson(verdict.near_miss->rule)},
+                 {"lacked", verdict.near_miss->lacked}};
+  }
+  return {{"allowed", verdict.allowed},
+          {"why", policy::ToString(verdict.why)},
+          {"isolating", isolating},
+          {"rule", verdict.rule ? RuleJson(*verdict.rule) : Json(nullptr)},
+          {"near_miss", near_miss}};
+}
+
+// For people: the answer, then each direction, then what is closed.
+std::string InWords(const ExplainView& view) {
+  const net::FlowTuple& tuple = view.tuple;
+  std::string address = tuple.destination.ToString();
+  std::string where = view.to;
+  if (where != address) {
+    address = " (" + address + ")";
+  } else {
+    if (!tuple.destination.IsV4()) where = "[" + where + "]";
+    address.clear();
+  }
+  where += net::HasPorts(tuple.protocol) ? ":" + std::to_string(tuple.destination_port) : "";
+  std::string out = view.from + " -> " + where + "/" + net::ToString(tuple.protocol) + address +
+                    ": " + (view.Passes() ? "allowed" : "denied") + "\n  egress of " + view.from +
+                    ": " + policy::Explain(view.verdict.egress, policy::Direction::kEgress) +
+                    "\n  ingress of " + view.to + ": " +
+                    policy::Explain(view.verdict.ingress, policy::Direction::kIngress) + "\n";
+  for (const std::string& closed : view.closed) out += "  closed: " + closed + "\n";
+  return out;
+}
+
+Json ExplainJson(const ExplainView& view) {
+  bool has_port = net::HasPorts(view.tuple.protocol);
+  return {{"from", view.from},
+          {"to", view.to},
+          {"address", view.tuple.destination.ToString()},
+          {"port", has_port ? Json(view.tuple.destination_port) : Json(nullptr)},
+          {"protocol", net::ToString(view.tuple.protocol)},
+          {"allowed", view.Passes()},
+          {"egress", VerdictJson(view.verdict.egress)},
+          {"ingress", VerdictJson(view.verdict.ingress)},
+          {"closed", view.closed},
+          {"words", InWords(view)}};
+}
+
+Json WatchJson(const WatchView& view) {
+  return {{"resource", view.resource},
+          {"installed", view.installed},
+          {"synced", view.synced},
+          {"connected", view.connected},
+          {"lost_since", view.lost_since ? Json(ToString(*view.lost_since)) : Json(nullptr)},
+          {"last_event", view.last_event ? Json(ToString(*view.last_event)) : Json(nullptr)},
+          {"events", view.events},
+          {"reconnects", view.reconnects},
+          {"relists", view.relists},
+          {"errors", view.errors},
+          {"last_error", view.last_error}};
+}
+
 }  // namespace
 
 std::string ToJson(const StatusView& status) {
@@ -79,6 +153,8 @@ std::string ToJson(const StatusView& status) {
   for (const TableView& table : status.tables) {
     tables.push_back({{"name", table.name}, {"used", table.used}, {"capacity", table.capacity}});
   }
+  Json watches = Json::array();
+  for (const WatchView& watch : status.watches) watches.push_back(WatchJson(watch));
   return Dump({{"node", status.node},
                {"version", status.version},
                {"generation", status.generation},
@@ -86,7 +162,8 @@ std::string ToJson(const StatusView& status) {
                {"reasons", status.reasons},
                {"tables", tables},
                {"diagnostics", status.diagnostics},
-               {"cluster", status.cluster}});
+               {"cluster", status.cluster},
+               {"watches", watches}});
 }
 
 std::string ToJson(const std::vector<EndpointView>& endpoints) {
@@ -96,6 +173,8 @@ std::string ToJson(const std::vector<EndpointView>& endpoints) {
 std::string ToJson(const std::vector<PolicyView>& policies) { return List(policies, PolicyJson); }
 
 std::string ToJson(const std::vector<FlowView>& flows) { return List(flows, FlowJson); }
+
+std::string ToJson(const std::vector<ExplainView>& answers) { return List(answers, ExplainJson); }
 
 std::string ToJson(const EventView& event) {
   Json out = {{"time", ToString(event.time)}, {"verdict", "drop"},

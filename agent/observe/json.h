@@ -13,6 +13,8 @@ std::string ToJson(const StatusView& status);
 std::string ToJson(const std::vector<EndpointView>& endpoints);
 std::string ToJson(const std::vector<PolicyView>& policies);
 std::string ToJson(const std::vector<FlowView>& flows);
+// Rows like those of `sallyport explain`, with "closed" and "words" besides.
+std::string ToJson(const std::vector<ExplainView>& answers);
 // One line, without its end.
 std::string ToJson(const EventView& event);
 // {"error": message}

@@ -38,7 +38,9 @@ void Fail(httplib::Response& response, int status, const std::string& message) {
 
 template <typename View>
 void Answer(httplib::Response& response, const Result<View>& view) {
-  if (!view) return Fail(response, 503, view.error().message);
+  if (!view) {
+    return Fail(response, view.error().code == EINVAL ? 400 : 503, view.error().message);
+  }
   response.set_content(ToJson(*view), kJson);
 }
 
@@ -148,6 +150,8 @@ class Server::Impl {
       if (!limit) return Fail(response, 400, limit.error().message);
       Answer(response, source_.ReadFlows(*limit, request.get_param_value("endpoint")));
     });
+    server_.Get("/v1/explain",
+                [this](const Request& request, Response& response) { Explain(request, response); });
     server_.Get("/v1/events", [this](const Request& request, Response& response) {
       auto follow = Number(request, "follow", 0, 1);
       if (!follow) return Fail(response, 400, follow.error().message);
@@ -159,9 +163,20 @@ class Server::Impl {
       Fail(response, status,
            status == 404 ? request.path +
                                " is not there; there are /v1/status, /v1/endpoints, /v1/policies, "
-                               "/v1/flows and /v1/events"
+                               "/v1/flows, /v1/explain and /v1/events"
                          : "HTTP " + std::to_string(status));
     });
+  }
+
+  void Explain(const Request& request, Response& response) {
+    std::string name = request.has_param("protocol") ? request.get_param_value("protocol") : "TCP";
+    auto protocol = net::ParseProtocol(name);
+    if (!protocol) {
+      return Fail(response, 400, "protocol=" + name + ": give TCP, UDP, SCTP or ICMP");
+    }
+    Answer(response,
+           source_.Explain({request.get_param_value("from"), request.get_param_value("to"),
+                            *protocol, request.get_param_value("port")}));
   }
 
   void Recent(Response& response) {

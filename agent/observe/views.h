@@ -12,12 +12,28 @@
 #include "base/result.h"
 #include "net/address.h"
 #include "net/flow.h"
+#include "policy/evaluate.h"
 
 namespace sallyport::observe {
 
 struct TableView {
   std::string name;
   uint64_t used = 0, capacity = 0;
+};
+
+// One resource of the API server, as the agent follows it.
+struct WatchView {
+  std::string resource;    // with its group, if it has one: "networkpolicies.networking.k8s.io"
+  bool installed = true;   // false: the server does not have this resource now
+  bool synced = false;     // listed completely, once; stays true
+  bool connected = false;  // a watch is open at this moment
+  std::optional<WallTime> lost_since;  // nothing is heard; nothing while all is well
+  std::optional<WallTime> last_event;  // or bookmark, or complete list
+  uint64_t events = 0;                 // changes told by watches, bookmarks included
+  uint64_t reconnects = 0;             // watches opened after the first
+  uint64_t relists = 0;                // complete lists after the first
+  uint64_t errors = 0;                 // requests that failed, and watches that ended in an error
+  std::string last_error;              // for a person; "" once a request succeeded again
 };
 
 struct StatusView {
@@ -28,6 +44,7 @@ struct StatusView {
   std::vector<TableView> tables;
   std::vector<std::string> diagnostics;
   std::string cluster;  // fingerprint of the objects known: agents that know the same have the same
+  std::vector<WatchView> watches;  // none where objects come from manifests
 };
 
 struct EndpointView {
@@ -70,6 +87,21 @@ struct EventView {
   uint64_t suppressed = 0;  // events that were not sent before this one
 };
 
+// May `from` reach `to`? Each is a pod ("ns/name") or an address.
+struct ExplainQuestion {
+  std::string from, to;
+  net::Protocol protocol = net::Protocol::kTcp;  // kIcmp: of either family
+  std::string port;                              // a number, or a name that the pod `to` has
+};
+
+struct ExplainView {
+  std::string from, to;  // as asked
+  net::FlowTuple tuple;
+  policy::FlowVerdict verdict;
+  std::vector<std::string> closed;  // endpoints of this node that let nothing through yet, and why
+  bool Passes() const { return verdict.allowed && closed.empty(); }
+};
+
 // Where the local API gets its answers. Thread-safe; each call may wait for the reconciler, and
 // fails when it takes too long.
 class Source {
@@ -80,6 +112,8 @@ class Source {
   virtual Result<std::vector<PolicyView>> ReadPolicies() = 0;
   // At most `limit`; with `endpoint` ("ns/pod") only flows that it is an end of.
   virtual Result<std::vector<FlowView>> ReadFlows(size_t limit, const std::string& endpoint) = 0;
+  // One answer for each family that both have. EINVAL: a question that has no answer, and why.
+  virtual Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) = 0;
 };
 
 }  // namespace sallyport::observe

@@ -12,25 +12,6 @@
 namespace sallyport::cli {
 namespace {
 
-// Percent-encoded for a query (RFC 3986 unreserved characters stay).
-std::string Encoded(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string out;
-  for (char c : text) {
-    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                 std::string_view("-._~").find(c) != std::string_view::npos;
-    auto byte = static_cast<unsigned char>(c);
-    if (plain) {
-      out += c;
-    } else {
-      out += '%';
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    }
-  }
-  return out;
-}
-
 std::string PathOf(AgentQuestion question, const AgentOptions& options) {
   switch (question) {
     case AgentQuestion::kStatus:
@@ -66,24 +47,6 @@ std::string Render(AgentQuestion question, const model::Value& answer, const Ter
     }
   }
   return "";
-}
-
-// The error for a person: what to do about it, and whose it is.
-std::string Message(Error error, const AgentPlace& agent) {
-  error = WithAdvice(std::move(error), agent.socket);
-  if (!agent.node.empty()) error = std::move(error).Context(agent.node);
-  return error.message;
-}
-
-// {"node": ..., and the members of `item`}.
-model::Value WithNode(const model::Value& item, const std::string& node) {
-  model::Value out = item;
-  if (node.empty() || item.Find("node") != nullptr) return out;
-  model::Value name;
-  name.type = model::Value::Type::kString;
-  name.text = node;
-  out.members.insert(out.members.begin(), {"node", std::move(name)});
-  return out;
 }
 
 // Lines as they come from one agent, until it or the reader ends. `output` keeps lines of several
@@ -133,12 +96,6 @@ Result<model::Value> AskOne(AgentQuestion question, const AgentPlace& agent,
   return ParseAnswer(*body);
 }
 
-std::string Joined(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const std::string& text : texts) out += (out.empty() ? "" : "; ") + text;
-  return out;
-}
-
 // An endpoint that no agent has would look like one without flows. Agents that do not answer are
 // left to the question itself.
 Status CheckEndpoint(const std::vector<AgentPlace>& agents, const std::string& wanted) {
@@ -169,6 +126,22 @@ void Gather(const model::Value& answer, const AgentPlace& agent, model::Value& r
 
 }  // namespace
 
+model::Value WithNode(const model::Value& item, const std::string& node) {
+  model::Value out = item;
+  if (node.empty() || item.Find("node") != nullptr) return out;
+  model::Value name;
+  name.type = model::Value::Type::kString;
+  name.text = node;
+  out.members.insert(out.members.begin(), {"node", std::move(name)});
+  return out;
+}
+
+std::string Joined(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : "; ") + text;
+  return out;
+}
+
 Error WithAdvice(Error error, const std::string& socket) {
   if (error.code == EACCES || error.code == EPERM) {
     error.message += "; the agent's socket is root's: run this as root";
@@ -178,6 +151,12 @@ Error WithAdvice(Error error, const std::string& socket) {
                     "a lab's node with --lab NAME --node NODE";
   }
   return error;
+}
+
+std::string Message(Error error, const AgentPlace& agent) {
+  error = WithAdvice(std::move(error), agent.socket);
+  if (!agent.node.empty()) error = std::move(error).Context(agent.node);
+  return error.message;
 }
 
 int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,

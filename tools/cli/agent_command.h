@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cli/terminal.h"
+#include "model/document.h"
 
 namespace sallyport::cli {
 
@@ -32,6 +33,15 @@ struct AgentOptions {
 // kCouldNotTell, after what the others said.
 int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
              const AgentOptions& options, const Terminal& terminal);
+
+// An agent's error for a person: whose it is, and what to do about it.
+std::string Message(Error error, const AgentPlace& agent);
+
+// {"node": ..., and the members of `item`}, unless the node is not said.
+model::Value WithNode(const model::Value& item, const std::string& node);
+
+// "a; b"
+std::string Joined(const std::vector<std::string>& texts);
 
 // What to do about an agent that does not answer, behind the error.
 Error WithAdvice(Error error, const std::string& socket);

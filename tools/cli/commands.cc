@@ -78,6 +78,27 @@ void AddLab(CLI::App& command, std::string& lab) {
   command.add_option("--lab", lab, "The lab (default: the only one that is up)");
 }
 
+// Which agent: by its socket, or as a node of a lab.
+struct AgentChoice {
+  AgentOptions options;
+  std::string socket = kDefaultSocket;
+  std::string lab;
+  std::string node;
+};
+
+Result<std::vector<AgentPlace>> AgentsOf(const AgentChoice& choice) {
+  if (!choice.lab.empty() || !choice.node.empty()) return cli::AgentsOf(choice.lab, choice.node);
+  return std::vector<AgentPlace>{{"", choice.socket}};
+}
+
+void AddAgentChoice(CLI::App& command, AgentChoice& choice) {
+  CLI::Option* socket = command.add_option("--socket", choice.socket, "The agent's Unix socket");
+  socket->capture_default_str();
+  AddLab(command, choice.lab);
+  command.get_option("--lab")->excludes(socket);
+  command.add_option("--node", choice.node, "A node of that lab (default: all)")->excludes(socket);
+}
+
 void AddCheck(CLI::App& app, Shell& shell) {
   auto options = std::make_shared<CheckOptions>();
   CLI::App* command = AddCommand(app, "check", "Validate manifests", help::kCheck);
@@ -88,10 +109,18 @@ void AddCheck(CLI::App& app, Shell& shell) {
   command->callback([=, &shell] { shell.exit_code = RunCheck(*options, shell.terminal); });
 }
 
+int ExplainLive(const ExplainOptions& options, const AgentChoice& choice,
+                const Terminal& terminal) {
+  auto agents = AgentsOf(choice);
+  if (!agents) return terminal.Fail(agents.error().message);
+  return RunExplainLive(options, *agents, terminal);
+}
+
 void AddExplain(CLI::App& app, Shell& shell) {
   auto options = std::make_shared<ExplainOptions>();
-  CLI::App* command =
-      AddCommand(app, "explain", "May they talk, and why: by the manifests", help::kExplain);
+  CLI::App* command = AddCommand(
+      app, "explain", "May they talk, and why: by manifests, or by the agent", help::kExplain);
+  auto choice = std::make_shared<AgentChoice>();
   command->add_option("-f,--filename", options->paths, "Manifests: files, directories, or -")
       ->type_name("PATH...");
   command->add_option("--from", options->from, "Who connects: a pod or an address")
@@ -109,7 +138,14 @@ void AddExplain(CLI::App& app, Shell& shell) {
       ->type_name("FILE");
   AddFamily(*command, options->family);
   AddFormat(*command, shell);
-  command->callback([=, &shell] { shell.exit_code = RunExplain(*options, shell.terminal); });
+  CLI::Option* live =
+      command->add_flag("--live", options->live, "Ask the agent of this node, or a lab's");
+  AddAgentChoice(*command, *choice);
+  for (const char* name : {"--socket", "--lab", "--node"}) command->get_option(name)->needs(live);
+  command->callback([=, &shell] {
+    shell.exit_code = options->live ? ExplainLive(*options, *choice, shell.terminal)
+                                    : RunExplain(*options, shell.terminal);
+  });
 }
 
 void AddProbeOptions(CLI::App& command, ProbeOptions& options, Shell& shell) {
@@ -165,22 +201,10 @@ void AddProbe(CLI::App& app, Shell& shell) {
   AddProbeServe(*probe, shell);
 }
 
-// Which agent: by its socket, or as a node of a lab.
-struct AgentChoice {
-  AgentOptions options;
-  std::string socket = kDefaultSocket;
-  std::string lab;
-  std::string node;
-};
-
 int AskAgent(AgentQuestion question, const AgentChoice& choice, const Terminal& terminal) {
-  std::vector<AgentPlace> agents{{"", choice.socket}};
-  if (!choice.lab.empty() || !choice.node.empty()) {
-    auto of_lab = AgentsOf(choice.lab, choice.node);
-    if (!of_lab) return terminal.Fail(of_lab.error().message);
-    agents = std::move(*of_lab);
-  }
-  return RunAgent(question, agents, choice.options, terminal);
+  auto agents = AgentsOf(choice);
+  if (!agents) return terminal.Fail(agents.error().message);
+  return RunAgent(question, *agents, choice.options, terminal);
 }
 
 std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQuestion question,
@@ -188,14 +212,7 @@ std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQ
                                              const char* footer, CLI::App** command) {
   auto choice = std::make_shared<AgentChoice>();
   *command = AddCommand(app, name, about, footer);
-  CLI::Option* socket =
-      (*command)->add_option("--socket", choice->socket, "The agent's Unix socket");
-  socket->capture_default_str();
-  AddLab(**command, choice->lab);
-  (*command)->get_option("--lab")->excludes(socket);
-  (*command)
-      ->add_option("--node", choice->node, "A node of that lab (default: all)")
-      ->excludes(socket);
+  AddAgentChoice(**command, *choice);
   AddFormat(**command, shell);
   (*command)->callback(
       [=, &shell] { shell.exit_code = AskAgent(question, *choice, shell.terminal); });

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "cli/agent_views.h"
 #include "cli/matrix_run.h"
 #include "cli/read_world.h"
+#include "cli/unix_http.h"
 
 namespace sallyport::cli {
 namespace {
@@ -48,7 +50,9 @@ int ExplainMatrix(const World& world, const ExplainOptions& options, const Termi
 }
 
 Status CheckUsage(const ExplainOptions& options) {
-  if (options.paths.empty()) return Error{"name the manifests with -f PATH"};
+  if (options.paths.empty()) {
+    return Error{"name the manifests with -f PATH, or ask the running agent with --live"};
+  }
   bool question = !options.from.empty() || !options.to.empty();
   if (options.matrix && question) return Error{"give either --matrix, or --from and --to"};
   if (options.matrix) return Ok();
@@ -63,7 +67,104 @@ Status CheckUsage(const ExplainOptions& options) {
   return Ok();
 }
 
+// The agent's path for the question.
+Result<std::string> LivePath(const ExplainOptions& options) {
+  if (!options.paths.empty()) return Error{"give either --live, or manifests with -f"};
+  if (options.from.empty() || options.to.empty() || options.matrix) {
+    return Error{"--live goes with --from and --to; to try every path of a lab: probe matrix"};
+  }
+  auto from = ParseParty(options.from);
+  if (!from) return std::move(from).error().Context("--from");
+  auto to = ParseDestination(options.to);
+  if (!to) return std::move(to).error().Context("--to");
+  std::string port;
+  if (const auto* number = std::get_if<uint16_t>(&to->port)) port = std::to_string(*number);
+  if (const auto* name = std::get_if<std::string>(&to->port)) port = *name;
+  return "/v1/explain?from=" + Encoded(ToString(*from)) + "&to=" + Encoded(ToString(to->party)) +
+         "&port=" + Encoded(port) + "&protocol=" + Encoded(net::ToString(to->protocol));
+}
+
+const std::string& TextOf(const model::Value& row, std::string_view key) {
+  static const std::string kNothing;
+  const model::Value* value = row.Find(key);
+  return value == nullptr ? kNothing : value->text;
+}
+
+bool IsAllowed(const model::Value& row) {
+  const model::Value* allowed = row.Find("allowed");
+  return allowed != nullptr && allowed->boolean;
+}
+
+bool IsOfFamily(const model::Value& row, Family family) {
+  bool v6 = TextOf(row, "address").find(':') != std::string::npos;
+  return family == Family::kBoth || v6 == (family == Family::kV6);
+}
+
+// Answers in words, each with the nodes that give it, in the order they came.
+class Answers {
+ public:
+  void Add(const std::string& words, const std::string& node) {
+    for (auto& [text, nodes] : answers_) {
+      if (text != words) continue;
+      nodes.push_back(node);
+      return;
+    }
+    answers_.push_back({words, {node}});
+  }
+  void Print(const Terminal& terminal) const {
+    for (const auto& [words, nodes] : answers_) {
+      if (answers_.size() > 1) {
+        terminal.out << terminal.Paint(Colour::kBold, Joined(nodes)) << "\n";
+      }
+      terminal.out << words;
+    }
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::vector<std::string>>> answers_;
+};
+
 }  // namespace
+
+int RunExplainLive(const ExplainOptions& options, const std::vector<AgentPlace>& agents,
+                   const Terminal& terminal) {
+  auto path = LivePath(options);
+  if (!path) return terminal.Fail(path.error().message);
+  Answers answers;
+  model::Value rows;
+  rows.type = model::Value::Type::kSequence;
+  std::vector<std::string> failures;
+  bool allowed = true;
+  for (const AgentPlace& agent : agents) {
+    auto body = Get(agent.socket, *path);
+    auto answer = body ? ParseAnswer(*body) : Result<model::Value>(std::move(body).error());
+    if (!answer) {
+      failures.push_back(Message(std::move(answer).error(), agent));
+      terminal.Complain(failures.back());
+      continue;
+    }
+    std::string words;
+    for (model::Value& row : answer->items) {
+      if (!IsOfFamily(row, options.family)) continue;
+      words += TextOf(row, "words");
+      allowed = allowed && IsAllowed(row);
+      std::erase_if(row.members, [](const auto& member) { return member.first == "words"; });
+      rows.items.push_back(WithNode(row, agent.node));
+    }
+    if (!words.empty()) answers.Add(words, agent.node);
+  }
+  if (rows.items.empty()) {
+    if (failures.empty()) return terminal.Fail("they have no address of that family in common");
+    terminal.AnswerError(Joined(failures));
+    return kCouldNotTell;
+  }
+  if (terminal.format == Format::kJson) {
+    terminal.out << RenderJson(rows);
+  } else {
+    answers.Print(terminal);
+  }
+  return !failures.empty() ? kCouldNotTell : allowed ? kYes : kNo;
+}
 
 int RunExplain(const ExplainOptions& options, const Terminal& terminal) {
   if (Status s = CheckUsage(options); !s) return terminal.Fail(s.error().message);

@@ -24,7 +24,8 @@ Examples:
   kustomize build . | sallyport check - -o json)";
 
 inline constexpr const char* kExplain = R"(
-Answers from manifests alone: no cluster, no root. For each direction it names the policies that
+Answers from manifests alone: no cluster, no root. With --live it asks running agents (root): by the
+objects that they know now, and whether the pods' interfaces are open already. For each direction it names the policies that
 isolate the pod, the rule that allows, or the rule that came nearest and what it lacked.
 
 One question, --from and --to: pods as NAMESPACE/NAME (NAME alone: in "default"; of a workload: its
@@ -54,6 +55,8 @@ Examples:
   sallyport explain -f app/ --from shop/web --to shop/db:5432
   sallyport explain -f app/ --from 203.0.113.9 --to shop/web:http
   sallyport explain -f app/ --from shop/web --to [2001:db8::53]:53/UDP
+  sallyport explain --live --from shop/web --to shop/db:5432
+  sallyport explain --live --lab mine --from shop/web --to shop/db:5432
   sallyport explain -f app/ --matrix --ports 80/TCP,53/UDP --outside 203.0.113.9
   sallyport explain -f app/ --matrix --expect expect.yaml
   sallyport explain -f app/ --matrix -o json | grep '"allowed": false')";

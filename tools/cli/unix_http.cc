@@ -203,6 +203,24 @@ Status ResponseDecoder::End() const {
   return Error{"the answer was cut short"};
 }
 
+std::string Encoded(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (char c : text) {
+    bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 std::string_view("-._~").find(c) != std::string_view::npos;
+    auto byte = static_cast<unsigned char>(c);
+    if (plain) {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+  }
+  return out;
+}
+
 Result<std::string> Get(const std::string& socket, const std::string& path, Duration timeout) {
   std::string body;
   auto decoder = Exchange(socket, path, timeout, [&](const ResponseDecoder&, std::string piece) {

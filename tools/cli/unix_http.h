@@ -38,6 +38,9 @@ class ResponseDecoder {
   int status_ = 0;
 };
 
+// Percent-encoded for a query (RFC 3986 unreserved characters stay).
+std::string Encoded(std::string_view text);
+
 // The body of a 200 response. Any other status is an error with the body's first line. `code` of
 // the error is the errno of connect() where that failed.
 Result<std::string> Get(const std::string& socket, const std::string& path,

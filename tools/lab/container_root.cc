@@ -118,6 +118,18 @@ Status MountVolume(const Mount& wanted, const std::string& volumes) {
   return DoMount("none", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY);
 }
 
+// After PivotTo. What is there may be a link to somewhere, or a mount of the machine's own.
+Status MountEtc(const std::string& folder) {
+  std::string source = kOldRoot + folder;
+  for (const std::string& name : ListDirectory(source)) {
+    std::string target = "/etc/" + name;
+    unlink(target.c_str());
+    if (Status made = MakeTarget(target, false); !made) return made;
+    if (Status done = DoMount(source + "/" + name, target, "", MS_BIND); !done) return done;
+  }
+  return Ok();
+}
+
 }  // namespace
 
 std::string CleanPath(const std::string& path) {
@@ -142,6 +154,7 @@ Status EnterOwnRoot(const ContainerRecipe& recipe, const ContainerPlace& place) 
   if (done) done = MountOverlay(place.root);
   if (done) done = MountOwn(root);
   if (done) done = PivotTo(root);
+  if (done) done = MountEtc(place.etc);
   for (const Mount& wanted : recipe.mounts)
     if (done) done = MountVolume(wanted, place.volumes);
   return done ? LeaveOldRoot() : done;

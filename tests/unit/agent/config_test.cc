@@ -91,6 +91,18 @@ TEST(ConfigTest, Switches) {
   EXPECT_EQ(Read({"--version"}).value().command, Config::Command::kVersion);
 }
 
+TEST(ConfigTest, MetricsAddress) {
+  auto listen = [](std::vector<std::string> arguments) {
+    arguments.push_back("--manifests=/m");
+    return Read(std::move(arguments)).value().metrics;
+  };
+  EXPECT_EQ(listen({}).value().address.ToString(), "127.0.0.1");
+  EXPECT_EQ(listen({}).value().port, 9469);
+  EXPECT_EQ(listen({"--metrics-address=[::]:80"}).value().port, 80);
+  EXPECT_FALSE(listen({"--metrics-address="})) << "off";
+  EXPECT_THAT(ErrorOf({"--metrics-address=9469"}), HasSubstr("give ADDRESS:PORT"));
+}
+
 TEST(ConfigTest, ErrorsSayWhereAndWhatWouldBeRight) {
   EXPECT_THAT(ErrorOf({}), HasSubstr("--manifests: not given"));
   EXPECT_THAT(ErrorOf({"--manifest=/m"}), HasSubstr("did you mean manifests?"));

@@ -27,8 +27,11 @@ class FixedSource : public Source {
  public:
   Result<StatusView> ReadStatus() override {
     if (!error.empty()) return Error{error};
+    WatchView pods;
+    pods.resource = "pods";
+    pods.synced = true;
     return StatusView{"n1", "0.1", 7, false, {"because"}, {{"flows", 1, 100}}, {"x.yaml:1: bad"},
-                      "c1"};
+                      "c1", {pods}};
   }
   Result<std::vector<EndpointView>> ReadEndpoints() override {
     EndpointView view;
@@ -53,6 +56,19 @@ class FixedSource : public Source {
     view.idle_seconds = static_cast<int>(limit);
     return std::vector{view};
   }
+  Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) override {
+    asked = question;
+    if (question.from.empty()) return Error{"from: nobody", EINVAL};
+    ExplainView view{question.from, question.to, {}, {}, {"shop/db on veth3: not yet"}};
+    view.tuple = {Ip("10.0.0.1"), Ip("10.0.0.2"), question.protocol, 1, 53};
+    view.verdict.allowed = true;
+    view.verdict.egress.allowed = view.verdict.ingress.allowed = true;
+    view.verdict.egress.why = policy::Why::kNotIsolated;
+    view.verdict.ingress.why = policy::Why::kRule;
+    view.verdict.ingress.rule = {{"shop", "web"}, policy::Direction::kIngress, 1, {"w.yaml", 3}};
+    return std::vector{view};
+  }
+  ExplainQuestion asked;
   std::string error;
 };
 
@@ -126,7 +142,10 @@ TEST_F(ServerTest, Views) {
   EXPECT_EQ(Get("/v1/status"),
             R"(200 {"node":"n1","version":"0.1","generation":7,"ready":false,)"
             R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100}],)"
-            R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1"})");
+            R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1",)"
+            R"("watches":[{"resource":"pods","installed":true,"synced":true,"connected":false,)"
+            R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
+            R"("last_error":""}]})");
   EXPECT_EQ(Get("/v1/endpoints"),
             R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
             R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"
@@ -140,6 +159,22 @@ TEST_F(ServerTest, Views) {
             R"("destination_port":53,"protocol":"UDP","source_pod":"shop/web",)"
             R"("destination_pod":"","idle_s":5,"answered":false,"closing":false,"cut":false,)"
             R"("egress":true,"ingress":null}])");
+}
+
+TEST_F(ServerTest, Explain) {
+  EXPECT_EQ(Get("/v1/explain?from=shop%2Fweb&to=shop/db&port=dns&protocol=UDP"),
+            R"(200 [{"from":"shop/web","to":"shop/db","address":"10.0.0.2","port":53,)"
+            R"("protocol":"UDP","allowed":false,"egress":{"allowed":true,"why":"not-isolated",)"
+            R"("isolating":[],"rule":null,"near_miss":null},"ingress":{"allowed":true,)"
+            R"("why":"rule","isolating":[],"rule":{"policy":"shop/web","direction":"ingress",)"
+            R"("index":1,"file":"w.yaml","line":3},"near_miss":null},)"
+            R"("closed":["shop/db on veth3: not yet"],"words":"shop/web -> shop/db:53/UDP )"
+            R"((10.0.0.2): denied\n  egress of shop/web: allowed: no policy isolates it for )"
+            R"(egress\n  ingress of shop/db: allowed: rule shop/web ingress[1] (w.yaml:3)\n)"
+            R"(  closed: shop/db on veth3: not yet\n"}])");
+  EXPECT_EQ(source_.asked.port, "dns");
+  EXPECT_THAT(Get("/v1/explain?from=a/b&protocol=IPX"), StartsWith("400 "));
+  EXPECT_EQ(Get("/v1/explain?to=a/b"), R"(400 {"error":"from: nobody"})");
 }
 
 TEST_F(ServerTest, Errors) {

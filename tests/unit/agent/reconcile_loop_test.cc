@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "unit/agent/fake_dataplane.h"
 #include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
@@ -25,7 +27,7 @@ class ReconcileLoopTest : public testing::Test {
         "n1", kernel_,
         std::make_unique<Reconciler>("n1", kernel_, endpoint::Tracker("n1", {}, resolver_),
                                      left_alone_, SystemClock()),
-        log_, SystemClock());
+        log_, watches_, SystemClock());
   }
   void Tell() {
     endpoint::LinkUpdate links{
@@ -47,6 +49,7 @@ class ReconcileLoopTest : public testing::Test {
   endpoint::FakeResolver resolver_;
   LeftAlone left_alone_{pins_.path()};
   observe::EventLog log_;
+  observe::WatchBoard watches_;
   std::unique_ptr<ReconcileLoop> loop_;
 };
 
@@ -59,6 +62,37 @@ TEST_F(ReconcileLoopTest, AnAnswerKnowsAllThatWasToldBefore) {
   EXPECT_TRUE(status.ready) << testing::PrintToString(status.reasons);
   EXPECT_EQ(status.node, "n1");
   EXPECT_EQ(status.tables.size(), 1u);
+}
+
+TEST_F(ReconcileLoopTest, StatusSaysWhereWatchesStand) {
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.last_error = "refused"; });
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.synced = true; });
+  auto status = loop_->ReadStatus().value();
+  ASSERT_EQ(status.watches.size(), 1u);
+  EXPECT_EQ(status.watches[0].resource, "pods");
+  EXPECT_TRUE(status.watches[0].synced);
+  EXPECT_EQ(status.watches[0].last_error, "refused");
+}
+
+TEST_F(ReconcileLoopTest, Metrics) {
+  kernel_.counters[3].packets[1] = 7;
+  kernel_.counters[3].dropped[0]["policy"] = 2;
+  Tell();
+  watches_.Update("pods", [](observe::WatchView& watch) { watch.last_error = "refused"; });
+  std::promise<observe::MetricsView> promise;
+  loop_->AskMetrics([&](observe::MetricsView view) { promise.set_value(std::move(view)); });
+  auto view = promise.get_future().get();
+  EXPECT_FALSE(view.ready) << "the API server is not followed";
+  EXPECT_THAT(view.reasons, ElementsAre("pods could not be listed yet: refused"));
+  EXPECT_EQ(view.generation, kernel_.generation());
+  EXPECT_EQ(view.open, 1u);
+  EXPECT_EQ(view.unclaimed, 1u);
+  EXPECT_EQ(view.objects.at("Pod"), 2u);
+  EXPECT_EQ(view.traffic.packets()[1], 7u);
+  EXPECT_EQ(view.traffic.dropped()[0].at("policy"), 2u);
+  EXPECT_GE(view.timings.compile.count(), 1u);
+  EXPECT_EQ(view.timings.apply.count(), kernel_.generation());
+  EXPECT_EQ(view.timings.delay.count(), kernel_.generation());
 }
 
 TEST_F(ReconcileLoopTest, Endpoints) {
@@ -77,6 +111,52 @@ TEST_F(ReconcileLoopTest, Endpoints) {
   EXPECT_THAT(endpoints[1].addresses, ElementsAre(Ip("10.0.0.1")));
   EXPECT_EQ(endpoints[1].packets[1], 7u);
   EXPECT_EQ(endpoints[1].dropped.at("policy"), 3u);
+}
+
+TEST_F(ReconcileLoopTest, ExplainByWhatIsKnownNow) {
+  Tell();
+  auto policy = std::make_shared<model::NetworkPolicy>();
+  policy->name = {"shop", "deny"};
+  policy->isolates_ingress = true;
+  auto answer = loop_->Explain({"shop/far", "shop/web", net::Protocol::kTcp, "80"}).value();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_TRUE(answer[0].Passes());
+  EXPECT_EQ(answer[0].tuple.destination, Ip("10.0.0.1"));
+  loop_->Push(ObjectsChanged{{model::Delta::Set(policy)}, {}, true});
+  answer = loop_->Explain({"10.0.1.1", "shop/web", net::Protocol::kTcp, "80"}).value();
+  EXPECT_FALSE(answer.at(0).Passes());
+  EXPECT_THAT(answer[0].verdict.ingress.isolating, ElementsAre(model::ObjectName{"shop", "deny"}));
+}
+
+TEST_F(ReconcileLoopTest, ExplainSaysWhatIsClosedHere) {
+  Tell();
+  kernel_.Fail("apply");
+  loop_->Push(ObjectsChanged{{model::Delta::Remove(model::Kind::kPod, {"shop", "web"})}, {}, true});
+  loop_->Push(ObjectsChanged{{model::Delta::Set(PodOf{"web", {"10.0.0.9"}}.Make())}, {}, true});
+  auto answer = loop_->Explain({"shop/far", "shop/web", net::Protocol::kTcp, "80"}).value();
+  ASSERT_EQ(answer.size(), 1u);
+  EXPECT_FALSE(answer[0].Passes());
+  ASSERT_EQ(answer[0].closed.size(), 1u);
+  EXPECT_THAT(answer[0].closed[0], testing::StartsWith("shop/web on veth3: "));
+}
+
+TEST_F(ReconcileLoopTest, ExplainSaysWhyThereIsNoAnswer) {
+  Tell();
+  auto error = [this](const observe::ExplainQuestion& question) {
+    auto answer = loop_->Explain(question);
+    return answer ? "an answer" : answer.error().message;
+  };
+  const auto tcp = net::Protocol::kTcp;
+  EXPECT_EQ(error({"shop/nobody", "shop/web", tcp, "80"}), "from: there is no pod shop/nobody");
+  EXPECT_EQ(error({"shop/far", "web", tcp, "80"}),
+            "to: 'web' is neither a pod (namespace/name) nor an address");
+  EXPECT_EQ(error({"shop/far", "shop/web", tcp, "http"}),
+            "port: 'http' is neither a port from 1 to 65535 nor the name of a TCP port of "
+            "shop/web");
+  EXPECT_EQ(error({"shop/far", "shop/web", tcp, "0"}).substr(0, 6), "port: ");
+  EXPECT_EQ(error({"fd00::1", "shop/web", tcp, "80"}),
+            "fd00::1 and shop/web have no address of one family in common");
+  EXPECT_EQ(error({"10.0.1.1", "shop/web", net::Protocol::kIcmp, ""}), "an answer");
 }
 
 TEST_F(ReconcileLoopTest, PoliciesThatSelectPodsHere) {
