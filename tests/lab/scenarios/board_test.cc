@@ -2,6 +2,7 @@
 // retro-board: one Service with two verdicts, and a deployment that is scaled under traffic.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <set>
 
 #include "lab/scenarios/scenario_fixture.h"
@@ -11,7 +12,6 @@ namespace {
 
 using testing::Each;
 using testing::HasSubstr;
-using testing::IsSupersetOf;
 using testing::StartsWith;
 
 class RetroBoard : public ScenarioTest {
@@ -29,9 +29,10 @@ TEST_F(RetroBoard, OneNameForBothDatabasesOneVerdictEach) {
     std::string board = PodsOf("retro", "app=postfacto,version=" + version).at(0);
     // The other database has no such name in it: reaching it would give an error of its own.
     std::string tried =
-        Sh(board, "export PGPASSWORD=retro-board PGCONNECT_TIMEOUT=2; for i in {1..24}; do psql -h "
-                  "db -U postgres -d postfacto_" +
-                      version + " -XAtc 'select current_database()' 2>&1 | tail -n 1 & done; wait")
+        Sh(board,
+           "export PGPASSWORD=retro-board PGCONNECT_TIMEOUT=2; for i in {1..24}; do psql -h "
+           "db -U postgres -d postfacto_" +
+               version + " -XAtc 'select current_database()' 2>&1 | tail -n 1 & done; wait")
             .output;
     EXPECT_THAT(tried, HasSubstr("postfacto_" + version + "\n"));
     EXPECT_THAT(tried, HasSubstr("timeout"));
@@ -81,8 +82,7 @@ TEST_F(RetroBoard, HelloIsScaledUnderTraffic) {
   std::vector<std::string> pods = PodsOf("webfarm", "app=hello");
   ASSERT_EQ(pods.size(), 6u);
   std::set<std::string> wanted;
-  for (const std::string& pod : pods)
-    wanted.insert("hello from " + pod.substr(pod.find('/') + 1));
+  for (const std::string& pod : pods) wanted.insert("hello from " + pod.substr(pod.find('/') + 1));
   Await("an answer from each", [&] {
     std::vector<std::string> lines = asked.Lines();
     std::set<std::string> seen(lines.begin(), lines.end());

@@ -65,12 +65,13 @@ TEST_F(ThreeDatabases, ACanaryIsPromotedUnderTraffic) {
   std::string dropped = DropsOf(stable);
 
   // One connection that lives through it all, and a new one each time.
-  Traffic session(name(), stable,
-                  "while echo 'select 1;'; do sleep 0.02; done | PGPASSWORD=plato-admin psql -h db2 "
-                  "-U postgres -XAt",
-                  TrafficLog());
-  Traffic connections(name(), stable,
-                      std::string("while :; do ") + kAsk + " || echo failed; done", TrafficLog());
+  Traffic session(
+      name(), stable,
+      "while echo 'select 1;'; do sleep 0.02; done | PGPASSWORD=plato-admin psql -h db2 "
+      "-U postgres -XAt",
+      TrafficLog());
+  Traffic connections(name(), stable, std::string("while :; do ") + kAsk + " || echo failed; done",
+                      TrafficLog());
   session.AwaitMore(20);
   connections.AwaitMore(5);
   EXPECT_NE(Sh(canary, kAsk).exit_code, 0);

@@ -2,6 +2,8 @@
 // message-pipeline: what was taken in arrives, whatever policy did meanwhile.
 #include <gmock/gmock.h>
 
+#include "lab/files.h"
+#include "lab/layout.h"
 #include "lab/scenarios/scenario_fixture.h"
 
 namespace sallyport::lab {
@@ -20,14 +22,13 @@ class MessagePipeline : public ScenarioTest {
     std::string api = PodsOf("pipeline", "app=api").at(0);
     node_ = Kube({"-n", "pipeline", "get", "pod", api.substr(api.find('/') + 1), "-o",
                   "jsonpath={.status.hostIP}"});
-    port_ = Kube({"-n", "pipeline", "get", "service", "api", "-o",
-                  "jsonpath={.spec.ports[0].nodePort}"});
+    port_ = Kube(
+        {"-n", "pipeline", "get", "service", "api", "-o", "jsonpath={.spec.ports[0].nodePort}"});
   }
   // Through the api's node, as the load balancer does; the answer's status.
   std::string Post(const std::string& message, const std::string& from = kBalancer) {
     return Sh("--outside", "curl -s -m 3 -o /dev/null -w '%{http_code}' --interface " + from +
-                               " -d '" + message + "' http://" + node_ + ":" + port_ +
-                               "/messages")
+                               " -d '" + message + "' http://" + node_ + ":" + port_ + "/messages")
         .output;
   }
   std::string Archive() {
@@ -51,9 +52,8 @@ TEST_F(MessagePipeline, AMessagePostedWhileDbdIsCutOffArrivesAfterwards) {
 
   Kube({"-n", "pipeline", "delete", "networkpolicy", "dbd"});
   std::string courier = PodsOf("pipeline", "app=api").at(0);
-  Await("dbd to be cut off", [&] {
-    return Sh(courier, "timeout 2 bash -c '</dev/tcp/dbd/3001' 2>&1").exit_code != 0;
-  });
+  Await("dbd to be cut off",
+        [&] { return Sh(courier, "timeout 2 bash -c '</dev/tcp/dbd/3001' 2>&1").exit_code != 0; });
   EXPECT_EQ(Post("second"), "202");
   EXPECT_EQ(Post("third"), "202");
   std::string api_log = "pipeline_" + courier.substr(courier.find('/') + 1) + "_courier";

@@ -79,8 +79,8 @@ void ScenarioTest::UpScenario(const std::vector<std::string>& paths,
 }
 
 Finished ScenarioTest::Kubectl(const std::vector<std::string>& arguments, const std::string& lab) {
-  std::string file = WithoutEnd(
-      Run({"lab", "kubeconfig", "--name", lab.empty() ? name() : lab}).output);
+  std::string file =
+      WithoutEnd(Run({"lab", "kubeconfig", "--name", lab.empty() ? name() : lab}).output);
   const char* given = std::getenv("KUBECTL");
   Command command;
   command.argv = {given ? given : FindProgram("kubectl", kStandardPath), "--kubeconfig", file};
