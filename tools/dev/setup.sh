@@ -41,6 +41,11 @@ lab    nftables                     nft
 lab    redis-server                 redis-server redis-cli
 lab    postgresql
 lab    nginx-light                  nginx
+lab    prometheus                   prometheus promtool
+lab    prometheus-postgres-exporter prometheus-postgres-exporter
+lab    curl                         curl
+lab    openssl                      openssl
+lab    perl-base                    perl
 test   git                          git
 test   libclang-rt-dev
 test   clang-format                 clang-format
@@ -108,7 +113,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql; do
+  for unit in redis-server nginx postgresql prometheus prometheus-postgres-exporter; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi
