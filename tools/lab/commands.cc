@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "lab/daemons.h"
-#include "lab/dns.h"
+#include "lab/dns_command.h"
 #include "lab/exec.h"
 #include "lab/guard.h"
 #include "lab/keeper.h"
@@ -545,6 +545,7 @@ void AddCommands(CLI::App& app, int* exit_code, Matrix matrix) {
   AddDaemon(*lab, exit_code, kApiServer, "Start or end the API server, or let it hang", false);
   AddProcesses(*lab, exit_code);
   AddKeep(*lab, exit_code);
+  AddDnsCommand(*lab, exit_code);
   if (matrix) AddTest(*lab, exit_code, matrix);
 }
 

@@ -53,14 +53,17 @@ DnsServer::~DnsServer() {
   }
 }
 
+Status DnsServer::Check() {
+  if (pid_ < 0 || waitpid(pid_, nullptr, WNOHANG) == 0) return Ok();
+  pid_ = -1;
+  return Error{
+      "the DNS server ended: " + Tail(ReadFile(options_.directory + "/log").value_or(""), 3), 0};
+}
+
 Status DnsServer::Serve(const DnsRecords& records) {
   bool started = pid_ >= 0;
+  if (Status running = Check(); !running) return running;
   if (started && records == records_) return Ok();
-  if (started && waitpid(pid_, nullptr, WNOHANG) != 0) {
-    pid_ = -1;
-    return Error{
-        "the DNS server ended: " + Tail(ReadFile(options_.directory + "/log").value_or(""), 3), 0};
-  }
   if (Status made = MakeDirectories(options_.directory, 0755); !made) return made;
   if (Status written =
           ReplaceFile(options_.directory + "/zone", ZoneText(records, options_.domain, ++serial_),

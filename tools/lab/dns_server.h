@@ -30,6 +30,8 @@ class DnsServer {
   // When it returns, queries are answered from these records. The first call starts the server;
   // records that are the same as before cost nothing.
   Status Serve(const DnsRecords& records);
+  // Fails where the server has ended by itself; the next Serve starts one anew.
+  Status Check();
   // The server's process; -1 before the first Serve.
   pid_t pid() const { return pid_; }
 

@@ -85,7 +85,13 @@ constexpr std::string_view kPostgresExporter = R"script(
 exec prometheus-postgres-exporter "$@"
 )script";
 
-constexpr std::array<KnownImage, 6> kImages = {{
+// Cluster DNS: this tool, feeding Knot with what the API server says (dns_command.h).
+constexpr std::string_view kCoreDns = R"script(
+exec /run/sallyport lab dns "$@"
+)script";
+
+constexpr std::array<KnownImage, 7> kImages = {{
+    {"coredns", "knotd", 53, "knot", kCoreDns},
     {"nginx", "nginx", 80, "nginx-light", kNginx},
     {"postgres", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
     {"postgresql", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},

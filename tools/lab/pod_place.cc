@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "lab/dns.h"
+#include "lab/dns_command.h"
 #include "lab/netns.h"
 #include "lab/process.h"
 

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "lab/dns.h"
+#include "lab/dns_command.h"
 #include "lab/files.h"
 #include "model/document.h"
 
