@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "lab/apiserver_command.h"
 #include "lab/daemons.h"
 #include "lab/dns_command.h"
 #include "lab/exec.h"
@@ -154,7 +155,7 @@ void AddUpOptions(CLI::App* command, UpWords* words) {
   command->add_option("--outside-network", words->outside_networks,
                       "The outside's network (default: 198.51.100.0/24 2001:db8:100::/64; the "
                       "outside has address 10 in it)");
-  command->add_option("--outside-address,--outside", words->outside_addresses,
+  command->add_option("--outside-address", words->outside_addresses,
                       "More addresses that the outside has");
   command->add_option("--service-network,--service-cidr", words->service_networks,
                       "Where Services' addresses come from (default: 10.96.0.0/16 "
@@ -501,6 +502,7 @@ void AddProcesses(CLI::App& lab, int* exit_code) {
   CLI::App* processes = lab.add_subcommand("run", "The processes of a lab");
   processes->group("");
   processes->require_subcommand(1);
+  AddApiServer(*processes, exit_code);
   AddProcess(*processes, exit_code, "node", RunNode);
   AddProcess(*processes, exit_code, kControllers,
              [](const std::string& name, const std::string&) { return RunControllers(name); });

@@ -74,11 +74,6 @@ mkdir -p /var/log/nginx /var/lib/nginx /run
 exec nginx "$@"
 )script";
 
-// Cluster DNS: this tool, feeding Knot with what the API server says (dns_command.h).
-constexpr std::string_view kCoreDns = R"script(
-exec /run/sallyport lab dns "$@"
-)script";
-
 constexpr std::string_view kPrometheus = R"script(
 [ "$1" != prometheus ] || shift
 [ $# -gt 0 ] || set -- --config.file=/etc/prometheus/prometheus.yml
@@ -88,6 +83,11 @@ exec prometheus "$@"
 
 constexpr std::string_view kPostgresExporter = R"script(
 exec prometheus-postgres-exporter "$@"
+)script";
+
+// Cluster DNS: this tool, feeding Knot with what the API server says (dns_command.h).
+constexpr std::string_view kCoreDns = R"script(
+exec /run/sallyport lab dns "$@"
 )script";
 
 constexpr std::array<KnownImage, 7> kImages = {{

@@ -10,7 +10,6 @@ namespace {
 using testing::Each;
 using testing::StartsWith;
 
-constexpr int kRefused = 7;
 constexpr int kTimedOut = 28;
 
 class TwoRegions : public ScenarioTest {
@@ -67,8 +66,8 @@ TEST_F(TwoRegions, TheOtherRegionsPodsButForItsTests) {
     EXPECT_EQ(Curl(here, web, "http://" + AddressOf(flux, here) + ":9440/"), kTimedOut);
   }
   std::string flux = PodsOf("flux-system", "app=flux").at(0);
-  EXPECT_EQ(Curl(eu(), flux, "telnet://git.example:22"), kRefused);
-  EXPECT_EQ(Curl(eu(), flux, "telnet://git.example:443"), kTimedOut);
+  EXPECT_EQ(Reach(flux, "git.example", 22), "refused");
+  EXPECT_EQ(Reach(flux, "git.example", 443), "blocked");
 }
 
 // The load balancer's connection, through a node's port 443 to the pod's 8443.

@@ -103,6 +103,16 @@ Finished ScenarioTest::Sh(const std::string& pod, const std::string& script,
       {"lab", "exec", "--name", lab.empty() ? name() : lab, pod, "--", "bash", "-c", script});
 }
 
+std::string ScenarioTest::Reach(const std::string& pod, const std::string& host, int port,
+                                const std::string& lab) {
+  Finished tried =
+      Sh(pod, "timeout 2 bash -c '</dev/tcp/" + host + "/" + std::to_string(port) + "' 2>&1", lab);
+  if (tried.exit_code == 0) return "open";
+  if (tried.exit_code == 124) return "blocked";
+  if (tried.output.find("Connection refused") != std::string::npos) return "refused";
+  return tried.output + tried.errors;
+}
+
 std::vector<std::string> ScenarioTest::PodsOf(const std::string& ns, const std::string& selector,
                                               const std::string& lab) {
   return SplitLines(Kube({"-n", ns, "get", "pods", "-l", selector, "-o",

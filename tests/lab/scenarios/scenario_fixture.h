@@ -47,6 +47,10 @@ class ScenarioTest : public LabTest {
   std::string Kube(const std::vector<std::string>& arguments, const std::string& lab = "");
   // A shell command in a pod, or (pod "--outside") in the lab's outside; its output.
   Finished Sh(const std::string& pod, const std::string& script, const std::string& lab = "");
+  // What a TCP connection from the pod meets: "open", "refused", "blocked" (silence), or what the
+  // shell says. The host may be a name.
+  std::string Reach(const std::string& pod, const std::string& host, int port,
+                    const std::string& lab = "");
   // Names ("namespace/name") of the pods with these labels, and one pod's first address.
   std::vector<std::string> PodsOf(const std::string& ns, const std::string& selector,
                                   const std::string& lab = "");

@@ -229,7 +229,8 @@ TEST_P(Controllers, ARolloutKeepsEnoughReady) {
     for (const auto& [name, pod] : world.cluster.Of("Pod")) staying += !IsTerminating(*pod);
     EXPECT_LE(staying, 5u);
   }
-  for (const std::string& pod : before) EXPECT_THAT(world.Pods(), testing::Not(testing::Contains(pod)));
+  for (const std::string& pod : before)
+    EXPECT_THAT(world.Pods(), testing::Not(testing::Contains(pod)));
   EXPECT_EQ(world.Pods().size(), 4u);
   EXPECT_EQ(world.Number("Deployment", "web", "updatedReplicas"), 4);
   EXPECT_EQ(world.cluster.Of("ReplicaSet").size(), 2u) << "the old one stays, for an undo";
