@@ -92,6 +92,11 @@ Status BuildLab(const LabState& state, const UpOptions& options, const Plan& pla
   if (done) done = SaveState(state);
   if (done) done = MountPins(state);
   if (done) done = BuildFabric(state);
+  for (const std::string& name : state.peers) {
+    auto peer = done ? LoadWholeState(name) : Result<LabState>(Error{});
+    if (done && !peer) done = std::move(peer).error();
+    if (done) done = WireLabs(state, *peer);
+  }
   if (done) done = MakeServer(state);
   if (!done) return done;
   auto api = OpenApi(Layout(state.name));

@@ -85,18 +85,23 @@ class Rollout {
         for (const Value* pod : pods->second) {
           set.present += !IsTerminating(*pod) && !IsOver(*pod);
           set.available += IsReadyPod(*pod);
-          lingering_ = true;
         }
       }
       const Value* own = At(*tree, {"spec", "template"});
       if (!new_.tree && own && SameTemplate(wanted, WithoutHash(*own)))
         new_ = set;
       else
-        old_.push_back(set);
+        KeepOld(set);
     }
     std::sort(old_.begin(), old_.end(), [](const OwnSet& a, const OwnSet& b) {
       return RevisionOf(*a.tree) < RevisionOf(*b.tree);
     });
+  }
+
+  void KeepOld(const OwnSet& set) {
+    old_.push_back(set);
+    auto pods = view_.owned_pods.find(UidOf(*set.tree));
+    lingering_ = lingering_ || (pods != view_.owned_pods.end() && !pods->second.empty());
   }
 
   int64_t LatestRevision() const {
@@ -140,9 +145,11 @@ class Rollout {
     return total;
   }
 
+  // Of the new set, beside what the old ones still have.
   int64_t FirstReplicas() const {
-    if (old_.empty() || Total() == 0) return IsRecreate() && lingering_ ? 0 : replicas_;
-    return IsRecreate() ? 0 : std::clamp<int64_t>(replicas_ + surge_ - Total(), 0, replicas_);
+    int64_t old_total = Total() - new_.wanted;
+    if (IsRecreate()) return old_total > 0 || lingering_ ? 0 : replicas_;
+    return std::clamp<int64_t>(replicas_ + (old_total > 0 ? surge_ : 0) - old_total, 0, replicas_);
   }
 
   bool IsRecreate() const {
@@ -262,7 +269,7 @@ class Rollout {
   int64_t unavailable_ = 1;
   OwnSet new_;
   std::vector<OwnSet> old_;
-  bool lingering_ = false;  // any pod, on its way out or not
+  bool lingering_ = false;  // old sets have pods, on their way out or not
 };
 
 }  // namespace
