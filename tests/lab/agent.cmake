@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
+add_library(sallyport_test_node STATIC agent/node.cc)
+target_compile_definitions(sallyport_test_node PRIVATE
+  SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
+target_link_libraries(sallyport_test_node
+  PUBLIC sallyport_model sallyport_test_sandbox GTest::gtest
+  PRIVATE sallyport_options)
+add_dependencies(sallyport_test_node sallyportd)
+
 sallyport_test(agent LABEL lab
-  SOURCES
-    agent/agent_test.cc
-    agent/interfaces_test.cc
-    agent/link_watch_test.cc
-    agent/node.cc
-  DEPS sallyport_endpoint sallyport_model sallyport_test_sandbox
+  SOURCES agent/agent_test.cc agent/interfaces_test.cc agent/link_watch_test.cc
+  DEPS sallyport_endpoint sallyport_test_node
   TIMEOUT 300)
-add_dependencies(lab_agent sallyportd)
