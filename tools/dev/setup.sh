@@ -49,6 +49,10 @@ test   shellcheck                   shellcheck
 test   iptables                     iptables
 test   ipset                        ipset
 test   jq                           jq
+test   buildah                      buildah
+test   mmdebstrap                   mmdebstrap
+test   prometheus                   prometheus promtool
+test   kubernetes-client            kubectl
 TABLE
 }
 
@@ -108,7 +112,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql; do
+  for unit in redis-server nginx postgresql prometheus; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi
