@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "control/api_source.h"
 #include "control/doorkeeper.h"
 #include "control/left_alone.h"
 #include "control/reconcile_loop.h"
@@ -116,8 +117,9 @@ class Agent::Impl {
     if (!server) return std::move(server).error();
     server_ = std::move(*server);
     if (config_.metrics) ServeMetrics();
-    LogInfo("guarding the pods of node " + config_.node + "; objects from " + config_.manifests +
-            ", CNI results from " + config_.cni_results + ", local API on " + config_.socket);
+    LogInfo("guarding the pods of node " + config_.node + "; objects from " +
+            (api_ ? api_->Url() : config_.manifests) + ", CNI results from " + config_.cni_results +
+            ", local API on " + config_.socket);
     return Ok();
   }
 
@@ -144,6 +146,12 @@ class Agent::Impl {
         config_.cni_results, [this](const endpoint::CniUpdate& update) { loop_->Push(update); });
     if (!claims) return std::move(claims).error();
     claims_ = std::move(*claims);
+    if (config_.manifests.empty()) {
+      auto api = ApiSource::Start(config_, *loop_, watches_);
+      if (!api) return std::move(api).error();
+      api_ = std::move(*api);
+      return Ok();
+    }
     auto manifests = ManifestThread::Start(config_.manifests, *loop_);
     if (!manifests) return std::move(manifests).error();
     manifests_ = std::move(*manifests);
@@ -161,7 +169,8 @@ class Agent::Impl {
   std::jthread drops_;
   std::unique_ptr<endpoint::LinkWatch> links_;
   std::unique_ptr<endpoint::CniWatch> claims_;
-  std::unique_ptr<ManifestThread> manifests_;
+  std::unique_ptr<ManifestThread> manifests_;  // either this
+  std::unique_ptr<ApiSource> api_;             // or that
   std::unique_ptr<observe::Server> server_;
   std::unique_ptr<observe::Web> web_;
 };

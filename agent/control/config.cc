@@ -151,6 +151,22 @@ std::string Wrap(const std::string& text, const std::string& indent) {
   return out;
 }
 
+// One place where objects are from.
+void CheckSource(const Config& config, const Surroundings& surroundings, Reading& reading) {
+  bool manifests = reading.values.contains("manifests");
+  bool kubeconfig = reading.values.contains("kubeconfig");
+  if (config.command != Config::Command::kRun) return;
+  if (manifests && kubeconfig) {
+    reading.errors.push_back(
+        "--manifests and --kubeconfig: both are given; objects come from one place, so leave one "
+        "out");
+  } else if (!manifests && !kubeconfig && !surroundings.in_cluster) {
+    reading.errors.push_back(
+        "--manifests: not given; it names the directory of what to enforce (or --kubeconfig an "
+        "API server; in a pod with a service account neither is needed)");
+  }
+}
+
 }  // namespace
 
 Result<Config> ReadConfig(const Surroundings& surroundings) {
@@ -174,10 +190,7 @@ Result<Config> ReadConfig(const Surroundings& surroundings) {
       reading.errors.push_back(given->second.where + ": " + status.error().message);
     }
   }
-  if (config.command == Config::Command::kRun && config.manifests.empty() &&
-      !reading.values.contains("manifests")) {
-    reading.errors.push_back("--manifests: not given; it names the directory of what to enforce");
-  }
+  CheckSource(config, surroundings, reading);
   bool tells =
       config.command == Config::Command::kHelp || config.command == Config::Command::kVersion;
   if (!reading.errors.empty() && !tells) {
@@ -193,7 +206,7 @@ std::string HelpText() {
   std::string out =
       "sallyportd enforces Kubernetes NetworkPolicy on this node, in the kernel.\n"
       "\n"
-      "usage: sallyportd --manifests DIR [--node NAME] [OPTION]...\n"
+      "usage: sallyportd [--manifests DIR | --kubeconfig FILE] [--node NAME] [OPTION]...\n"
       "\n"
       "Each option may also be given in the environment (--cni-results as\n"
       "SALLYPORT_CNI_RESULTS) or in the YAML file that --config names (cni-results: DIR).\n"

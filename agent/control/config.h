@@ -20,8 +20,11 @@
 namespace sallyport::control {
 
 struct Config {
-  std::string node;       // never empty
-  std::string manifests;  // never empty, unless `command` needs none
+  std::string node;  // never empty
+  // Where objects are from: a directory, an API server by its kubeconfig, or (both empty) the API
+  // server of the cluster that the agent runs in. Never both.
+  std::string manifests;
+  std::string kubeconfig;
   std::string cni_results = "/var/lib/cni/results";
   std::string socket = "/run/sallyport/sallyportd.sock";
   std::optional<observe::Listen> metrics{{net::Address::V4(0x7f000001), 9469}};  // none: off
@@ -41,6 +44,7 @@ struct Surroundings {
   std::vector<std::string> arguments;  // without the program's name
   std::map<std::string, std::string> environment;
   std::string hostname;
+  bool in_cluster = false;  // a service account is mounted
 };
 
 // Every error at once, a line each: where the value stands, what is wrong, what would be right.

@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "control/agent.h"
 #include "control/config.h"
+#include "kube/access.h"
 
 namespace sallyport::control {
 namespace {
@@ -26,6 +27,7 @@ Surroundings SurroundingsOf(int argc, char** argv) {
       out.environment[text.substr(0, equals)] = text.substr(equals + 1);
     }
   }
+  out.in_cluster = kube::InCluster();
   char name[256] = {};
   if (gethostname(name, sizeof(name) - 1) == 0) out.hostname = name;
   return out;

@@ -172,6 +172,10 @@ std::vector<Option> MakeOptions() {
        "directory of manifests (Namespaces, Nodes, Pods with status, NetworkPolicies) to enforce; "
        "followed as it changes",
        Text(&Config::manifests, "a directory")},
+      {"kubeconfig", "FILE", "",
+       "watch the API server of this file's current context instead; without either, that of the "
+       "cluster in whose pod the agent runs",
+       Text(&Config::kubeconfig, "a file")},
       {"cni-results", "DIR", "/var/lib/cni/results",
        "where the container runtime's libcni keeps its result files",
        Text(&Config::cni_results, "a directory")},

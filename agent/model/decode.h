@@ -37,6 +37,8 @@ NamespacePtr DecodeNamespace(const Cursor& object, Meta meta);
 NodePtr DecodeNode(const Cursor& object, Meta meta);
 PodPtr DecodePod(const Cursor& object, Meta meta);
 NetworkPolicyPtr DecodeNetworkPolicy(const Cursor& object, Meta meta);
+ServicePtr DecodeService(const Cursor& object, Meta meta);
+EndpointSlicePtr DecodeEndpointSlice(const Cursor& object, Meta meta);
 
 // Where the object stands.
 Place PlaceOf(const Cursor& object);

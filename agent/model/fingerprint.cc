@@ -71,6 +71,30 @@ class Hasher {
     AddAll(rule.ports);
   }
 
+  void Add(const ServicePort& port) {
+    Add(port.name);
+    Add(static_cast<uint64_t>(port.protocol));
+    Add(static_cast<uint64_t>(port.port));
+    Add(static_cast<uint64_t>(port.target_port.index()));
+    if (const auto* number = std::get_if<uint16_t>(&port.target_port)) {
+      Add(static_cast<uint64_t>(*number));
+    } else {
+      Add(std::get<std::string>(port.target_port));
+    }
+    Add(static_cast<uint64_t>(port.node_port));
+  }
+  void Add(const SlicePort& port) {
+    Add(port.name);
+    Add(static_cast<uint64_t>(port.protocol));
+    Add(static_cast<uint64_t>(port.port ? *port.port : 0));
+  }
+  void Add(const SliceEndpoint& endpoint) {
+    AddAll(endpoint.addresses);
+    Add(static_cast<uint64_t>(endpoint.ready | endpoint.serving << 1 | endpoint.terminating << 2));
+    Add(endpoint.node);
+    Add(endpoint.pod);
+  }
+
   template <typename T>
   void AddAll(const std::vector<T>& values) {
     Add(static_cast<uint64_t>(values.size()));
@@ -125,6 +149,27 @@ void Add(const NetworkPolicy& policy, Hasher& hasher) {
   hasher.AddAll(policy.egress);
 }
 
+void Add(const Service& service, Hasher& hasher) {
+  hasher.Add(service.name);
+  hasher.Add(static_cast<uint64_t>(service.type));
+  hasher.Add(static_cast<uint64_t>(service.headless | service.external_local << 1 |
+                                   service.internal_local << 2 | service.publish_not_ready << 3 |
+                                   service.session_affinity << 4));
+  hasher.AddAll(service.cluster_ips);
+  hasher.AddAll(service.external_ips);
+  hasher.AddAll(service.load_balancer_ips);
+  hasher.Add(service.external_name);
+  hasher.AddAll(service.ports);
+  hasher.Add(service.selector);
+}
+
+void Add(const EndpointSlice& slice, Hasher& hasher) {
+  hasher.Add(slice.name);
+  hasher.Add(slice.service);
+  hasher.AddAll(slice.endpoints);
+  hasher.AddAll(slice.ports);
+}
+
 template <typename Map>
 void AddAll(const Map& objects, Hasher& hasher) {
   hasher.Add(static_cast<uint64_t>(objects.size()));
@@ -139,6 +184,8 @@ std::string Fingerprint(const Snapshot& snapshot) {
   AddAll(snapshot.nodes, hasher);
   AddAll(snapshot.pods, hasher);
   AddAll(snapshot.policies, hasher);
+  AddAll(snapshot.services, hasher);
+  AddAll(snapshot.endpoint_slices, hasher);
   return hasher.ToString();
 }
 

@@ -14,10 +14,11 @@ namespace {
 using What = Classified::What;
 
 constexpr std::string_view kNetworking = "networking.k8s.io";
-constexpr std::array<Kind, 4> kOurs = {Kind::kNamespace, Kind::kNode, Kind::kPod,
-                                       Kind::kNetworkPolicy};
+constexpr std::string_view kDiscovery = "discovery.k8s.io";
+constexpr std::array<Kind, 6> kOurs = {Kind::kNamespace,     Kind::kNode,    Kind::kPod,
+                                       Kind::kNetworkPolicy, Kind::kService, Kind::kEndpointSlice};
 
-// The other kinds of the two groups that ours are in, and their lists.
+// The kinds of the groups that ours are in.
 const std::vector<std::string_view> kCoreKinds = {"Binding",
                                                   "ComponentStatus",
                                                   "ConfigMap",
@@ -35,9 +36,9 @@ const std::vector<std::string_view> kCoreKinds = {"Binding",
                                                   "ReplicationController",
                                                   "ResourceQuota",
                                                   "Secret",
-                                                  "Service",
                                                   "ServiceAccount",
                                                   "Status"};
+const std::vector<std::string_view> kDiscoveryKinds = {"EndpointSlice"};
 const std::vector<std::string_view> kNetworkingKinds = {"Ingress", "IngressClass", "IPAddress",
                                                         "NetworkPolicy", "ServiceCIDR"};
 
@@ -58,7 +59,7 @@ std::optional<Kind> OurKind(std::string_view name) {
 bool IsBuiltInGroup(std::string_view group) {
   constexpr std::string_view kDomain = ".k8s.io";
   if (group.find('.') == std::string_view::npos) return true;
-  if (EditDistance(group, kNetworking) <= 3) return true;
+  if (EditDistance(group, kNetworking) <= 3 || EditDistance(group, kDiscovery) <= 3) return true;
   return group.size() > kDomain.size() && group.substr(group.size() - kDomain.size()) == kDomain;
 }
 
@@ -71,8 +72,8 @@ Classified WrongVersion(std::string_view api_version, std::string_view name, Kin
 
 // A kind that these groups do not have, as far as we know: one of ours with a typo, or a new one.
 Classified UnknownKind(std::string_view api_version, std::string_view name) {
-  static const std::vector<std::string_view> ours = {"Namespace", "Node", "Pod", "NetworkPolicy",
-                                                     "List"};
+  static const std::vector<std::string_view> ours = {
+      "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "List"};
   std::string_view near = Nearest(name, ours);
   if (near.empty()) near = Nearest(WithoutList(name), ours);
   if (near.empty()) return {What::kSkipped, {}, ""};
@@ -83,7 +84,14 @@ Classified UnknownKind(std::string_view api_version, std::string_view name) {
 }  // namespace
 
 std::string_view ApiVersionOf(Kind kind) {
-  return kind == Kind::kNetworkPolicy ? "networking.k8s.io/v1" : "v1";
+  switch (kind) {
+    case Kind::kNetworkPolicy:
+      return "networking.k8s.io/v1";
+    case Kind::kEndpointSlice:
+      return "discovery.k8s.io/v1";
+    default:
+      return "v1";
+  }
 }
 
 Classified Classify(std::string_view api_version, std::string_view name) {
@@ -100,8 +108,10 @@ Classified Classify(std::string_view api_version, std::string_view name) {
     return {What::kSkipped, {}, ""};
   }
   bool core = api_version == "v1";
-  if (!core && group != kNetworking) return {What::kSkipped, {}, ""};
-  const std::vector<std::string_view>& known = core ? kCoreKinds : kNetworkingKinds;
+  if (!core && group != kNetworking && group != kDiscovery) return {What::kSkipped, {}, ""};
+  const std::vector<std::string_view>& known = core                   ? kCoreKinds
+                                               : group == kNetworking ? kNetworkingKinds
+                                                                      : kDiscoveryKinds;
   bool exists = std::find(known.begin(), known.end(), singular) != known.end();
   return exists ? Classified{What::kSkipped, {}, ""} : UnknownKind(api_version, name);
 }

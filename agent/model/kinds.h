@@ -23,7 +23,7 @@ struct Classified {
 
 Classified Classify(std::string_view api_version, std::string_view kind);
 
-// "networking.k8s.io/v1" for a NetworkPolicy.
+// Such as "networking.k8s.io/v1" for a NetworkPolicy.
 std::string_view ApiVersionOf(Kind kind);
 
 }  // namespace sallyport::model

@@ -42,6 +42,8 @@ MetaRules RulesOf(Kind kind) {
       return {false, CheckDnsLabel};
     case Kind::kNode:
       return {false, CheckDnsSubdomain};
+    case Kind::kService:
+      return {true, CheckDnsLabel};
     default:
       return {true, CheckDnsSubdomain};
   }
@@ -134,6 +136,10 @@ Delta Decoder::MakeObject(const Cursor& object, Kind kind, Meta meta) {
       return Delta::Set(DecodeNode(object, std::move(meta)));
     case Kind::kPod:
       return Delta::Set(DecodePod(object, std::move(meta)));
+    case Kind::kService:
+      return Delta::Set(DecodeService(object, std::move(meta)));
+    case Kind::kEndpointSlice:
+      return Delta::Set(DecodeEndpointSlice(object, std::move(meta)));
     default:
       return Delta::Set(DecodeNetworkPolicy(object, std::move(meta)));
   }

@@ -23,4 +23,18 @@ std::string IpBlock::ToString() const {
   return out;
 }
 
+std::string ToString(ServiceType type) {
+  switch (type) {
+    case ServiceType::kClusterIp:
+      return "ClusterIP";
+    case ServiceType::kNodePort:
+      return "NodePort";
+    case ServiceType::kLoadBalancer:
+      return "LoadBalancer";
+    case ServiceType::kExternalName:
+      return "ExternalName";
+  }
+  return "ServiceType " + std::to_string(static_cast<int>(type));
+}
+
 }  // namespace sallyport::model

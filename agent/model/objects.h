@@ -127,4 +127,69 @@ struct NetworkPolicy {
   friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };
 
+enum class ServiceType { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
+// "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"
+std::string ToString(ServiceType type);
+
+// core/v1 ServicePort.
+struct ServicePort {
+  std::string name;  // may be empty
+  net::Protocol protocol = net::Protocol::kTcp;
+  uint16_t port = 0;
+  std::variant<uint16_t, std::string> target_port;  // `port` if absent; a name is the pod's
+  uint16_t node_port = 0;                           // 0: none
+  friend auto operator<=>(const ServicePort&, const ServicePort&) = default;
+};
+
+// core/v1 Service. Which addresses it has does not say which backends are behind them: that is what
+// its EndpointSlices say.
+struct Service {
+  ObjectName name;
+  ServiceType type = ServiceType::kClusterIp;
+  bool headless = false;                   // clusterIP: None
+  std::vector<net::Address> cluster_ips;   // empty: none given yet, headless, or ExternalName
+  std::vector<net::Address> external_ips;  // spec.externalIPs
+  std::vector<net::Address>
+      load_balancer_ips;      // status, those that a node translates (not "Proxy")
+  std::string external_name;  // of kExternalName only
+  std::vector<ServicePort> ports;
+  Labels selector;              // empty: somebody else writes the EndpointSlices
+  bool external_local = false;  // externalTrafficPolicy: Local
+  bool internal_local = false;  // internalTrafficPolicy: Local
+  bool publish_not_ready = false;
+  bool session_affinity = false;  // ClientIP
+  Place place;
+  friend bool operator==(const Service&, const Service&) = default;
+};
+
+// discovery/v1 Endpoint, with its conditions' defaults applied: ready if not said, serving as
+// ready.
+struct SliceEndpoint {
+  std::vector<net::Address> addresses;
+  bool ready = true;
+  bool serving = true;
+  bool terminating = false;
+  std::string node;  // may be empty
+  ObjectName pod;    // targetRef of kind Pod; empty if it is something else
+  friend bool operator==(const SliceEndpoint&, const SliceEndpoint&) = default;
+};
+
+// discovery/v1 EndpointPort.
+struct SlicePort {
+  std::string name;  // that of the Service's port
+  net::Protocol protocol = net::Protocol::kTcp;
+  std::optional<uint16_t> port;  // absent: all ports
+  friend auto operator<=>(const SlicePort&, const SlicePort&) = default;
+};
+
+// discovery/v1 EndpointSlice. One of address type FQDN has no addresses here.
+struct EndpointSlice {
+  ObjectName name;
+  std::string service;  // label kubernetes.io/service-name, in the slice's namespace; may be empty
+  std::vector<SliceEndpoint> endpoints;
+  std::vector<SlicePort> ports;
+  Place place;
+  friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+};
+
 }  // namespace sallyport::model

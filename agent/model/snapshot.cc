@@ -30,6 +30,10 @@ std::string ToString(Kind kind) {
       return "Pod";
     case Kind::kNetworkPolicy:
       return "NetworkPolicy";
+    case Kind::kService:
+      return "Service";
+    case Kind::kEndpointSlice:
+      return "EndpointSlice";
     case Kind::kLocalAddresses:
       return "LocalAddresses";
   }
@@ -54,6 +58,16 @@ Delta Delta::Set(PodPtr object) {
 Delta Delta::Set(NetworkPolicyPtr object) {
   ObjectName name = object->name;
   return Delta{Kind::kNetworkPolicy, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(ServicePtr object) {
+  ObjectName name = object->name;
+  return Delta{Kind::kService, std::move(name), std::move(object)};
+}
+
+Delta Delta::Set(EndpointSlicePtr object) {
+  ObjectName name = object->name;
+  return Delta{Kind::kEndpointSlice, std::move(name), std::move(object)};
 }
 
 Delta Delta::Set(LocalAddresses addresses) {
@@ -85,6 +99,10 @@ bool Snapshot::Apply(const Delta& delta) {
       return ApplyTo(pods, delta.name, std::get_if<PodPtr>(&delta.object));
     case Kind::kNetworkPolicy:
       return ApplyTo(policies, delta.name, std::get_if<NetworkPolicyPtr>(&delta.object));
+    case Kind::kService:
+      return ApplyTo(services, delta.name, std::get_if<ServicePtr>(&delta.object));
+    case Kind::kEndpointSlice:
+      return ApplyTo(endpoint_slices, delta.name, std::get_if<EndpointSlicePtr>(&delta.object));
     case Kind::kLocalAddresses: {
       const auto* set = std::get_if<LocalAddresses>(&delta.object);
       LocalAddresses next = set ? *set : LocalAddresses{};

@@ -137,6 +137,7 @@ Json WatchJson(const WatchView& view) {
           {"installed", view.installed},
           {"synced", view.synced},
           {"connected", view.connected},
+          {"lost_since", view.lost_since ? Json(ToString(*view.lost_since)) : Json(nullptr)},
           {"last_event", view.last_event ? Json(ToString(*view.last_event)) : Json(nullptr)},
           {"events", view.events},
           {"reconnects", view.reconnects},

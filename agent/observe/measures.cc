@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "observe/json.h"
+
 namespace sallyport::observe {
 namespace {
 
@@ -104,7 +106,8 @@ std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches) {
     out.push_back(
         watch.resource +
         (watch.synced ? " are not followed at the moment: " : " could not be listed yet: ") +
-        watch.last_error);
+        watch.last_error + (watch.lost_since ? ", since " + ToString(*watch.lost_since) : "") +
+        (watch.synced && watch.lost_since ? "; what was known stays in force" : ""));
   }
   return out;
 }

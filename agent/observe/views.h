@@ -27,6 +27,7 @@ struct WatchView {
   bool installed = true;   // false: the server does not have this resource now
   bool synced = false;     // listed completely, once; stays true
   bool connected = false;  // a watch is open at this moment
+  std::optional<WallTime> lost_since;  // nothing is heard; nothing while all is well
   std::optional<WallTime> last_event;  // or bookmark, or complete list
   uint64_t events = 0;                 // changes told by watches, bookmarks included
   uint64_t reconnects = 0;             // watches opened after the first

@@ -63,6 +63,9 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
       case model::Kind::kLocalAddresses:
         batch.node = true;
         break;
+      case model::Kind::kService:
+      case model::Kind::kEndpointSlice:
+        break;  // policy sees no Service address
     }
     snapshot.Apply(delta);
   }

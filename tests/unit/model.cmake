@@ -7,5 +7,6 @@ sallyport_test(model LABEL unit
     model/manifest_test.cc
     model/object_validation_test.cc
     model/policy_validation_test.cc
+    model/service_test.cc
     model/snapshot_test.cc
   DEPS sallyport_model)

@@ -59,6 +59,20 @@ void CheckObject(const NetworkPolicyPtr& object) {
   CheckRules(object->egress);
   CHECK(object->isolates_ingress || object->isolates_egress);
 }
+void CheckObject(const ServicePtr& object) {
+  CHECK(object->cluster_ips.size() <= 2);
+  CHECK(!object->headless || object->cluster_ips.empty());
+  for (const ServicePort& port : object->ports) CHECK(port.port != 0);
+}
+void CheckObject(const EndpointSlicePtr& object) {
+  int v4 = 0;
+  int v6 = 0;
+  for (const SliceEndpoint& endpoint : object->endpoints) {
+    for (const net::Address& address : endpoint.addresses) ++(address.IsV4() ? v4 : v6);
+  }
+  CHECK(v4 == 0 || v6 == 0);
+  for (const SlicePort& port : object->ports) CHECK(!port.port || *port.port != 0);
+}
 void CheckObject(const LocalAddresses&) { CHECK(false) << "not from a manifest"; }
 void CheckObject(std::monostate) { CHECK(false) << "a manifest removes nothing"; }
 

@@ -212,9 +212,9 @@ TEST_F(CommandsTest, CheckShowsProblemsWithTheirPlace) {
 TEST_F(CommandsTest, StrictCheckTakesWarningsForErrors) {
   std::string odd = Write("odd.yaml",
                           "apiVersion: v1\nkind: Namespace\nmetadata: {name: space}\nspek: {}\n"
-                          "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n");
+                          "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n");
   EXPECT_EQ(Run({"check", odd}), kYes);
-  EXPECT_THAT(out(), HasSubstr("1 warning, 0 errors; skipped: 1 v1 Service"));
+  EXPECT_THAT(out(), HasSubstr("1 warning, 0 errors; skipped: 1 v1 Secret"));
   EXPECT_EQ(Run({"check", "--strict", odd}), kNo);
   EXPECT_THAT(out(), HasSubstr("0 warnings, 1 error"));
 }

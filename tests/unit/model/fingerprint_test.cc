@@ -26,6 +26,24 @@ spec:
   ingress:
   - from: [{podSelector: {}}, {ipBlock: {cidr: 198.51.100.0/24, except: [198.51.100.8/32]}}]
     ports: [{port: 80}, {port: http}, {port: 1000, endPort: 2000, protocol: UDP}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  type: LoadBalancer
+  clusterIPs: [10.96.0.10]
+  externalIPs: [198.51.100.40]
+  selector: {app: web}
+  ports: [{name: main, port: 8080, targetPort: named, nodePort: 30080}]
+status: {loadBalancer: {ingress: [{ip: 198.51.100.41}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.9], conditions: {ready: true}, nodeName: n9}]
+ports: [{name: main, port: 8088}]
 )";
 
 Snapshot Read(const std::string& text) {
@@ -47,18 +65,37 @@ TEST(Fingerprint, IsThatOfTheContentNotOfThePlace) {
 TEST(Fingerprint, EveryFieldThatPolicyReadsCounts) {
   std::string text = kCluster;
   std::string fingerprint = Fingerprint(Read(text));
-  for (auto [before, after] :
-       {std::pair("team: a", "team: b"), std::pair("10.1.0.0/24", "10.1.0.0/25"),
-        std::pair("192.0.2.1", "192.0.2.2"), std::pair("labels: {app: web}}", "labels: {app: x}}"),
-        std::pair("nodeName: n1", "nodeName: n2"), std::pair("name: http,", "name: www,"),
-        std::pair("containerPort: 80", "containerPort: 81"), std::pair("Running", "Failed"),
-        std::pair("10.1.0.2", "10.1.0.3"), std::pair("matchLabels: {app: web}", "matchLabels: {}"),
-        std::pair("podSelector: {}}", "namespaceSelector: {}}"),
-        std::pair("198.51.100.0/24", "198.51.0.0/16"), std::pair("[198.51.100.8/32]", "[]"),
-        std::pair("{port: 80}", "{port: 82}"), std::pair("endPort: 2000", "endPort: 2001"),
-        std::pair("protocol: UDP", "protocol: SCTP"),
-        std::pair("ingress:", "egress: [{}]\n  ingress:"),
-        std::pair("containers:", "hostNetwork: true, containers:")}) {
+  for (auto [before, after] : {std::pair("team: a", "team: b"),
+                               std::pair("10.1.0.0/24", "10.1.0.0/25"),
+                               std::pair("192.0.2.1", "192.0.2.2"),
+                               std::pair("labels: {app: web}}", "labels: {app: x}}"),
+                               std::pair("nodeName: n1", "nodeName: n2"),
+                               std::pair("name: http,", "name: www,"),
+                               std::pair("containerPort: 80", "containerPort: 81"),
+                               std::pair("Running", "Failed"),
+                               std::pair("10.1.0.2", "10.1.0.3"),
+                               std::pair("matchLabels: {app: web}", "matchLabels: {}"),
+                               std::pair("podSelector: {}}", "namespaceSelector: {}}"),
+                               std::pair("198.51.100.0/24", "198.51.0.0/16"),
+                               std::pair("[198.51.100.8/32]", "[]"),
+                               std::pair("{port: 80}", "{port: 82}"),
+                               std::pair("endPort: 2000", "endPort: 2001"),
+                               std::pair("protocol: UDP", "protocol: SCTP"),
+                               std::pair("ingress:", "egress: [{}]\n  ingress:"),
+                               std::pair("containers:", "hostNetwork: true, containers:"),
+                               std::pair("type: LoadBalancer", "type: NodePort"),
+                               std::pair("10.96.0.10", "10.96.0.11"),
+                               std::pair("198.51.100.40", "198.51.100.42"),
+                               std::pair("198.51.100.41", "198.51.100.43"),
+                               std::pair("selector: {app: web}", "selector: {app: x}"),
+                               std::pair("8080", "8081"),
+                               std::pair("targetPort: named", "targetPort: 80"),
+                               std::pair("30080", "30081"),
+                               std::pair("service-name: web", "service-name: x"),
+                               std::pair("10.1.0.9", "10.1.0.8"),
+                               std::pair("ready: true", "ready: false"),
+                               std::pair("n9", "n8"),
+                               std::pair("8088", "8089")}) {
     std::string changed = text;
     changed.replace(changed.find(before), std::string_view(before).size(), after);
     EXPECT_NE(Fingerprint(Read(changed)), fingerprint) << before << " -> " << after;

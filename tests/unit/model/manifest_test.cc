@@ -222,16 +222,17 @@ TEST(Manifest, NamespacedObjectsGetTheDefaultNamespace) {
 }
 
 TEST(Manifest, OtherKindsAreCounted) {
-  EXPECT_EQ(Read("apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: Service\n---\n"
-                 "apiVersion: apps/v1\nkind: Deployment\nspec: 5\n---\n"
-                 "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n---\n"
-                 "apiVersion: networking.k8s.io/v1\nkind: IngressList\nitems: []\n---\n"
-                 "apiVersion: v1\nkind: SomethingNew\n---\n"
-                 "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\n"),
-            "skipped apps/v1 Deployment 2\nskipped networking.k8s.io/v1 IngressList 1\n"
-            "skipped policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy 1\n"
-            "skipped projectcalico.org/v3 NetworkPolicy 1\nskipped v1 Service 1\n"
-            "skipped v1 SomethingNew 1\n");
+  EXPECT_EQ(
+      Read("apiVersion: apps/v1\nkind: Deployment\n---\napiVersion: v1\nkind: ConfigMap\n---\n"
+           "apiVersion: apps/v1\nkind: Deployment\nspec: 5\n---\n"
+           "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n---\n"
+           "apiVersion: networking.k8s.io/v1\nkind: IngressList\nitems: []\n---\n"
+           "apiVersion: v1\nkind: SomethingNew\n---\n"
+           "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\n"),
+      "skipped apps/v1 Deployment 2\nskipped networking.k8s.io/v1 IngressList 1\n"
+      "skipped policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy 1\n"
+      "skipped projectcalico.org/v3 NetworkPolicy 1\nskipped v1 ConfigMap 1\n"
+      "skipped v1 SomethingNew 1\n");
 }
 
 TEST(Manifest, MistakenKindsAreNotSkipped) {
@@ -277,11 +278,11 @@ TEST(Manifest, DocumentsThatAreNoObjects) {
 TEST(Manifest, Lists) {
   EXPECT_EQ(Read("apiVersion: v1\nkind: List\nmetadata: {resourceVersion: ''}\nitems:\n"
                  "- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n"
-                 "- {apiVersion: v1, kind: Service}\n"
+                 "- {apiVersion: v1, kind: Secret}\n"
                  "- {apiVersion: v1, kind: Namespace, metadata: {name: A}}\n"
                  "- {apiVersion: v1, kind: Node, metadata: {name: b}, spec: 1}\n"
                  "- 5\n"),
-            "Namespace a\nbroken Node b\nskipped v1 Service 1\n"
+            "Namespace a\nbroken Node b\nskipped v1 Secret 1\n"
             "f:7: error: Namespace: items[2].metadata.name: \"A\" must consist of lower case "
             "letters, digits and '-', and start and end with a letter or digit (such as my-name)\n"
             "f:8: error: Node b: items[3].spec: must be a mapping, but is \"1\", a number\n"
@@ -307,8 +308,8 @@ TEST(Manifest, RepeatedKeyBreaksItsObjectOnly) {
   EXPECT_EQ(Read("apiVersion: v1\nkind: List\nitems:\n"
                  "- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n"
                  "- {apiVersion: v1, kind: Namespace, metadata: {name: b, labels: {x: v, x: w}}}\n"
-                 "---\napiVersion: v1\nkind: Service\nspec: {a: 1, a: 2}\n"),
-            "Namespace a\nbroken Namespace b\nskipped v1 Service 1\n"
+                 "---\napiVersion: v1\nkind: Secret\nspec: {a: 1, a: 2}\n"),
+            "Namespace a\nbroken Namespace b\nskipped v1 Secret 1\n"
             "f:5: error: key \"x\" is given twice in one mapping: keep one\n"
             "f:9: error: key \"a\" is given twice in one mapping: keep one\n");
 }

@@ -44,6 +44,17 @@ TEST(Snapshot, KeepsKindsApart) {
   EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Namespace>(ns))));
   EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Node>(node))));
   EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const NetworkPolicy>(policy))));
+  Service service;
+  service.name = {"x", "x"};
+  EndpointSlice slice;
+  slice.name = {"x", "x"};
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Service>(service))));
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const EndpointSlice>(slice))));
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kService, {"x", "x"})));
+  EXPECT_TRUE(s.services.empty());
+  EXPECT_EQ(s.endpoint_slices.size(), 1u);
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kEndpointSlice, {"x", "x"})));
+  EXPECT_TRUE(s.endpoint_slices.empty());
   EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kNode, {"", "x"})));
   EXPECT_EQ(s.namespaces.size(), 1u);
   EXPECT_EQ(s.policies.size(), 1u);

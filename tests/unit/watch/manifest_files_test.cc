@@ -76,8 +76,8 @@ TEST(ReadTextFiles, SaysWhatIsMissing) {
 TEST(ReadManifestFiles, JoinsFilesAndNamesBothPlacesOfAnObjectGivenTwice) {
   TempDir dir;
   WriteFile(dir / "a.yaml", NamespaceText("x", "1") + NamespaceText("w", "1"));
-  WriteFile(dir / "b.yaml", "# c\n" + NamespaceText("x", "2") + BrokenText("z") +
-                                "apiVersion: v1\nkind: Service\n");
+  WriteFile(dir / "b.yaml",
+            "# c\n" + NamespaceText("x", "2") + BrokenText("z") + "apiVersion: v1\nkind: Secret\n");
   auto files = ReadManifestFiles({dir.path()});
   ASSERT_TRUE(files);
   EXPECT_EQ(files->snapshot.namespaces.size(), 2u);
@@ -85,7 +85,7 @@ TEST(ReadManifestFiles, JoinsFilesAndNamesBothPlacesOfAnObjectGivenTwice) {
             "kubernetes.io/metadata.name=x,v=v1");
   EXPECT_EQ(files->manifest.objects.size(), 2u);
   EXPECT_EQ(files->manifest.broken.size(), 1u);
-  EXPECT_EQ(files->manifest.skipped.at("v1 Service"), 1);
+  EXPECT_EQ(files->manifest.skipped.at("v1 Secret"), 1);
   ASSERT_EQ(files->manifest.diagnostics.size(), 2u);
   EXPECT_EQ(files->manifest.diagnostics[1].ToString(),
             dir / "b.yaml:2: error: Namespace x: is given already at " + (dir / "a.yaml:1") +

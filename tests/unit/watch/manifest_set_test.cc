@@ -263,8 +263,8 @@ TEST(ManifestSet, RescanFindsWhatWasMissed) {
 
 TEST(ManifestSet, SkippedKindsOfWhatChanged) {
   ManifestSet set;
-  Update update = set.ApplyAll({{"a", Text("apiVersion: v1\nkind: Service\n")}});
-  EXPECT_EQ(update.skipped, (std::map<std::string, int>{{"v1 Service", 1}}));
+  Update update = set.ApplyAll({{"a", Text("apiVersion: v1\nkind: Secret\n")}});
+  EXPECT_EQ(update.skipped, (std::map<std::string, int>{{"v1 Secret", 1}}));
   EXPECT_TRUE(set.Apply({{"b", Ns("b", "1")}}).skipped.empty());
 }
 

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+// Service and EndpointSlice: what is read of them, and every rule with a valid and an invalid twin.
+#include <gtest/gtest.h>
+
+#include "unit/model/manifest_cases.h"
+
+namespace sallyport::model {
+namespace {
+
+using testing::Values;
+
+template <typename Ptr>
+Ptr ReadOne(const std::string& text) {
+  Manifest manifest = ReadManifest(text, "f");
+  EXPECT_EQ(Compare(manifest, {}), "") << text;
+  if (manifest.objects.size() != 1) return nullptr;
+  return std::get<Ptr>(manifest.objects[0].object);
+}
+
+std::string ServiceText(const std::string& rest) {
+  return "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\n" + rest;
+}
+
+std::string SliceText(const std::string& rest) {
+  return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: web-x7\n"
+         "  namespace: shop\n  labels: {kubernetes.io/service-name: web}\n" +
+         rest;
+}
+
+void Check(const std::string& text, const std::vector<std::string>& wants) {
+  Manifest manifest = ReadManifest(text, "f");
+  EXPECT_EQ(Compare(manifest, wants), "") << text;
+  EXPECT_EQ(manifest.objects.size(), WantsError(wants) ? 0u : 1u) << text;
+  EXPECT_EQ(manifest.broken.size(), WantsError(wants) ? 1u : 0u) << text;
+}
+
+net::Address Ip(const char* text) { return *net::Address::Parse(text); }
+
+TEST(Service, AsOnTheServer) {
+  ServicePtr service = ReadOne<ServicePtr>(ServiceText(R"(spec:
+  type: LoadBalancer
+  allocateLoadBalancerNodePorts: true
+  clusterIP: 10.96.7.1
+  clusterIPs: [10.96.7.1, "fd00:10:96::7"]
+  ipFamilies: [IPv4, IPv6]
+  ipFamilyPolicy: PreferDualStack
+  externalIPs: [198.51.100.40]
+  externalTrafficPolicy: Local
+  internalTrafficPolicy: Cluster
+  healthCheckNodePort: 31000
+  sessionAffinity: ClientIP
+  sessionAffinityConfig: {clientIP: {timeoutSeconds: 10800}}
+  publishNotReadyAddresses: true
+  selector: {app: web}
+  ports:
+  - {name: http, port: 80, targetPort: www, nodePort: 30080, protocol: TCP}
+  - {name: dns, port: 53, protocol: UDP}
+  - {name: number, port: 81, targetPort: 8081}
+status:
+  loadBalancer:
+    ingress: [{ip: 198.51.100.41, ipMode: VIP}, {ip: 198.51.100.42, ipMode: Proxy}, {hostname: x}]
+)"));
+  ASSERT_TRUE(service);
+  EXPECT_EQ(service->name.ToString(), "shop/web");
+  EXPECT_EQ(service->type, ServiceType::kLoadBalancer);
+  EXPECT_EQ(service->cluster_ips, (std::vector{Ip("10.96.7.1"), Ip("fd00:10:96::7")}));
+  EXPECT_EQ(service->external_ips, std::vector{Ip("198.51.100.40")});
+  EXPECT_EQ(service->load_balancer_ips, std::vector{Ip("198.51.100.41")});
+  EXPECT_TRUE(service->external_local);
+  EXPECT_FALSE(service->internal_local);
+  EXPECT_TRUE(service->session_affinity);
+  EXPECT_TRUE(service->publish_not_ready);
+  EXPECT_EQ(service->selector.ToString(), "app=web");
+  using net::Protocol;
+  EXPECT_EQ(service->ports,
+            (std::vector<ServicePort>{{"http", Protocol::kTcp, 80, std::string("www"), 30080},
+                                      {"dns", Protocol::kUdp, 53, uint16_t{53}, 0},
+                                      {"number", Protocol::kTcp, 81, uint16_t{8081}, 0}}));
+}
+
+TEST(Service, HeadlessAndExternalNameHaveNoAddresses) {
+  ServicePtr headless =
+      ReadOne<ServicePtr>(ServiceText("spec: {clusterIP: None, clusterIPs: [None]}"));
+  ASSERT_TRUE(headless);
+  EXPECT_TRUE(headless->headless);
+  EXPECT_TRUE(headless->cluster_ips.empty());
+  ServicePtr other =
+      ReadOne<ServicePtr>(ServiceText("spec: {type: ExternalName, externalName: db.example.com}"));
+  ASSERT_TRUE(other);
+  EXPECT_EQ(other->type, ServiceType::kExternalName);
+  EXPECT_EQ(other->external_name, "db.example.com");
+  EXPECT_TRUE(other->cluster_ips.empty());
+}
+
+TEST(EndpointSlice, AsOnTheServer) {
+  EndpointSlicePtr slice = ReadOne<EndpointSlicePtr>(SliceText(R"(addressType: IPv4
+endpoints:
+- addresses: [10.1.0.2]
+  conditions: {ready: true, serving: true, terminating: false}
+  nodeName: n1
+  targetRef: {kind: Pod, name: web-1, namespace: shop, uid: x}
+- {addresses: [10.1.0.3], conditions: {ready: false, serving: true, terminating: true}}
+- {addresses: [10.1.0.4], targetRef: {kind: Node, name: n2}}
+- {addresses: [10.1.0.5], conditions: {ready: false}, zone: a, hints: {forZones: []}}
+ports: [{name: http, port: 8080, protocol: TCP, appProtocol: http}, {name: any}]
+)"));
+  ASSERT_TRUE(slice);
+  EXPECT_EQ(slice->service, "web");
+  using net::Protocol;
+  EXPECT_EQ(slice->endpoints, (std::vector<SliceEndpoint>{
+                                  {{Ip("10.1.0.2")}, true, true, false, "n1", {"shop", "web-1"}},
+                                  {{Ip("10.1.0.3")}, false, true, true, "", {}},
+                                  {{Ip("10.1.0.4")}, true, true, false, "", {}},
+                                  {{Ip("10.1.0.5")}, false, false, false, "", {}}}));
+  EXPECT_EQ(slice->ports, (std::vector<SlicePort>{{"http", Protocol::kTcp, 8080},
+                                                  {"any", Protocol::kTcp, std::nullopt}}));
+}
+
+TEST(EndpointSlice, EmptyListsAreNullOnTheWire) {
+  EndpointSlicePtr slice = ReadOne<EndpointSlicePtr>(
+      R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"x"},)"
+      R"("addressType":"FQDN","endpoints":null,"ports":null})");
+  ASSERT_TRUE(slice);
+  EXPECT_TRUE(slice->endpoints.empty());
+  EXPECT_TRUE(slice->service.empty());
+}
+
+class ServiceTest : public testing::TestWithParam<Case> {};
+
+TEST_P(ServiceTest, Validates) { Check(ServiceText(GetParam().text), GetParam().wants); }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ServiceTest,
+    Values(Case{"Plain", "spec: {ports: [{port: 80}]}", {}},
+           Case{"NoSpec", "", {"error: spec: is required, with its ports"}},
+           Case{"NoPorts", "spec: {}", {"error: spec.ports: is required: at least one"}},
+           Case{"EmptyStrings",
+                "spec: {type: \"\", clusterIP: \"\", ports: [{port: 80, protocol: \"\"}]}",
+                {}},
+           Case{"UnknownType",
+                "spec: {type: Nodeport, ports: [{port: 80}]}",
+                {"error: spec.type: \"Nodeport\" must be one of ClusterIP, NodePort"}},
+           Case{"BadClusterIp",
+                "spec: {clusterIP: 10.96.0, ports: [{port: 80}]}",
+                {"error: spec.clusterIP: 10.96.0"}},
+           Case{"NoneAndAddress",
+                "spec: {clusterIPs: [None, 10.96.0.1], ports: [{port: 80}]}",
+                {"error: spec.clusterIPs: beside None"}},
+           Case{"TwoOfOneFamily",
+                "spec: {clusterIPs: [10.96.0.2, 10.96.0.1], ports: [{port: 80}]}",
+                {"error: spec.clusterIPs: no more than one address for each"}},
+           Case{"PortZero",
+                "spec: {ports: [{port: 0}]}",
+                {"error: spec.ports[0].port: 0 must be between"}},
+           Case{"PortMissing",
+                "spec: {ports: [{name: a}]}",
+                {"error: spec.ports[0].port: is required"}},
+           Case{"NamesAmongSeveral",
+                "spec: {ports: [{name: a, port: 80}, {port: 81}]}",
+                {"error: spec.ports[1].name: is required where there are several"}},
+           Case{"NameTwice",
+                "spec: {ports: [{name: a, port: 80}, {name: a, port: 81}]}",
+                {"error: spec.ports[1].name: another port already"}},
+           Case{"PortTwice",
+                "spec: {ports: [{name: a, port: 80}, {name: b, port: 80}]}",
+                {"error: spec.ports[1]: has this number"}},
+           Case{"SamePortOtherProtocol",
+                "spec: {ports: [{name: a, port: 80}, {name: b, port: 80, protocol: UDP}]}",
+                {}},
+           Case{"BadProtocol",
+                "spec: {ports: [{port: 80, protocol: tcp}]}",
+                {"error: spec.ports[0].protocol: \"tcp\" must be one of TCP, UDP, SCTP"}},
+           Case{"BadTargetName",
+                "spec: {ports: [{port: 80, targetPort: Web!}]}",
+                {"error: spec.ports[0].targetPort: \"Web!\""}},
+           Case{"BadTargetNumber",
+                "spec: {ports: [{port: 80, targetPort: 70000}]}",
+                {"error: spec.ports[0].targetPort: 70000 must be between"}},
+           Case{"BadNodePort",
+                "spec: {ports: [{port: 80, nodePort: 70000}]}",
+                {"error: spec.ports[0].nodePort: 70000 must be between"}},
+           Case{"BadTrafficPolicy",
+                "spec: {externalTrafficPolicy: local, ports: [{port: 80}]}",
+                {"error: spec.externalTrafficPolicy: must be one of Cluster, Local"}},
+           Case{"NoExternalName",
+                "spec: {type: ExternalName}",
+                {"error: spec.externalName: is required"}},
+           Case{"BadExternalIp",
+                "spec: {externalIPs: [x], ports: [{port: 80}]}",
+                {"error: spec.externalIPs[0]: x"}},
+           Case{"Unknown",
+                "spec: {port: 80, ports: [{port: 80}]}",
+                {"warning: spec.port: unknown field, ignored; did you mean ports?"}}),
+    CaseName<testing::TestParamInfo<Case>>);
+
+class SliceTest : public testing::TestWithParam<Case> {};
+
+TEST_P(SliceTest, Validates) { Check(SliceText(GetParam().text), GetParam().wants); }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SliceTest,
+    Values(
+        Case{"V6", "addressType: IPv6\nendpoints: [{addresses: [\"fd00::1\"]}]", {}},
+        Case{"NoType", "endpoints: []", {"error: addressType: is required"}},
+        Case{"BadType",
+             "addressType: IP\nendpoints: []",
+             {"error: addressType: \"IP\" must be one of IPv4, IPv6, FQDN"}},
+        Case{"OtherFamily",
+             "addressType: IPv4\nendpoints: [{addresses: [\"fd00::1\"]}]",
+             {"error: endpoints[0].addresses: fd00::1 is not of the slice's addressType"}},
+        Case{"NoAddresses",
+             "addressType: IPv4\nendpoints: [{nodeName: a}]",
+             {"error: endpoints[0].addresses: is required"}},
+        Case{"NamesAreNames", "addressType: FQDN\nendpoints: [{addresses: [db.example.com]}]", {}},
+        Case{"BadPort",
+             "addressType: IPv4\nports: [{port: 0}]",
+             {"error: ports[0].port: 0 must be between"}},
+        Case{"NameTwice",
+             "addressType: IPv4\nports: [{name: a, port: 1}, {name: a, port: 2}]",
+             {"error: ports[1].name: another port already"}}),
+    CaseName<testing::TestParamInfo<Case>>);
+
+TEST(ServiceKinds, OtherGroupsHaveTheirOwn) {
+  Manifest knative = ReadManifest(
+      "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec: 1\n", "f");
+  EXPECT_EQ(Compare(knative, {}), "");
+  EXPECT_EQ(knative.skipped.at("serving.knative.dev/v1 Service"), 1);
+  Manifest old = ReadManifest("apiVersion: v1\nkind: EndpointSlice\nmetadata: {name: a}\n", "f");
+  EXPECT_EQ(Compare(old, {"error: kind: write apiVersion: discovery.k8s.io/v1"}), "");
+  Manifest list = ReadManifest(
+      "apiVersion: v1\nkind: ServiceList\nitems:\n- metadata: {name: a}\n"
+      "  spec: {ports: [{port: 80}]}\n",
+      "f");
+  EXPECT_EQ(Compare(list, {}), "");
+  EXPECT_EQ(list.objects.size(), 1u);
+}
+
+}  // namespace
+}  // namespace sallyport::model
