@@ -44,6 +44,7 @@ lab    postgresql
 lab    nginx-light                  nginx
 lab    prometheus                   prometheus promtool
 lab    prometheus-postgres-exporter prometheus-postgres-exporter
+lab    kubernetes-client            kubectl
 lab    curl                         curl
 lab    openssl                      openssl
 lab    perl-base                    perl
@@ -56,6 +57,8 @@ test   iptables                     iptables
 test   bind9-dnsutils               dig
 test   ipset                        ipset
 test   jq                           jq
+test   buildah                      buildah
+test   mmdebstrap                   mmdebstrap
 TABLE
 }
 
