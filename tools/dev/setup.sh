@@ -115,8 +115,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql prometheus prometheus-postgres-exporter; do
-  for unit in redis-server nginx postgresql knot; do
+  for unit in redis-server nginx postgresql knot prometheus prometheus-postgres-exporter; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi
