@@ -109,7 +109,7 @@ class LabelParser {
 struct SelectableField {
   std::string_view store_key;
   std::string_view field;
-  std::initializer_list<std::string_view> path;
+  std::vector<std::string_view> path;
 };
 
 // core/v1 and batch/v1 conversion: what kinds can be selected by, metadata apart.
@@ -156,7 +156,9 @@ bool CanSelect(std::string_view store_key, std::string_view field) {
 
 // A boolean that is absent is "false", and a number "0".
 std::string FieldText(const SelectableField& field, const Value& object) {
-  std::string text = TextAt(object, field.path);
+  const Value* at = &object;
+  for (std::string_view key : field.path) at = at ? at->Find(key) : nullptr;
+  std::string text = Text(at);
   if (!text.empty()) return text;
   if (field.field == "spec.unschedulable" || field.field == "spec.hostNetwork") return "false";
   if (field.field == "status.replicas" || field.field == "status.successful") return "0";
