@@ -144,7 +144,9 @@ TEST_F(Life, ALaterUpReplacesTheLab) {
 TEST_F(Life, TwoLabsStandSideBySide) {
   Up(Pods());
   std::string second = SecondName();
-  ASSERT_EQ(Run({"lab", "up", "--no-agent", "--name", second, "-f", File(Pods())}).exit_code, 0);
+  ASSERT_EQ(
+      Run({"lab", "up", "--no-agent", "--no-dns", "--name", second, "-f", File(Pods())}).exit_code,
+      0);
   Inventory one = Read();
   Inventory two = Read(second);
   ASSERT_EQ(two.pods.size(), 2u);
