@@ -527,6 +527,19 @@ void AddKeep(CLI::App& lab, int* exit_code) {
   command->add_option("pod", words->pod)->required();
 }
 
+// What the pods of cluster DNS run; not for people.
+void AddDns(CLI::App& lab, int* exit_code) {
+  auto words = std::make_shared<DnsProcess>();
+  CLI::App* command = AddCommand(lab, "dns", "Answer for a cluster's names", exit_code,
+                                 [words] { return FailWith(RunDns(*words).error()); });
+  command->group("");
+  command->add_option("--kubeconfig", words->kubeconfig, "Default: as a pod does");
+  command->add_option("--domain", words->server.domain, "The cluster's");
+  command->add_option("--hosts", words->hosts, "File like /etc/hosts: names outside the cluster");
+  command->add_option("--listen", words->server.listen, "ADDRESS@PORT, several times");
+  command->add_option("--directory", words->server.directory, "Where the server keeps its files");
+}
+
 }  // namespace
 
 void AddCommands(CLI::App& app, int* exit_code, Matrix matrix) {
@@ -547,7 +560,7 @@ void AddCommands(CLI::App& app, int* exit_code, Matrix matrix) {
   AddDaemon(*lab, exit_code, kApiServer, "Start or end the API server, or let it hang", false);
   AddProcesses(*lab, exit_code);
   AddKeep(*lab, exit_code);
-  AddDnsCommand(*lab, exit_code);
+  AddDns(*lab, exit_code);
   if (matrix) AddTest(*lab, exit_code, matrix);
 }
 

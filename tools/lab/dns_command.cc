@@ -3,10 +3,8 @@
 
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
 #include <condition_variable>
 #include <cstdio>
-#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -20,12 +18,6 @@ namespace sallyport::lab {
 namespace {
 
 constexpr auto kLookAfterServer = std::chrono::seconds(1);
-
-struct Words {
-  std::string kubeconfig;
-  std::string hosts;
-  DnsServerOptions server{.directory = "/run/dns"};
-};
 
 std::vector<const Value*> All(const Cluster::Objects& objects) {
   std::vector<const Value*> out;
@@ -91,42 +83,25 @@ class ClusterDns {
   ClusterWatch watch_;  // the last: it rings
 };
 
-Status RunDns(const Words& words) {
+}  // namespace
+
+Status RunDns(const DnsProcess& options) {
   // A connection that ends while it is written to is an error like others.
   signal(SIGPIPE, SIG_IGN);
   std::vector<DnsHost> hosts;
-  if (!words.hosts.empty()) {
-    auto text = ReadFile(words.hosts);
+  if (!options.hosts.empty()) {
+    auto text = ReadFile(options.hosts);
     if (!text) return std::move(text).error();
     auto parsed = ParseHosts(*text);
-    if (!parsed) return std::move(parsed).error().Context(words.hosts);
+    if (!parsed) return std::move(parsed).error().Context(options.hosts);
     hosts = *std::move(parsed);
   }
-  auto access =
-      words.kubeconfig.empty() ? kube::InClusterAccess() : kube::ReadKubeconfig(words.kubeconfig);
+  auto access = options.kubeconfig.empty() ? kube::InClusterAccess()
+                                           : kube::ReadKubeconfig(options.kubeconfig);
   if (!access) return std::move(access).error();
   auto client = kube::Client::Create(*std::move(access));
   if (!client) return std::move(client).error();
-  return ClusterDns(**client, std::move(hosts), words.server).Run();
-}
-
-}  // namespace
-
-void AddDnsCommand(CLI::App& lab, int* exit_code) {
-  auto words = std::make_shared<Words>();
-  CLI::App* command = lab.add_subcommand("dns", "Answer for a cluster's names");
-  command->group("");
-  command->add_option("--kubeconfig", words->kubeconfig,
-                      "How to reach the API server (default: as a pod does)");
-  command->add_option("--domain", words->server.domain, "The cluster's domain");
-  command->add_option("--hosts", words->hosts, "File like /etc/hosts: names outside the cluster");
-  command->add_option("--listen", words->server.listen, "ADDRESS@PORT, several times");
-  command->add_option("--directory", words->server.directory, "Where the server keeps its files");
-  command->callback([words, exit_code] {
-    Status ended = RunDns(*words);
-    std::fprintf(stderr, "dns: %s\n", ended.error().message.c_str());
-    *exit_code = 2;
-  });
+  return ClusterDns(**client, std::move(hosts), options.server).Run();
 }
 
 }  // namespace sallyport::lab

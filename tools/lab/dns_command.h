@@ -12,11 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "lab/dns_records.h"
-
-namespace CLI {
-class App;
-}
+#include "lab/dns_server.h"
 
 namespace sallyport::lab {
 
@@ -34,8 +32,13 @@ std::vector<net::Address> DnsAddresses(const std::vector<net::Cidr>& service_cid
 // documents in the order in which they are to be created.
 std::string DnsManifests(const DnsDeployment& deployment);
 
-// Adds `dns` to `sallyport lab`, hidden: it is the pods' command. Leaves its exit code in
-// *exit_code.
-void AddDnsCommand(CLI::App& lab, int* exit_code);
+// The pods' command, `sallyport lab dns`.
+struct DnsProcess {
+  std::string kubeconfig;  // "": as a pod reaches the API server
+  std::string hosts;       // a file like /etc/hosts, or ""
+  DnsServerOptions server{.directory = "/run/dns"};
+};
+// Returns when it cannot answer (any more), and why.
+Status RunDns(const DnsProcess& options);
 
 }  // namespace sallyport::lab

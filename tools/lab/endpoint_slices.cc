@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "lab/selector.h"
-#include "lab/short_hash.h"
+#include "lab/workload_names.h"
 #include "net/address.h"
 
 namespace sallyport::lab {
@@ -14,8 +14,6 @@ namespace {
 
 constexpr const char* kHeadlessLabel = "service.kubernetes.io/headless";
 constexpr const char* kOverCapacity = "endpoints.kubernetes.io/over-capacity";
-// What Kubernetes leaves of a name in front of a generated suffix (63 - 5).
-constexpr size_t kLongestGeneratedBase = 58;
 
 // Endpoints of one family that have the same ports: what can share a slice.
 struct Group {
@@ -260,11 +258,9 @@ class SliceMaker {
   }
 
   Value NewMetadata(const Group& group, std::set<std::string>* names) const {
-    std::string stem = name_.name.substr(0, kLongestGeneratedBase - 1) + "-";
-    std::string seed = name_.ToString() + "/" + group.family + "/" + ToJson(group.ports) + "/";
-    std::string name;
-    for (int i = 0; name.empty() || !names->insert(name).second; ++i)
-      name = stem + ShortHash(seed + std::to_string(i), 5);
+    std::string stem = name_.name + "-";
+    std::string name =
+        GeneratedName(stem, group.family + "/" + name_.ns + "/" + ToJson(group.ports), names);
     Value owner = Mapping({{"apiVersion", String("v1")},
                            {"kind", String("Service")},
                            {"name", String(name_.name)},

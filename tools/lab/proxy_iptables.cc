@@ -5,7 +5,7 @@
 #include <string>
 
 #include "lab/proxy_rules.h"
-#include "lab/short_hash.h"
+#include "lab/workload_names.h"
 
 namespace sallyport::lab {
 namespace {
@@ -41,7 +41,7 @@ std::string LowerProtocol(net::Protocol protocol) {
 
 // Chain names have at most 28 characters.
 std::string ChainName(const char* kind, const ServicePort& port, const std::string& more = "") {
-  std::string hash = ShortHash(port.ToString() + "/" + net::ToString(port.protocol) + more, 12);
+  std::string hash = Letters(port.ToString() + "/" + net::ToString(port.protocol) + more, 12);
   for (char& c : hash)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c & ~0x20);
   return std::string("KUBE-") + kind + "-" + hash;

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "lab/proxy_rules.h"
-#include "lab/short_hash.h"
+#include "lab/workload_names.h"
 
 namespace sallyport::lab {
 namespace {
@@ -96,7 +96,7 @@ class TableMaker {
   std::string Name(const char* kind, const ServicePort& port, const std::string& more = "") const {
     std::string text = port.service.ToString() + "/" + LowerProtocol(port.protocol) + "/" +
                        port.name + (more.empty() ? "" : "__" + more);
-    std::string name = kind + ShortHash(text, 8) + "-" + text;
+    std::string name = kind + Letters(text, 8) + "-" + text;
     std::replace(name.begin(), name.end(), ':', '.');
     return name.substr(0, kLongestName);
   }
