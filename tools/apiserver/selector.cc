@@ -109,39 +109,40 @@ class LabelParser {
 struct SelectableField {
   std::string_view store_key;
   std::string_view field;
-  std::initializer_list<std::string_view> path;
+  std::string_view outer;  // the members that lead to it
+  std::string_view inner = "";
 };
 
 // core/v1 and batch/v1 conversion: what kinds can be selected by, metadata apart.
 const std::vector<SelectableField>& Selectable() {
   static const std::vector<SelectableField> fields = {
-      {"pods", "spec.nodeName", {"spec", "nodeName"}},
-      {"pods", "spec.restartPolicy", {"spec", "restartPolicy"}},
-      {"pods", "spec.schedulerName", {"spec", "schedulerName"}},
-      {"pods", "spec.serviceAccountName", {"spec", "serviceAccountName"}},
-      {"pods", "spec.hostNetwork", {"spec", "hostNetwork"}},
-      {"pods", "status.phase", {"status", "phase"}},
-      {"pods", "status.podIP", {"status", "podIP"}},
-      {"pods", "status.nominatedNodeName", {"status", "nominatedNodeName"}},
-      {"nodes", "spec.unschedulable", {"spec", "unschedulable"}},
-      {"namespaces", "status.phase", {"status", "phase"}},
-      {"secrets", "type", {"type"}},
-      {"services", "spec.clusterIP", {"spec", "clusterIP"}},
-      {"services", "spec.type", {"spec", "type"}},
-      {"replicasets.apps", "status.replicas", {"status", "replicas"}},
-      {"replicationcontrollers", "status.replicas", {"status", "replicas"}},
-      {"jobs.batch", "status.successful", {"status", "succeeded"}},
-      {"events", "involvedObject.kind", {"involvedObject", "kind"}},
-      {"events", "involvedObject.namespace", {"involvedObject", "namespace"}},
-      {"events", "involvedObject.name", {"involvedObject", "name"}},
-      {"events", "involvedObject.uid", {"involvedObject", "uid"}},
-      {"events", "involvedObject.apiVersion", {"involvedObject", "apiVersion"}},
-      {"events", "involvedObject.resourceVersion", {"involvedObject", "resourceVersion"}},
-      {"events", "involvedObject.fieldPath", {"involvedObject", "fieldPath"}},
-      {"events", "reason", {"reason"}},
-      {"events", "reportingComponent", {"reportingComponent"}},
-      {"events", "source", {"source", "component"}},
-      {"events", "type", {"type"}},
+      {"pods", "spec.nodeName", "spec", "nodeName"},
+      {"pods", "spec.restartPolicy", "spec", "restartPolicy"},
+      {"pods", "spec.schedulerName", "spec", "schedulerName"},
+      {"pods", "spec.serviceAccountName", "spec", "serviceAccountName"},
+      {"pods", "spec.hostNetwork", "spec", "hostNetwork"},
+      {"pods", "status.phase", "status", "phase"},
+      {"pods", "status.podIP", "status", "podIP"},
+      {"pods", "status.nominatedNodeName", "status", "nominatedNodeName"},
+      {"nodes", "spec.unschedulable", "spec", "unschedulable"},
+      {"namespaces", "status.phase", "status", "phase"},
+      {"secrets", "type", "type"},
+      {"services", "spec.clusterIP", "spec", "clusterIP"},
+      {"services", "spec.type", "spec", "type"},
+      {"replicasets.apps", "status.replicas", "status", "replicas"},
+      {"replicationcontrollers", "status.replicas", "status", "replicas"},
+      {"jobs.batch", "status.successful", "status", "succeeded"},
+      {"events", "involvedObject.kind", "involvedObject", "kind"},
+      {"events", "involvedObject.namespace", "involvedObject", "namespace"},
+      {"events", "involvedObject.name", "involvedObject", "name"},
+      {"events", "involvedObject.uid", "involvedObject", "uid"},
+      {"events", "involvedObject.apiVersion", "involvedObject", "apiVersion"},
+      {"events", "involvedObject.resourceVersion", "involvedObject", "resourceVersion"},
+      {"events", "involvedObject.fieldPath", "involvedObject", "fieldPath"},
+      {"events", "reason", "reason"},
+      {"events", "reportingComponent", "reportingComponent"},
+      {"events", "source", "source", "component"},
+      {"events", "type", "type"},
   };
   return fields;
 }
@@ -156,7 +157,9 @@ bool CanSelect(std::string_view store_key, std::string_view field) {
 
 // A boolean that is absent is "false", and a number "0".
 std::string FieldText(const SelectableField& field, const Value& object) {
-  std::string text = TextAt(object, field.path);
+  const Value* value = object.Find(field.outer);
+  if (value && !field.inner.empty()) value = value->Find(field.inner);
+  std::string text = Text(value);
   if (!text.empty()) return text;
   if (field.field == "spec.unschedulable" || field.field == "spec.hostNetwork") return "false";
   if (field.field == "status.replicas" || field.field == "status.successful") return "0";
@@ -191,10 +194,7 @@ std::vector<FieldRequirement> ParseFieldSelector(std::string_view text,
     std::string field(one.substr(0, equal ? sign : sign - 1));
     std::string_view value = one.substr(sign + 1);
     if (equal && !value.empty() && value.front() == '=') value.remove_prefix(1);
-    if (!CanSelect(store_key, field)) {
-      throw BadRequest("Unable to find " + Quote(store_key) +
-                       " that match the field selector: field label not supported: " + field);
-    }
+    if (!CanSelect(store_key, field)) throw BadRequest("field label not supported: " + field);
     out.push_back({std::move(field), std::string(value), equal});
   }
   return out;
