@@ -3,7 +3,7 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
+#include <utility>
 
 namespace sallyport::watch {
 namespace {
@@ -26,7 +26,40 @@ size_t SkipBlanks(std::string_view text, size_t at) {
 
 bool EndsScalar(char c) { return c == ',' || c == '}' || c == ']' || IsBlank(c); }
 
-// The end of the value at text[at], which must be all there; 0 where it is not.
+Error NotJson(const std::string& what) { return {"not what an API server sends: " + what, EPROTO}; }
+
+}  // namespace
+
+size_t ValueEnd::Find(std::string_view text, size_t at) {
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const char* p = begin + at;
+  while (p < end) {
+    if (in_string_) {
+      if (std::exchange(escaped_, false)) ++p;
+      while (p < end && *p != '"' && *p != '\\') ++p;
+      if (p >= end) break;
+      escaped_ = *p == '\\';
+      in_string_ = escaped_;
+      ++p;
+      if (!in_string_ && depth_ == 0) break;
+      continue;
+    }
+    while (p < end && !IsStructural(*p)) ++p;
+    if (p == end) break;
+    char c = *p++;
+    if (c == '"') {
+      in_string_ = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth_ > kMaxObjectDepth) break;
+    } else if (--depth_ <= 0) {
+      depth_ = 0;
+      break;
+    }
+  }
+  return static_cast<size_t>(p - begin);
+}
+
 size_t EndOfValue(std::string_view text, size_t at) {
   if (at >= text.size()) return 0;
   char first = text[at];
@@ -40,68 +73,39 @@ size_t EndOfValue(std::string_view text, size_t at) {
   return last == at ? 0 : last;
 }
 
-Error NotJson(const std::string& what) { return {"not what an API server sends: " + what, EPROTO}; }
-
-}  // namespace
-
-size_t ValueEnd::Find(std::string_view text, size_t at) {
-  while (at < text.size()) {
-    if (in_string_) {
-      if (escaped_) {
-        escaped_ = false;
-        ++at;
-        continue;
-      }
-      while (at < text.size() && text[at] != '"' && text[at] != '\\') ++at;
-      if (at == text.size()) return at;
-      if (text[at++] == '\\') {
-        escaped_ = true;
-        continue;
-      }
-      in_string_ = false;
-      if (depth_ == 0) return at;
-    }
-    while (at < text.size() && !IsStructural(text[at])) ++at;
-    if (at == text.size()) return at;
-    char c = text[at++];
-    if (c == '"') {
-      in_string_ = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth_ > kMaxObjectDepth) return at;
-    } else if (--depth_ <= 0) {
-      depth_ = 0;
-      return at;
-    }
-  }
-  return at;
-}
-
-bool EachMember(std::string_view text, const VisitMember& visit) {
-  size_t at = SkipBlanks(text, 0);
-  if (at >= text.size() || (text[at] != '{' && text[at] != '[')) return false;
+size_t WalkMembers(std::string_view text, size_t at, const WalkMember& walk) {
+  if (at >= text.size() || (text[at] != '{' && text[at] != '[')) return 0;
   const bool mapping = text[at] == '{';
   const char close = mapping ? '}' : ']';
   at = SkipBlanks(text, at + 1);
-  if (at < text.size() && text[at] == close) return true;
+  if (at < text.size() && text[at] == close) return at + 1;
   while (at < text.size()) {
     std::string_view key;
     if (mapping) {
       size_t end = text[at] == '"' ? EndOfValue(text, at) : 0;
-      if (end == 0) return false;
+      if (end == 0) return 0;
       key = text.substr(at + 1, end - at - 2);
       at = SkipBlanks(text, end);
-      if (at >= text.size() || text[at] != ':') return false;
+      if (at >= text.size() || text[at] != ':') return 0;
       at = SkipBlanks(text, at + 1);
     }
-    size_t end = EndOfValue(text, at);
-    if (end == 0) return false;
-    visit(key, text.substr(at, end - at));
+    size_t end = walk(key, at);
+    if (end == 0) return 0;
     at = SkipBlanks(text, end);
-    if (at < text.size() && text[at] == close) return true;
-    if (at >= text.size() || text[at] != ',') return false;
+    if (at < text.size() && text[at] == close) return at + 1;
+    if (at >= text.size() || text[at] != ',') return 0;
     at = SkipBlanks(text, at + 1);
   }
-  return false;
+  return 0;
+}
+
+bool EachMember(std::string_view text, const VisitMember& visit) {
+  auto walk = [&](std::string_view key, size_t at) {
+    size_t end = EndOfValue(text, at);
+    if (end > 0) visit(key, text.substr(at, end - at));
+    return end;
+  };
+  return WalkMembers(text, SkipBlanks(text, 0), walk) > 0;
 }
 
 std::string_view PlainString(std::string_view text) {

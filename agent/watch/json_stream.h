@@ -45,9 +45,18 @@ class ValueText {
   bool whole_ = true;
 };
 
-// Calls `visit(key, value)` for each member of a mapping's text, or `visit("", value)` for each
-// item of a list's: the key as written between its quotes, the value without blanks around it.
-// False where it is neither, or is not well-formed.
+// The end of the value that begins at text[at]; 0 where it is not all there.
+size_t EndOfValue(std::string_view text, size_t at);
+
+// Goes through the mapping or list that begins at text[at]: `walk(key, at)` gets each member's key
+// as written between its quotes (of an item, "") and where its value begins, and returns where that
+// ends, or 0 to break off. Returns where the whole ends; 0 where it is not well-formed. So each
+// byte is looked at once, however deep.
+using WalkMember = std::function<size_t(std::string_view key, size_t at)>;
+size_t WalkMembers(std::string_view text, size_t at, const WalkMember& walk);
+
+// The same with each value's text, for a text that is nothing but the mapping or list. False where
+// it is neither, or is not well-formed.
 using VisitMember = std::function<void(std::string_view key, std::string_view value)>;
 bool EachMember(std::string_view text, const VisitMember& visit);
 

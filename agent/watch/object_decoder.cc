@@ -81,29 +81,26 @@ std::string_view ApiVersion(Kind kind) {
   return kind == Kind::kEndpointSlice ? "discovery.k8s.io/v1" : "v1";
 }
 
-// Copies what a shape wants. Shapes are at most some levels deep, and so is the recursion.
+// Copies what a shape wants. Shapes are some levels deep at most, and so is the recursion, but for
+// lists in lists, which no shape has.
 class Pruner {
  public:
-  // False where the text is not well-formed.
-  bool Copy(std::string_view text, const Shape& shape, const std::string& path) {
-    bool list = !text.empty() && text.front() == '[';
-    if (!list && (text.empty() || text.front() != '{')) {
-      out_ += text;
-      return true;
-    }
-    out_ += text.front();
-    bool good = true, first = true;
+  // Where the value that begins at text[at] ends; 0 where it is not well-formed.
+  size_t Copy(std::string_view text, size_t at, const Shape& shape, const std::string& path) {
+    const char open = at < text.size() ? text[at] : 0;
+    if (open != '{' && open != '[') return CopyWhole(text, at);
+    out_ += open;
+    bool first = true;
     int index = 0;
-    bool formed = EachMember(text, [&](std::string_view key, std::string_view value) {
-      if (list) {
-        Separate(first);
-        good &= Copy(value, shape, path + "[" + std::to_string(index++) + "]");
-      } else {
-        good &= CopyMember(key, value, shape, path, first);
-      }
+    size_t end = WalkMembers(text, at, [&](std::string_view key, size_t value) {
+      if (open == '{') return CopyMember(text, key, value, shape, path, first);
+      Separate(first);
+      if (value < text.size() && text[value] == '[') return CopyWhole(text, value);
+      std::string item = shape.exact ? path + "[" + std::to_string(index++) + "]" : std::string();
+      return Copy(text, value, shape, item);
     });
-    out_ += list ? ']' : '}';
-    return good && formed;
+    out_ += open == '{' ? '}' : ']';
+    return end;
   }
 
   std::string& out() { return out_; }
@@ -114,22 +111,26 @@ class Pruner {
     if (!std::exchange(first, false)) out_ += ',';
   }
 
-  bool CopyMember(std::string_view key, std::string_view value, const Shape& shape,
-                  const std::string& path, bool& first) {
+  size_t CopyWhole(std::string_view text, size_t at) {
+    size_t end = EndOfValue(text, at);
+    if (end > 0) out_ += text.substr(at, end - at);
+    return end;
+  }
+
+  size_t CopyMember(std::string_view text, std::string_view key, size_t value, const Shape& shape,
+                    const std::string& path, bool& first) {
     auto field = std::find_if(shape.fields.begin(), shape.fields.end(),
                               [&](const Shape::Field& f) { return f.key == key; });
     bool known = field != shape.fields.end();
     if (!known && shape.exact) unknown_.push_back(path + "." + std::string(key));
     // A key with escapes may mean one that is used: the decoder will know.
-    if (!known && key.find('\\') == std::string_view::npos) return true;
+    if (!known && key.find('\\') == std::string_view::npos) return EndOfValue(text, value);
     Separate(first);
     out_.append("\"").append(key).append("\":");
-    if (known && field->shape) {
-      return Copy(value, *field->shape,
-                  path.empty() ? std::string(key) : path + "." + std::string(key));
-    }
-    out_ += value;
-    return true;
+    if (!known || !field->shape) return CopyWhole(text, value);
+    std::string inner =
+        field->shape->exact ? (path.empty() ? "" : path + ".") + std::string(key) : std::string();
+    return Copy(text, value, *field->shape, inner);
   }
 
   std::string out_;
@@ -147,7 +148,7 @@ DecodedObject Decode(Kind kind, std::string_view object, const Shape& shape) {
   DecodedObject out;
   Pruner pruner;
   std::string& text = pruner.out();
-  bool formed = pruner.Copy(object, shape, "");
+  bool formed = pruner.Copy(object, 0, shape, "") == object.size();
   if (!formed || text.size() < 2 || text.front() != '{') {
     out.name = ReadName(object);
     out.errors.push_back(Problem(kind, out.name, "", "is not well-formed JSON"));

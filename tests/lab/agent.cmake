@@ -2,9 +2,12 @@
 sallyport_test(agent LABEL lab
   SOURCES
     agent/agent_test.cc
+    agent/api_test.cc
+    agent/fake_api.cc
     agent/interfaces_test.cc
     agent/link_watch_test.cc
     agent/node.cc
-  DEPS sallyport_endpoint sallyport_model sallyport_test_sandbox
+    ../unit/kube/tls_server.cc
+  DEPS sallyport_endpoint sallyport_model OpenSSL::SSL OpenSSL::Crypto sallyport_test_sandbox
   TIMEOUT 300)
 add_dependencies(lab_agent sallyportd)

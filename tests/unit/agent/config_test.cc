@@ -71,6 +71,17 @@ TEST(ConfigTest, FileNamedByTheEnvironment) {
   EXPECT_EQ(Read({}, {{"SALLYPORT_CONFIG", directory / "c.yaml"}}).value().manifests, "/file");
 }
 
+TEST(ConfigTest, ObjectsComeFromOnePlace) {
+  EXPECT_EQ(Read({"--kubeconfig=/k"}).value().kubeconfig, "/k");
+  EXPECT_EQ(Read({}, {{"SALLYPORT_KUBECONFIG", "/k"}}).value().kubeconfig, "/k");
+  Surroundings pod;
+  pod.hostname = "host1";
+  pod.in_cluster = true;
+  Config config = ReadConfig(pod).value();
+  EXPECT_EQ(config.manifests, "");
+  EXPECT_EQ(config.kubeconfig, "");
+}
+
 TEST(ConfigTest, NodeName) {
   EXPECT_EQ(Read({"--manifests=/m"}, {{"NODE_NAME", "n2"}}).value().node, "n2");
   EXPECT_EQ(Read({"--manifests=/m", "--node=n3"}, {{"NODE_NAME", "n2"}}).value().node, "n3");
@@ -105,6 +116,7 @@ TEST(ConfigTest, MetricsAddress) {
 
 TEST(ConfigTest, ErrorsSayWhereAndWhatWouldBeRight) {
   EXPECT_THAT(ErrorOf({}), HasSubstr("--manifests: not given"));
+  EXPECT_THAT(ErrorOf({"--manifests=/m", "--kubeconfig=/k"}), HasSubstr("both are given"));
   EXPECT_THAT(ErrorOf({"--manifest=/m"}), HasSubstr("did you mean manifests?"));
   EXPECT_THAT(ErrorOf({"--zzzzzzzzzz"}), HasSubstr("see sallyportd --help"));
   EXPECT_THAT(ErrorOf({"manifests"}), HasSubstr("options only"));

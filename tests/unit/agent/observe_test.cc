@@ -144,6 +144,7 @@ TEST_F(ServerTest, Views) {
             R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100}],)"
             R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1",)"
             R"("watches":[{"resource":"pods","installed":true,"synced":true,"connected":false,)"
+            R"("lost_since":null,)"
             R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
             R"("last_error":""}]})");
   EXPECT_EQ(Get("/v1/endpoints"),

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch/object_set.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "watch/object_decoder.h"
+
+namespace sallyport::watch {
+namespace {
+
+using model::Kind;
+using model::ObjectName;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// As the API server writes it, with what nobody here needs.
+std::string PodText(const std::string& name, const std::string& ip,
+                    const std::string& label = "a") {
+  return R"({"metadata":{"name":")" + name + R"(","namespace":"shop","uid":"u-)" + name +
+         R"(","resourceVersion":"7","creationTimestamp":null,"labels":{"app":")" + label +
+         R"("},"managedFields":[{"manager":"x","fieldsV1":{"f:metadata":{"f:name":{}}}}],)"
+         R"("annotations":{"new in/this version":"yes"}},)"
+         R"("spec":{"volumes":null,"containers":[{"name":"c","image":"i","env":[{"name":"E"}],)"
+         R"("ports":[{"containerPort":80,"name":"http","protocol":"TCP"}],"newField":{"x":[1]}}],)"
+         R"("nodeName":"n1","initContainers":null,"tolerations":[{}]},)"
+         R"("status":{"phase":"Running","podIP":")" +
+         ip + R"(","podIPs":[{"ip":")" + ip + R"("}],"conditions":null,"surprise":1}})";
+}
+
+std::string PolicyText(const std::string& spec) {
+  return R"({"metadata":{"name":"p","namespace":"shop"},"spec":)" + spec + "}";
+}
+
+model::NetworkPolicyPtr PolicyOf(const model::Delta& delta) {
+  return std::get<model::NetworkPolicyPtr>(delta.object);
+}
+
+TEST(DecodeObjectTest, Pod) {
+  DecodedObject decoded = DecodeObject(Kind::kPod, PodText("web", "10.0.0.1"));
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  ASSERT_TRUE(decoded.delta);
+  const model::Pod& pod = *std::get<model::PodPtr>(decoded.delta->object);
+  EXPECT_EQ(pod.name.ToString(), "shop/web");
+  EXPECT_EQ(pod.uid, "u-web");
+  EXPECT_EQ(pod.node, "n1");
+  EXPECT_EQ(pod.labels.ToString(), "app=a");
+  EXPECT_EQ(pod.phase, model::PodPhase::kRunning);
+  EXPECT_THAT(pod.addresses, ElementsAre(net::Address::Parse("10.0.0.1").value()));
+  ASSERT_THAT(pod.ports, SizeIs(1));
+  EXPECT_EQ(pod.ports[0].name, "http");
+  EXPECT_EQ(pod.place.ToString(), "");
+}
+
+TEST(DecodeObjectTest, OtherKinds) {
+  auto good = [](Kind kind, const char* text) {
+    DecodedObject decoded = DecodeObject(kind, text);
+    EXPECT_THAT(decoded.errors, IsEmpty());
+    return decoded.delta.has_value() && decoded.delta->kind == kind;
+  };
+  EXPECT_TRUE(good(Kind::kNamespace, R"({"kind":"Namespace","apiVersion":"v1","metadata":
+      {"name":"shop","labels":{"kubernetes.io/metadata.name":"shop"}},"status":{"phase":"Active"}})"));
+  EXPECT_TRUE(good(Kind::kNode, R"({"metadata":{"name":"n1"},"spec":{"podCIDR":"10.0.0.0/24",
+      "podCIDRs":["10.0.0.0/24"],"taints":[]},"status":{"addresses":[{"type":"InternalIP",
+      "address":"192.168.0.1"}],"images":[{"names":[]}]}})"));
+  EXPECT_TRUE(good(Kind::kService, R"({"metadata":{"name":"s","namespace":"shop"},"spec":
+      {"clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1"],"ports":[{"port":80,"targetPort":80,
+      "protocol":"TCP"}],"type":"ClusterIP"},"status":{"loadBalancer":{}}})"));
+  EXPECT_TRUE(good(Kind::kEndpointSlice, R"({"addressType":"IPv4","endpoints":null,"ports":null,
+      "metadata":{"name":"s-1","namespace":"shop","generateName":"s-"}})"));
+  EXPECT_TRUE(good(Kind::kNetworkPolicy, R"({"metadata":{"name":"p","namespace":"shop"},"spec":
+      {"podSelector":{},"ingress":null,"policyTypes":["Ingress"]},"status":{}})"));
+}
+
+TEST(DecodeObjectTest, APolicyThatSaysMoreThanIsKnownIsNotUnderstood) {
+  for (const char* spec :
+       {R"({"podSelector":{},"ingress":[{"from":[{"podSelector":{}}],"narrow":1}]})",
+        R"({"podSelector":{},"ingress":[{"from":[{"podSelector":{},"narrow":1}]}]})",
+        R"({"podSelector":{},"egress":[{"ports":[{"protocol":"TCP","narrow":1}]}]})",
+        R"({"podSelector":{"narrow":[]},"ingress":[{}]})",
+        R"({"podSelector":{"matchExpressions":[{"key":"a","operator":"Exists","narrow":1}]}})",
+        R"({"podSelector":{},"narrow":{}})", R"({"podSelector":{},"policyTypes":["Sideways"]})",
+        R"({"podSelector":{"matchExpressions":[{"key":"a","operator":"Like","values":["x"]}]}})",
+        R"({"podSelector":{},"ingress":[{"from":[{"service":"x"}]}]})"}) {
+    DecodedObject decoded = DecodeObject(Kind::kNetworkPolicy, PolicyText(spec));
+    EXPECT_FALSE(decoded.delta) << spec;
+    EXPECT_THAT(decoded.errors, testing::Not(IsEmpty())) << spec;
+    EXPECT_EQ(decoded.name.ToString(), "shop/p");
+  }
+}
+
+TEST(DecodeObjectTest, AnnotationsAndEscapes) {
+  DecodedObject decoded = DecodeObject(
+      Kind::kPod, R"({"metadata":{"\u006eame":"web","namespace":"shop","labels":{"a":"\u0062"}},
+      "spec":{"containers":[{"name":"c"}]}})");
+  ASSERT_TRUE(decoded.delta) << decoded.errors.front().ToString();
+  EXPECT_EQ(std::get<model::PodPtr>(decoded.delta->object)->labels.ToString(), "a=b");
+  EXPECT_EQ(decoded.name.ToString(), "shop/web");
+}
+
+TEST(ClosedPolicyTest, SelectsWhatCanBeRead) {
+  auto closed = [](const char* spec) {
+    return PolicyOf(ClosedPolicy({"shop", "p"}, PolicyText(spec)));
+  };
+  auto policy = closed(R"({"podSelector":{"matchLabels":{"a":"b"}},"policyTypes":["Egress"],
+                           "ingress":[{"odd":1}]})");
+  EXPECT_EQ(policy->pods.ToString(), "a=b");
+  EXPECT_FALSE(policy->isolates_ingress);
+  EXPECT_TRUE(policy->isolates_egress);
+  EXPECT_THAT(policy->ingress, IsEmpty());
+  policy = closed(R"({"podSelector":{},"ingress":[{"odd":1}]})");
+  EXPECT_TRUE(policy->isolates_ingress);
+  EXPECT_FALSE(policy->isolates_egress) << "as policyTypes defaults";
+  policy = closed(R"({"podSelector":{},"egress":[{"odd":1}]})");
+  EXPECT_TRUE(policy->isolates_ingress && policy->isolates_egress);
+  policy = closed(R"({"podSelector":{"odd":{}},"policyTypes":["Ingress"]})");
+  EXPECT_TRUE(policy->pods.MatchesEverything());
+  policy = closed(R"({"podSelector":"odd","policyTypes":["Ingress"]})");
+  EXPECT_TRUE(policy->pods.MatchesEverything());
+  EXPECT_TRUE(policy->isolates_ingress && policy->isolates_egress);
+}
+
+class ObjectSetTest : public testing::Test {
+ protected:
+  ObjectSet Make(Kind kind) {
+    return ObjectSet(kind, [this](ObjectUpdate update) {
+      for (const model::Delta& delta : update.deltas) {
+        snapshot_.Apply(delta);
+        told_.push_back((std::holds_alternative<std::monostate>(delta.object) ? "-" : "+") +
+                        delta.name.name);
+      }
+      complete_ = update.complete;
+      standing_ = std::move(update.standing);
+    });
+  }
+  std::vector<std::string> Told() { return std::exchange(told_, {}); }
+
+  model::Snapshot snapshot_;
+  std::vector<std::string> told_;
+  bool complete_ = false;
+  model::Diagnostics standing_;
+};
+
+TEST_F(ObjectSetTest, AListSaysWhatIsGone) {
+  ObjectSet set = Make(Kind::kPod);
+  set.BeginList();
+  set.Set(PodText("a", "10.0.0.1"));
+  set.Set(PodText("b", "10.0.0.2"));
+  set.Flush();
+  EXPECT_FALSE(complete_);
+  set.EndList();
+  set.Flush();
+  EXPECT_TRUE(complete_);
+  EXPECT_THAT(Told(), ElementsAre("+a", "+b"));
+  set.BeginList();
+  set.Set(PodText("b", "10.0.0.2"));
+  set.Set(PodText("c", "10.0.0.3"));
+  set.BeginList();  // the first one broke off
+  set.Set(PodText("b", "10.0.0.2"));
+  set.Flush();
+  EXPECT_TRUE(complete_);
+  EXPECT_THAT(Told(), ElementsAre("+c")) << "nothing is gone before the list's end";
+  set.EndList();
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("-a", "-c"));
+}
+
+TEST_F(ObjectSetTest, OnlyWhatIsNewIsTold) {
+  ObjectSet set = Make(Kind::kPod);
+  set.Set(PodText("a", "10.0.0.1"));
+  set.Set(PodText("a", "10.0.0.1"));
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("+a"));
+  set.Set(PodText("a", "10.0.0.1", "b"));
+  set.Remove(PodText("a", "10.0.0.1", "old label"));
+  set.Remove(PodText("a", "10.0.0.1"));
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("+a", "-a"));
+}
+
+TEST_F(ObjectSetTest, ABrokenPodKeepsWhatItWas) {
+  ObjectSet set = Make(Kind::kPod);
+  set.BeginList();
+  set.Set(PodText("a", "10.0.0.1"));
+  set.Set(PodText("b", "10.0.0.300"));
+  set.EndList();
+  set.Set(PodText("a", "nonsense"));
+  set.Flush();
+  EXPECT_TRUE(complete_);
+  EXPECT_THAT(Told(), ElementsAre("+a"));
+  ASSERT_FALSE(standing_.empty());
+  EXPECT_THAT(standing_.front().ToString(), HasSubstr("Pod shop/a: status.podIP"));
+  EXPECT_THAT(standing_.front().ToString(), HasSubstr("what it was before stays in force"));
+  EXPECT_THAT(standing_.back().ToString(), HasSubstr("Pod shop/b"));
+  EXPECT_THAT(standing_.back().ToString(), HasSubstr("it counts as absent"));
+  set.Set(PodText("a", "10.0.0.2"));
+  set.Remove(PodText("b", ""));
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("+a"));
+  EXPECT_THAT(standing_, IsEmpty());
+}
+
+TEST_F(ObjectSetTest, ABrokenPolicyIsNeverAbsent) {
+  ObjectSet set = Make(Kind::kNetworkPolicy);
+  const std::string odd = PolicyText(R"({"podSelector":{},"ingress":[{"odd":1}]})");
+  const std::string good = PolicyText(R"({"podSelector":{},"ingress":[{}]})");
+  set.BeginList();
+  set.Set(odd);
+  set.EndList();
+  set.Flush();
+  ASSERT_EQ(snapshot_.policies.size(), 1u);
+  EXPECT_THAT(snapshot_.policies.begin()->second->ingress, IsEmpty());
+  EXPECT_TRUE(snapshot_.policies.begin()->second->isolates_ingress);
+  EXPECT_THAT(standing_.front().ToString(), HasSubstr("allows nothing"));
+  set.Set(good);
+  set.Flush();
+  EXPECT_THAT(snapshot_.policies.begin()->second->ingress, SizeIs(1));
+  EXPECT_THAT(standing_, IsEmpty());
+  set.Set(odd);
+  set.Flush();
+  EXPECT_THAT(snapshot_.policies.begin()->second->ingress, SizeIs(1)) << "the last good one stays";
+  EXPECT_THAT(standing_, SizeIs(1));
+  set.BeginList();
+  set.EndList();
+  set.Flush();
+  EXPECT_THAT(snapshot_.policies, IsEmpty());
+  EXPECT_THAT(standing_, IsEmpty());
+}
+
+TEST_F(ObjectSetTest, AListWithSomethingUnreadableRemovesNothing) {
+  ObjectSet set = Make(Kind::kPod);
+  set.BeginList();
+  set.Set(PodText("a", "10.0.0.1"));
+  set.EndList();
+  set.BeginList();
+  set.Set(R"({"metadata":{},"spec":{}})");
+  set.EndList();
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("+a"));
+  EXPECT_THAT(standing_, testing::Not(IsEmpty()));
+  set.BeginList();
+  set.EndList();
+  set.Flush();
+  EXPECT_THAT(Told(), ElementsAre("-a"));
+  EXPECT_THAT(standing_, IsEmpty());
+}
+
+}  // namespace
+}  // namespace sallyport::watch
