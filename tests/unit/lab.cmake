@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 sallyport_test(lab LABEL unit
   SOURCES
+    lab/endpoint_slices_test.cc
+    lab/controllers_test.cc
     lab/files_test.cc
     lab/objects_test.cc
     lab/plan_test.cc

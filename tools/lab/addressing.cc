@@ -172,7 +172,8 @@ Networks DefaultNetworks() {
   return {{cidr("10.244.0.0/16"), cidr("fd00:10:244::/48")},
           {cidr("172.30.0.0/24"), cidr("fd00:172:30::/64")},
           {cidr("198.51.100.0/24"), cidr("2001:db8:100::/64")},
-          {}};
+          {},
+          {cidr("10.96.0.0/16"), cidr("fd00:10:96::/112")}};
 }
 
 net::Address Nth(const net::Cidr& network, uint64_t offset) {

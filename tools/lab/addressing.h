@@ -30,9 +30,11 @@ struct Networks {
   std::vector<net::Cidr> nodes;
   std::vector<net::Cidr> outside;
   std::vector<net::Address> outside_addresses;  // beyond the one in each outside network
+  std::vector<net::Cidr> services;              // nobody's interface has them
 };
 
-// 10.244.0.0/16 fd00:10:244::/48, 172.30.0.0/24 fd00:172:30::/64, 198.51.100.0/24 2001:db8:100::/64
+// 10.244.0.0/16 fd00:10:244::/48, 172.30.0.0/24 fd00:172:30::/64, 198.51.100.0/24
+// 2001:db8:100::/64, services 10.96.0.0/16 fd00:10:96::/112
 Networks DefaultNetworks();
 
 struct NodeAddresses {

@@ -9,11 +9,15 @@
 #include <memory>
 #include <utility>
 
-#include "lab/agents.h"
+#include "lab/apiserver_command.h"
+#include "lab/daemons.h"
+#include "lab/dns_command.h"
 #include "lab/exec.h"
 #include "lab/guard.h"
 #include "lab/keeper.h"
 #include "lab/lab.h"
+#include "lab/node_process.h"
+#include "lab/relay.h"
 #include "lab/report.h"
 #include "lab/settle.h"
 
@@ -33,8 +37,9 @@ containers run as processes: their command, or a stand-in that answers on the de
 
 Examples:
   sudo sallyport lab up -f shop/             make it
-  sudo sallyport lab exec shop/web -- curl http://10.244.2.2/
-  sudo sallyport lab apply -f policy.yaml    change it while it runs
+  export KUBECONFIG=$(sudo sallyport lab kubeconfig)
+  kubectl apply -f policy.yaml               change it while it runs
+  sudo sallyport lab exec shop/web -- curl http://api:8080/
   sudo sallyport lab status
   sudo sallyport lab down)";
 
@@ -45,8 +50,10 @@ struct UpWords {
   std::vector<std::string> node_networks;
   std::vector<std::string> outside_networks;
   std::vector<std::string> outside_addresses;
+  std::vector<std::string> service_networks;
   int patience = 60;
   bool no_agent = false;
+  bool no_dns = false;
 };
 
 int FailWith(const Error& error) {
@@ -84,11 +91,13 @@ Status Understand(UpWords* words) {
     return Error{"--nodes: 1 to 100", 0};
   if (words->patience < 0) return Error{"--timeout: seconds, 0 or more", 0};
   options.agents = !words->no_agent;
+  options.dns = !words->no_dns;
   options.patience = std::chrono::seconds(words->patience);
   Networks& networks = options.networks;
   Status done = TakeNetworks(words->pod_networks, "--pod-network", &networks.pods);
   if (done) done = TakeNetworks(words->node_networks, "--node-network", &networks.nodes);
   if (done) done = TakeNetworks(words->outside_networks, "--outside-network", &networks.outside);
+  if (done) done = TakeNetworks(words->service_networks, "--service-network", &networks.services);
   for (const std::string& text : words->outside_addresses) {
     auto address = net::Address::Parse(text);
     if (!address) return std::move(address).error().Context("--outside-address");
@@ -116,6 +125,7 @@ int RunUp(UpWords* words) {
   if (!well) return FailWith(well.error());
   if (!settled) console.Fail(settled.error().message);
   bool good = outcome->ok() && settled;
+  console.out << "\nexport KUBECONFIG=" << Layout(words->options.name).kubeconfig() << std::endl;
   console.err << "lab " << words->options.name << " is up"
               << (good ? "" : ", but not all of it is ready") << " ("
               << static_cast<double>(took.count() / 100) / 10 << " s)" << std::endl;
@@ -136,17 +146,36 @@ void AddUpOptions(CLI::App* command, UpWords* words) {
   CLI::Option* agent = command->add_option("--agent", options.agent, "Path of sallyportd");
   command->add_flag("--no-agent", words->no_agent, "No agents: nothing is enforced")
       ->excludes(agent);
-  command->add_option("--pod-network", words->pod_networks,
+  command->add_option("--pod-network,--pod-cidr", words->pod_networks,
                       "Where nodes' pod ranges come from, one a family (default: 10.244.0.0/16 "
                       "fd00:10:244::/48)");
-  command->add_option("--node-network", words->node_networks,
+  command->add_option("--node-network,--node-cidr", words->node_networks,
                       "Where nodes' addresses come from (default: 172.30.0.0/24 "
                       "fd00:172:30::/64)");
   command->add_option("--outside-network", words->outside_networks,
                       "The outside's network (default: 198.51.100.0/24 2001:db8:100::/64; the "
                       "outside has address 10 in it)");
-  command->add_option("--outside-address", words->outside_addresses,
+  command->add_option("--outside-address,--outside", words->outside_addresses,
                       "More addresses that the outside has");
+  command->add_option("--service-network,--service-cidr", words->service_networks,
+                      "Where Services' addresses come from (default: 10.96.0.0/16 "
+                      "fd00:10:96::/112)");
+  command
+      ->add_option("--proxy", options.proxy,
+                   "How Services are translated: nftables, iptables or none")
+      ->check(CLI::IsMember({"nftables", "iptables", "none"}));
+  command->add_flag("--no-dns", words->no_dns, "No cluster DNS");
+  command->add_option("--hosts", options.hosts,
+                      "Files like /etc/hosts: names outside that cluster DNS knows");
+  command->add_option("--peer", options.peers,
+                      "Labs that are up, to be wired to this one: nodes and pods reach each other");
+  CLI::Option* kubeconfig = command->add_option(
+      "--kubeconfig", options.kubeconfig,
+      "Join the nodes to the API server of this kubeconfig, in place of one of the lab's own");
+  command
+      ->add_flag("--controllers", options.controllers,
+                 "Run the lab's controllers there too (default: its own do the work)")
+      ->needs(kubeconfig);
   command->add_option("--timeout", words->patience,
                       "Seconds to wait for pods and agents to become ready (default: 60)");
 }
@@ -340,12 +369,18 @@ void AddViews(CLI::App& lab, int* exit_code) {
         ->check(CLI::IsMember({"table", "json"}));
 }
 
-Status ChangeAgent(const LabState& state, const std::string& node, const std::string& verb) {
+Status ChangeDaemon(const LabState& state, const std::string& daemon, const std::string& verb) {
+  if (verb == "hang" || verb == "resume") {
+    pid_t pid = DaemonPid(Layout(state.name), daemon);
+    if (!pid) return Error{daemon + " is not running", 0};
+    if (kill(pid, verb == "hang" ? SIGSTOP : SIGCONT) != 0) return ErrnoError(verb + " " + daemon);
+    return Ok();
+  }
   if (verb != "start") {
-    Status stopped = StopAgent(state, node, verb == "kill" ? SIGKILL : SIGTERM);
+    Status stopped = EndDaemon(state, daemon, verb == "kill" ? SIGKILL : SIGTERM);
     if (!stopped || verb != "restart") return stopped;
   }
-  return StartAgent(state, node);
+  return StartDaemonOf(state, daemon);
 }
 
 // Returns the lab with those nodes only; of `names` empty, with all.
@@ -362,7 +397,8 @@ Result<LabState> ChangeAgents(const std::string& lab, const std::vector<std::str
     return !names.empty() && std::find(names.begin(), names.end(), node.name()) == names.end();
   });
   for (const NodePlan& node : state.nodes)
-    if (Status done = ChangeAgent(state, node.name(), verb); !done) return std::move(done).error();
+    if (Status done = ChangeDaemon(state, AgentDaemon(node.name()), verb); !done)
+      return std::move(done).error();
   return std::move(state);
 }
 
@@ -392,7 +428,89 @@ Exit code: 0 done, 2 not.)");
   AddName(command, &words->name);
 }
 
-// What a lab starts for each pod; not for people.
+// The other processes of a lab, one command each. Where this kills or hangs the API server, the
+// cluster goes on as it is.
+void AddDaemon(CLI::App& lab, int* exit_code, const char* command_name, const char* about,
+               bool of_nodes) {
+  struct Words {
+    std::string name = kDefaultLab;
+    std::string verb;
+    std::vector<std::string> nodes;
+  };
+  auto words = std::make_shared<Words>();
+  std::string daemon = command_name;
+  auto run = [words, daemon, of_nodes] {
+    auto held = HoldLab(words->name, ProcessConsole());
+    if (!held) return FailWith(held.error());
+    std::vector<std::string> daemons;
+    if (!of_nodes) daemons = {daemon};
+    for (const NodePlan& node : held->state.nodes)
+      if (of_nodes && (words->nodes.empty() || std::find(words->nodes.begin(), words->nodes.end(),
+                                                         node.name()) != words->nodes.end()))
+        daemons.push_back(NodeDaemon(node.name()));
+    std::vector<std::string> known = DaemonsOf(held->state);
+    for (const std::string& each : daemons) {
+      if (std::find(known.begin(), known.end(), each) == known.end())
+        return FailWith({"lab " + words->name + " has no " + each + " of its own", 0});
+      if (Status done = ChangeDaemon(held->state, each, words->verb); !done)
+        return FailWith(done.error());
+    }
+    if (daemons.empty()) return FailWith({"no such node in lab " + words->name, 0});
+    return kYes;
+  };
+  CLI::App* command = AddCommand(lab, command_name, about, exit_code, run, R"(
+stop is SIGTERM, kill is SIGKILL, hang and resume are SIGSTOP and SIGCONT.
+Exit code: 0 done, 2 not.)");
+  command->add_option("verb", words->verb, "start, stop, kill, restart, hang or resume")
+      ->required()
+      ->check(CLI::IsMember({"start", "stop", "kill", "restart", "hang", "resume"}));
+  if (of_nodes) command->add_option("--node", words->nodes, "Of these nodes only");
+  AddName(command, &words->name);
+}
+
+void AddKubeconfig(CLI::App& lab, int* exit_code) {
+  auto name = std::make_shared<std::string>(kDefaultLab);
+  CLI::App* command = AddCommand(lab, "kubeconfig", "Where the kubeconfig of a lab is, for kubectl",
+                                 exit_code, [name] {
+                                   if (auto state = LoadState(*name); !state)
+                                     return FailWith(state.error());
+                                   ProcessConsole().out << Layout(*name).kubeconfig() << std::endl;
+                                   return kYes;
+                                 });
+  AddName(command, name.get());
+}
+
+// What the lab starts for itself; not for people.
+void AddProcess(CLI::App& lab, int* exit_code, const char* command_name,
+                std::function<Status(const std::string& lab, const std::string& node)> run) {
+  struct Words {
+    std::string name;
+    std::string node;
+  };
+  auto words = std::make_shared<Words>();
+  CLI::App* command =
+      AddCommand(lab, command_name, "A process of a lab", exit_code, [words, run = std::move(run)] {
+        Status done = run(words->name, words->node);
+        return done ? kYes : FailWith(done.error());
+      });
+  command->group("");
+  command->add_option("--name", words->name)->required();
+  command->add_option("--node", words->node);
+}
+
+void AddProcesses(CLI::App& lab, int* exit_code) {
+  CLI::App* processes = lab.add_subcommand("run", "The processes of a lab");
+  processes->group("");
+  processes->require_subcommand(1);
+  AddApiServer(*processes, exit_code);
+  AddProcess(*processes, exit_code, "node", RunNode);
+  AddProcess(*processes, exit_code, kControllers,
+             [](const std::string& name, const std::string&) { return RunControllers(name); });
+  AddProcess(*processes, exit_code, kRelay,
+             [](const std::string& name, const std::string&) { return RunRelay(name); });
+}
+
+// What a node starts for each pod; not for people.
 void AddKeep(CLI::App& lab, int* exit_code) {
   struct Words {
     std::string name;
@@ -402,9 +520,7 @@ void AddKeep(CLI::App& lab, int* exit_code) {
   CLI::App* command = AddCommand(lab, "keep", "Keep one pod of a lab running", exit_code, [words] {
     size_t slash = words->pod.find('/');
     if (slash == std::string::npos) return FailWith({"keep: NAMESPACE/NAME", 0});
-    constexpr int kDoorbell = 3;
-    return RunKeeper(words->name, {words->pod.substr(0, slash), words->pod.substr(slash + 1)},
-                     kDoorbell);
+    return RunKeeper(words->name, {words->pod.substr(0, slash), words->pod.substr(slash + 1)});
   });
   command->group("");
   command->add_option("--name", words->name)->required();
@@ -424,7 +540,14 @@ void AddCommands(CLI::App& app, int* exit_code, Matrix matrix) {
   AddExec(*lab, exit_code);
   AddViews(*lab, exit_code);
   AddAgent(*lab, exit_code);
+  AddKubeconfig(*lab, exit_code);
+  AddDaemon(*lab, exit_code, "nodes", "Start or end the processes of nodes: kubelet and proxy",
+            true);
+  AddDaemon(*lab, exit_code, kControllers, "Start or end the controllers", false);
+  AddDaemon(*lab, exit_code, kApiServer, "Start or end the API server, or let it hang", false);
+  AddProcesses(*lab, exit_code);
   AddKeep(*lab, exit_code);
+  AddDnsCommand(*lab, exit_code);
   if (matrix) AddTest(*lab, exit_code, matrix);
 }
 

@@ -23,6 +23,7 @@ struct ContainerPlace {
   std::string netns_path;
   std::string hostname;
   std::string volumes;           // directory: one directory a volume
+  std::string etc;               // directory: files that take the place of those in /etc
   std::string root;              // an empty directory, to mount its root on
   std::string log;               // its output is appended here
   std::vector<std::string> env;  // added to the recipe's, below it

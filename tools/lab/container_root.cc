@@ -77,6 +77,16 @@ Status MountOwn(const std::string& root) {
   return done;
 }
 
+// The tool itself, for images that are made with it. Not there where its file was replaced
+// meanwhile: who needs it says so.
+Status MountTool(const std::string& root) {
+  std::string target = root + kToolInContainer;
+  UniqueFd file(open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
+  if (!file) return ErrnoError("create " + target);
+  Status done = DoMount("/proc/self/exe", target, "", MS_BIND);
+  return done || done.error().code == ENOENT ? Ok() : done;
+}
+
 // The machine's root goes to kOldRoot, until the volumes are mounted from it.
 Status PivotTo(const std::string& root) {
   std::string old = root + kOldRoot;
@@ -118,6 +128,18 @@ Status MountVolume(const Mount& wanted, const std::string& volumes) {
   return DoMount("none", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY);
 }
 
+// After PivotTo. What is there may be a link to somewhere, or a mount of the machine's own.
+Status MountEtc(const std::string& folder) {
+  std::string source = kOldRoot + folder;
+  for (const std::string& name : ListDirectory(source)) {
+    std::string target = "/etc/" + name;
+    unlink(target.c_str());
+    if (Status made = MakeTarget(target, false); !made) return made;
+    if (Status done = DoMount(source + "/" + name, target, "", MS_BIND); !done) return done;
+  }
+  return Ok();
+}
+
 }  // namespace
 
 std::string CleanPath(const std::string& path) {
@@ -141,7 +163,9 @@ Status EnterOwnRoot(const ContainerRecipe& recipe, const ContainerPlace& place) 
   Status done = DoMount("none", "/", "", MS_REC | MS_PRIVATE);
   if (done) done = MountOverlay(place.root);
   if (done) done = MountOwn(root);
+  if (done) done = MountTool(root);
   if (done) done = PivotTo(root);
+  if (done) done = MountEtc(place.etc);
   for (const Mount& wanted : recipe.mounts)
     if (done) done = MountVolume(wanted, place.volumes);
   return done ? LeaveOldRoot() : done;

@@ -7,6 +7,9 @@
 
 namespace sallyport::lab {
 
+// Where every container with a root of its own finds this tool.
+inline constexpr const char* kToolInContainer = "/run/sallyport";
+
 // In a new mount namespace: makes the container's root, with its volumes, and enters it.
 Status EnterOwnRoot(const ContainerRecipe& recipe, const ContainerPlace& place);
 

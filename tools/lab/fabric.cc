@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/fabric.h"
 
+#include <algorithm>
+#include <functional>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "lab/netlink.h"
@@ -151,7 +154,72 @@ class FabricBuilder {
   Netlink fabric_;
 };
 
+// The networks of one family that another lab must not have, too.
+std::vector<net::Cidr> Inside(const LabState& state, bool v4) {
+  std::vector<net::Cidr> out;
+  for (const auto* networks : {&state.networks.pods, &state.networks.nodes})
+    for (const net::Cidr& network : *networks)
+      if (network.IsV4() == v4) out.push_back(network);
+  return out;
+}
+
+bool Overlap(const std::vector<net::Cidr>& a, const std::vector<net::Cidr>& b) {
+  for (const net::Cidr& left : a)
+    for (const net::Cidr& right : b)
+      if (left.Contains(right) || right.Contains(left)) return true;
+  return false;
+}
+
+// The two ends of the cable: addresses of a network that is only theirs.
+net::Cidr CableNetwork(const LabState& a, const LabState& b, bool v4) {
+  uint64_t number =
+      std::hash<std::string>{}(std::min(a.name, b.name) + "/" + std::max(a.name, b.name));
+  net::Cidr all = net::Cidr::Parse(v4 ? "100.64.0.0/10" : "fd00:64::/64").value();
+  return net::Cidr(Nth(all, number % (1 << 18) * 4), v4 ? 30 : 126);
+}
+
+Status RouteBetween(Netlink& here, const std::string& port, Netlink& there,
+                    const std::string& other_port, const LabState& state, const LabState& peer,
+                    bool v4) {
+  net::Cidr cable = CableNetwork(state, peer, v4);
+  Status done = here.AddAddress(port, {Nth(cable, 1), cable.length()});
+  if (done) done = there.AddAddress(other_port, {Nth(cable, 2), cable.length()});
+  for (const net::Cidr& network : Inside(peer, v4))
+    if (done) done = here.AddRoute(network, Nth(cable, 2));
+  for (const net::Cidr& network : Inside(state, v4))
+    if (done) done = there.AddRoute(network, Nth(cable, 1));
+  return done;
+}
+
+// Interface names are short, and labs' are not.
+std::string PortTo(const LabState& lab) {
+  return "lab" + std::to_string(std::hash<std::string>{}(lab.name) % 1'000'000'000);
+}
+
 }  // namespace
+
+Status WireLabs(const LabState& state, const LabState& peer) {
+  std::vector<bool> families;
+  for (bool v4 : {true, false})
+    if (!Overlap(Inside(state, v4), Inside(peer, v4))) families.push_back(v4);
+  if (families.empty())
+    return Error{"the networks of labs " + state.name + " and " + peer.name +
+                     " overlap: give this one others (--pod-network, --node-network)",
+                 0};
+  auto here = Netlink::Open(NetnsPath(Layout(state.name).fabric_netns()));
+  if (!here) return std::move(here).error();
+  std::string peer_path = NetnsPath(Layout(peer.name).fabric_netns());
+  auto there = Netlink::Open(peer_path);
+  if (!there) return std::move(there).error().Context("lab " + peer.name);
+  std::string port = PortTo(peer);
+  std::string other_port = PortTo(state);
+  Status done = here->AddVeth(port, other_port, peer_path);
+  if (done) done = here->SetUp(port);
+  if (done) done = there->SetUp(other_port);
+  for (bool v4 : families)
+    if (done) done = RouteBetween(*here, port, *there, other_port, state, peer, v4);
+  return done;
+}
 
 Status BuildFabric(const LabState& state) {
   Layout layout(state.name);

@@ -19,4 +19,8 @@ namespace sallyport::lab {
 // Requires that none of the namespaces exists.
 Status BuildFabric(const LabState& state);
 
+// A cable between the fabrics of two labs, with routes to each other's nodes and pods; for the
+// address families in which their networks do not overlap. Fails where that is none.
+Status WireLabs(const LabState& state, const LabState& peer);
+
 }  // namespace sallyport::lab

@@ -74,7 +74,13 @@ mkdir -p /var/log/nginx /var/lib/nginx /run
 exec nginx "$@"
 )script";
 
-constexpr std::array<KnownImage, 4> kImages = {{
+// Cluster DNS: this tool, feeding Knot with what the API server says (dns_command.h).
+constexpr std::string_view kCoreDns = R"script(
+exec /run/sallyport lab dns "$@"
+)script";
+
+constexpr std::array<KnownImage, 5> kImages = {{
+    {"coredns", "knotd", 53, "knot", kCoreDns},
     {"nginx", "nginx", 80, "nginx-light", kNginx},
     {"postgres", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
     {"postgresql", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},

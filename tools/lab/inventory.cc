@@ -1,24 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/inventory.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
-#include "lab/agents.h"
+#include "lab/cluster.h"
+#include "lab/daemons.h"
+#include "lab/files.h"
+#include "lab/lab.h"
 #include "lab/netns.h"
+#include "lab/node_services.h"
 #include "lab/state.h"
-#include "watch/manifest_files.h"
+#include "model/manifest.h"
 
 namespace sallyport::lab {
+
+namespace {
+
+// What agents and proxies know.
+constexpr std::array<const char*, 6> kKnown = {"Namespace",     "Node",    "Pod",
+                                               "NetworkPolicy", "Service", "EndpointSlice"};
+
+Result<Cluster> ReadCluster(const Layout& layout) {
+  auto api = OpenApi(layout);
+  if (!api) return std::move(api).error();
+  Cluster cluster;
+  for (const char* kind : kKnown) {
+    auto items = (*api)->List(*FindKind(kind));
+    if (!items) return std::move(items).error();
+    for (Value& item : *items) cluster.Set(kind, std::move(item));
+  }
+  return cluster;
+}
+
+std::string ToText(const Cluster& cluster) {
+  Value list = Sequence();
+  for (const char* kind : kKnown)
+    for (const auto& [name, object] : cluster.Of(kind)) list.items.push_back(*object);
+  return ToJson(list);
+}
+
+Result<Cluster> LastSeen(const Layout& layout) {
+  auto text = ReadFile(layout.cluster());
+  if (!text) return std::move(text).error();
+  auto list = FromJson(*text, layout.cluster());
+  if (!list) return std::move(list).error();
+  Cluster cluster;
+  for (const Value& object : Items(&*list)) cluster.Set(KindOf(object), object);
+  return cluster;
+}
+
+model::Snapshot SnapshotOf(const Cluster& cluster) {
+  std::vector<model::Document> documents;
+  for (const char* kind : kKnown)
+    for (const auto& [name, object] : cluster.Of(kind)) documents.push_back(*object);
+  model::Snapshot snapshot;
+  for (const model::Delta& delta : model::DecodeDocuments(documents, "API server").objects)
+    snapshot.Apply(delta);
+  return snapshot;
+}
+
+}  // namespace
 
 Result<Inventory> ReadInventory(const std::string& lab_name) {
   auto state = LoadWholeState(lab_name);
   if (!state) return std::move(state).error();
   Layout layout(lab_name);
-  auto manifests = watch::ReadManifestFiles({layout.manifests()});
-  if (!manifests) return std::move(manifests).error();
   Inventory out;
   out.name = lab_name;
-  out.snapshot = std::move(manifests->snapshot);
+  auto cluster = ReadCluster(layout);
+  if (cluster) {
+    // Only to be read where the server is away: failing to keep it is no failure.
+    Status ignored = ReplaceFile(layout.cluster(), ToText(*cluster), layout.scratch());
+  } else {
+    out.stale = true;
+    auto last = LastSeen(layout);
+    if (!last) return std::move(cluster).error();
+    cluster = std::move(last);
+  }
+  out.snapshot = SnapshotOf(*cluster);
+  out.services = ServicesVersion(*cluster);
   out.outside_netns_path = NetnsPath(layout.outside_netns());
   for (const InterfaceAddress& own : state->outside.own)
     out.outside_addresses.push_back(own.address);
@@ -29,15 +91,17 @@ Result<Inventory> ReadInventory(const std::string& lab_name) {
     for (const InterfaceAddress& own : node.addresses.internal)
       place.addresses.push_back(own.address);
     place.agent_socket = layout.socket(place.name);
-    place.manifests_dir = layout.manifests();
     place.cni_results_dir = layout.cni_results(place.name);
     place.pins_dir = layout.pins(place.name);
-    place.agent_pid = AgentPid(layout, place.name);
+    place.agent_pid = DaemonPid(layout, AgentDaemon(place.name));
     out.nodes.push_back(std::move(place));
   }
   for (const auto& [name, pod] : out.snapshot.pods) {
     if (pod->phase == model::PodPhase::kSucceeded || pod->phase == model::PodPhase::kFailed)
       continue;  // its namespace is gone
+    bool here = std::any_of(state->nodes.begin(), state->nodes.end(),
+                            [&](const NodePlan& node) { return node.name() == pod->node; });
+    if (!here) continue;  // it has no node yet, or one that is none of this lab
     std::string netns = pod->host_network ? layout.node_netns(pod->node) : layout.pod_netns(name);
     out.pods.push_back(
         {name, pod->node, NetnsPath(netns), pod->addresses, pod->ports, pod->host_network});

@@ -30,7 +30,6 @@ struct NodePlace {
   std::string netns_path;
   std::vector<net::Address> addresses;
   std::string agent_socket;
-  std::string manifests_dir;
   std::string cni_results_dir;
   std::string pins_dir;
   int agent_pid = 0;  // 0: no agent runs
@@ -42,10 +41,13 @@ struct Inventory {
   std::vector<NodePlace> nodes;  // sorted by name
   std::string outside_netns_path;
   std::vector<net::Address> outside_addresses;
-  model::Snapshot snapshot;  // what the agents are told
+  model::Snapshot snapshot;  // what the agents are told: by the API server, where it answers
+  std::string services;      // ServicesVersion of it (node_services.h)
+  bool stale = false;        // it did not: this is how it was seen last
 };
 
-// Fails where no such lab is up, with the names of those that are.
+// Fails where no such lab is up, with the names of those that are. Where the API server does not
+// answer, the snapshot is the last that was seen.
 Result<Inventory> ReadInventory(const std::string& lab_name);
 
 }  // namespace sallyport::lab

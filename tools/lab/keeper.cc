@@ -18,9 +18,10 @@
 
 #include "base/backoff.h"
 #include "base/unique_fd.h"
+#include "lab/bell.h"
+#include "lab/cluster.h"
 #include "lab/cni.h"
 #include "lab/container.h"
-#include "lab/feed.h"
 #include "lab/files.h"
 #include "lab/netns.h"
 #include "lab/pod_files.h"
@@ -58,8 +59,7 @@ struct Running {
 
 class Keeper {
  public:
-  Keeper(Layout layout, model::ObjectName pod, int doorbell)
-      : layout_(std::move(layout)), pod_(std::move(pod)), doorbell_(doorbell) {}
+  Keeper(Layout layout, model::ObjectName pod) : layout_(std::move(layout)), pod_(std::move(pod)) {}
 
   Status Run() {
     if (Status prepared = Prepare(); !prepared) return prepared;
@@ -101,11 +101,8 @@ class Keeper {
                               [&](const NodePlan& plan) { return plan.name() == node; });
     if (found == state_.nodes.end()) return Error{"there is no node " + node, 0};
     node_ = &*found;
-    feed_ = OpenFeed(layout_);
     return EnterNetns(NetnsPath(layout_.node_netns(node)));
   }
-
-  std::string HostIp() const { return node_->addresses.internal.front().address.ToString(); }
 
   // False when asked to end before there was a network.
   bool MakeNetwork() {
@@ -166,7 +163,11 @@ class Keeper {
         if (!written) return written;
       }
     }
-    return MakeDirectories(layout_.pod(pod_) + "/root", 0755);
+    std::string etc = layout_.pod(pod_) + "/etc";
+    Status made = MakeDirectories(etc, 0755);
+    for (const auto& [name, content] : recipe_.etc)
+      if (made) made = WriteFile(etc + "/" + name, content, 0644);
+    return made ? MakeDirectories(layout_.pod(pod_) + "/root", 0755) : made;
   }
 
   bool IsInitialised() const {
@@ -199,7 +200,8 @@ class Keeper {
       StartIfDue(container, now);
       CheckIfDue(container, now);
     }
-    if (IsInitialised()) Summarise();
+    status_.initialised = IsInitialised();
+    if (status_.initialised) Summarise();
   }
 
   void StartIfDue(Running* container, MonotonicTime now) {
@@ -215,6 +217,7 @@ class Keeper {
     }
     container->status.pid = *pid;
     container->status.state = "running";
+    container->status.started = FormatTime(SystemClock().WallNow());
     container->started = true;
     container->successes = container->failures = 0;
     container->check_at = now;
@@ -260,6 +263,7 @@ class Keeper {
   void Ended(Running* container, int code) {
     Stopped(container);
     container->status.exit_code = code;
+    container->status.ended = FormatTime(SystemClock().WallNow());
     bool init = container->recipe.role == ContainerRole::kInit;
     const std::string& policy = recipe_.restart_policy;
     bool again = container->recipe.role == ContainerRole::kSidecar ||
@@ -298,14 +302,7 @@ class Keeper {
     published_ = status_;
     // Failing to say so is no reason to stop what runs; the next change says it again.
     if (Status saved = SavePodStatus(layout_, pod_, status_); !saved) Log(saved.error().message);
-    Value told = ClusterStatus(status_, HostIp());
-    if (!SameContent(told, told_)) {
-      if (Status s = feed_->SetStatus({"Pod", pod_}, told); !s)
-        Log(s.error().message);
-      else
-        told_ = std::move(told);
-    }
-    if (doorbell_ >= 0 && write(doorbell_, ".", 1) < 0) doorbell_ = -1;
+    RingBell(layout_.bell(node_->name()), pod_);
   }
 
   void Log(const std::string& text) const {
@@ -367,26 +364,23 @@ class Keeper {
 
   Layout layout_;
   model::ObjectName pod_;
-  int doorbell_;
   UniqueFd signals_;
   PodSpec spec_;
   LabState state_;
   const NodePlan* node_ = nullptr;
-  std::unique_ptr<ClusterFeed> feed_;
   std::optional<Sandbox> sandbox_;
   PodRecipe recipe_;
   std::vector<std::unique_ptr<Running>> init_;
   std::vector<std::unique_ptr<Running>> containers_;
   PodStatus status_;
-  PodStatus published_{"", false, "", 0, {}, {}, {}};
-  Value told_;
+  PodStatus published_{"", false, false, "", 0, {}, {}, {}};
   bool stopping_ = false;
 };
 
 }  // namespace
 
-int RunKeeper(const std::string& lab, const model::ObjectName& pod, int doorbell) {
-  Status done = Keeper(Layout(lab), pod, doorbell).Run();
+int RunKeeper(const std::string& lab, const model::ObjectName& pod) {
+  Status done = Keeper(Layout(lab), pod).Run();
   if (done) return 0;
   std::fprintf(stderr, "%s: %s\n", pod.ToString().c_str(), done.error().message.c_str());
   return 1;

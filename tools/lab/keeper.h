@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keeper of one pod: a process on the pod's node that plays kubelet and container runtime for
-// it. Entry point: RunKeeper.
+// The keeper of one pod: a process on the pod's node that plays container runtime for it, and
+// outlives the node's own process. Entry point: RunKeeper.
 //
-//   network by CNI ─► tells the cluster the addresses ─► init containers ─► containers
-//        ▲                                                   │ ended: restarted, as the pod's
-//        └── failed: again, ever slower                      │ restartPolicy says, ever slower
-//                                                            └ ready or not: tells the cluster
+//   network by CNI ─► init containers ─► containers
+//        ▲                                  │ ended: restarted, as the pod's restartPolicy says,
+//        └── failed: again, ever slower     │ ever slower
+//                                           └ ready or not
+//
+// Whatever changes goes into the pod's status file (pod_files.h), and the node's bell rings.
 //
 // It ends when told to (SIGTERM), leaving the network for whoever told it; or when all containers
 // have ended for good, and then gives the network back.
@@ -17,8 +19,7 @@
 
 namespace sallyport::lab {
 
-// Runs until the end; returns the exit code. `doorbell`, where >= 0, gets a byte at every change of
-// the pod's status.
-int RunKeeper(const std::string& lab, const model::ObjectName& pod, int doorbell);
+// Runs until the end; returns the exit code.
+int RunKeeper(const std::string& lab, const model::ObjectName& pod);
 
 }  // namespace sallyport::lab

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/lab.h"
 
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
+#include <set>
 #include <utility>
 
-#include "lab/agents.h"
+#include "lab/apply.h"
 #include "lab/cni.h"
+#include "lab/daemons.h"
 #include "lab/fabric.h"
-#include "lab/feed.h"
 #include "lab/files.h"
 #include "lab/guard.h"
 #include "lab/netns.h"
-#include "lab/pods.h"
+#include "lab/pod_place.h"
 #include "lab/process.h"
 #include "lab/sweep.h"
+#include "lab/system_objects.h"
 
 namespace sallyport::lab {
 namespace {
 
 Status MakeFolders(const LabState& state) {
   Layout layout(state.name);
-  std::vector<std::string> folders = {layout.manifests(), layout.scratch(), layout.logs(),
-                                      layout.pods(), layout.bpf()};
+  std::vector<std::string> folders = {layout.scratch(), layout.logs(),      layout.pods(),
+                                      layout.bpf(),     layout.apiserver(), layout.processes()};
   for (const NodePlan& node : state.nodes) {
     folders.push_back(layout.cni_results(node.name()));
     folders.push_back(layout.cni_networks(node.name()));
@@ -43,30 +47,64 @@ Status MountPins(const LabState& state) {
   return Ok();
 }
 
-Status TellCluster(const Plan& plan, ClusterFeed& feed) {
-  for (const Value& ns : plan.namespaces)
-    if (Status told = feed.Set(ns); !told) return told;
-  for (const NodePlan& node : plan.nodes)
-    if (Status told = feed.Set(node.tree); !told) return told;
-  for (const Value& policy : plan.policies)
-    if (Status told = feed.Set(policy); !told) return told;
+// The API server that the lab has, or joins, and how to reach it from here and from the nodes.
+Status MakeServer(const LabState& state) {
+  Layout layout(state.name);
+  Status done = StartDaemonOf(state, state.joined.empty() ? kApiServer : kRelay);
+  if (!done) return done;
+  std::string access =
+      state.joined.empty() ? layout.apiserver() + "/admin.kubeconfig" : state.joined;
+  auto text = ReadFile(access);
+  if (!text) return std::move(text).error();
+  // Paths in a kubeconfig are relative to its folder: one that is joined is used where it is.
+  if (state.joined.empty()) {
+    done = WriteFile(layout.kubeconfig(), *text, 0600);
+  } else if (symlink(access.c_str(), layout.kubeconfig().c_str()) != 0) {
+    done = ErrnoError("link " + layout.kubeconfig());
+  }
+  return done ? WriteNodeKubeconfig(state, layout.kubeconfig()) : done;
+}
+
+Status TellNodes(Api& api, const Plan& plan) {
+  for (const NodePlan& node : plan.nodes) {
+    if (Status told = CreateIfAbsent(api, node.tree); !told) return told;
+  }
   return Ok();
 }
 
-// Everything up to the first pod.
-Status BuildLab(const LabState& state, const Plan& plan, const ObjectSet& objects,
-                ClusterFeed& feed, const Console& console) {
-  Layout layout(state.name);
+// What the cluster's own parts need: the agents' account, cluster DNS.
+Status MakeSystem(const LabState& state, const UpOptions& options, Api& api) {
+  auto documents = SystemObjects(state, options.hosts);
+  if (!documents) return std::move(documents).error();
+  for (const Value& object : *documents)
+    if (Status made = CreateIfAbsent(api, object); !made) return made;
+  if (state.agent.empty()) return Ok();
+  auto token = api.Token(kAgentAccount, nullptr);
+  if (!token) return std::move(token).error().Context("token of the agents");
+  return WriteAgentKubeconfig(state, *token);
+}
+
+// Everything up to the user's objects.
+Status BuildLab(const LabState& state, const UpOptions& options, const Plan& plan,
+                const Console& console) {
   console.Progress("building " + std::to_string(state.nodes.size()) + " nodes");
   Status done = MakeFolders(state);
-  if (done) done = ReplaceFile(layout.objects(), ToJson(objects) + "\n", layout.scratch());
   if (done) done = SaveState(state);
   if (done) done = MountPins(state);
   if (done) done = BuildFabric(state);
-  if (done) done = TellCluster(plan, feed);
-  if (state.agent.empty()) return done;
-  for (const NodePlan& node : state.nodes)
-    if (done) done = StartAgent(state, node.name());
+  for (const std::string& name : state.peers) {
+    auto peer = done ? LoadWholeState(name) : Result<LabState>(Error{});
+    if (done && !peer) done = std::move(peer).error();
+    if (done) done = WireLabs(state, *peer);
+  }
+  if (done) done = MakeServer(state);
+  if (!done) return done;
+  auto api = OpenApi(Layout(state.name));
+  if (!api) return std::move(api).error();
+  done = TellNodes(**api, plan);
+  if (done) done = MakeSystem(state, options, **api);
+  for (const std::string& daemon : DaemonsOf(state))
+    if (done) done = StartDaemonOf(state, daemon);
   return done;
 }
 
@@ -78,6 +116,20 @@ Result<LabState> PlanState(const UpOptions& options, const Plan& plan) {
   state.networks = options.networks;
   state.outside = AssignOutsideAddresses(options.networks);
   state.nodes = plan.nodes;
+  state.peers = options.peers;
+  state.controllers = options.kubeconfig.empty() || options.controllers;
+  if (options.proxy != "none") state.proxy = options.proxy;
+  state.dns =
+      options.dns && options.kubeconfig.empty() && !FindProgram("knotd", kStandardPath).empty();
+  if (options.kubeconfig.empty()) {
+    auto port = FreePort();
+    if (!port) return std::move(port).error();
+    state.api_port = *port;
+  } else {
+    std::array<char, PATH_MAX> path;
+    if (!realpath(options.kubeconfig.c_str(), path.data())) return ErrnoError(options.kubeconfig);
+    state.joined = path.data();
+  }
   if (!options.agents) return state;
   auto agent = FindAgent(options.agent, state.sallyport);
   if (!agent) return std::move(agent).error();
@@ -85,12 +137,24 @@ Result<LabState> PlanState(const UpOptions& options, const Plan& plan) {
   return state;
 }
 
-Result<Outcome> Make(const LabState& state, const Plan& plan, const ObjectSet& objects,
-                     Duration patience, const Console& console) {
-  auto feed = OpenFeed(Layout(state.name));
-  if (Status built = BuildLab(state, plan, objects, *feed, console); !built)
+// The user's objects, with the namespaces and the nodes that only the plan has.
+ObjectSet WithPlan(const ObjectSet& objects, const Plan& plan) {
+  ObjectSet out = objects;
+  for (const Value& ns : plan.namespaces)
+    out.try_emplace({"Namespace", {"", NameOf(ns).name}}, Object{ns, ""});
+  std::erase_if(out, [](const auto& entry) { return entry.first.kind == "Node"; });
+  return out;
+}
+
+Result<Outcome> Make(const LabState& state, const UpOptions& options, const Plan& plan,
+                     const ObjectSet& objects, const Console& console) {
+  if (Status built = BuildLab(state, options, plan, console); !built)
     return std::move(built).error();
-  auto outcome = StartPods(state, plan.pods, objects, patience, *feed, console);
+  auto api = OpenApi(Layout(state.name));
+  if (!api) return std::move(api).error();
+  if (Status told = ApplyObjects(**api, WithPlan(objects, plan), console); !told)
+    return std::move(told).error();
+  auto outcome = AwaitReady(state, **api, options.patience, console);
   if (!outcome) return outcome;
   LabState complete = state;
   complete.complete = true;
@@ -130,7 +194,7 @@ Result<Outcome> Up(const UpOptions& options, const Console& console) {
   if (!lock) return std::move(lock).error();
   if (AnythingLeft(options.name)) console.Note("note: sweeping away lab " + options.name);
   if (Status swept = Sweep(options.name); !swept) return std::move(swept).error();
-  auto outcome = Make(*state, plan, read->objects, options.patience, console);
+  auto outcome = Make(*state, options, plan, read->objects, console);
   if (outcome) return outcome;
   if (Status swept = Sweep(options.name); !swept) console.Fail(swept.error().message);
   lock->Remove();
@@ -146,6 +210,25 @@ Status Down(const std::string& name, const Console& console) {
   if (swept) lock->Remove();
   rmdir(kRunRoot);  // when it was the last
   return swept;
+}
+
+Result<std::unique_ptr<Api>> OpenApi(const Layout& layout) {
+  return Api::Open(layout.kubeconfig());
+}
+
+Status CheckRecipes(const std::vector<PodPlan>& pods, const ObjectSet& objects,
+                    const std::string& sallyport, std::vector<std::string>* notes) {
+  std::set<std::string> told;
+  for (const PodPlan& pod : pods) {
+    auto recipe =
+        MakeRecipe(pod.tree, MachineContext(objects, {pod.node, "", {}, "", ""}, sallyport));
+    if (!recipe) return std::move(recipe).error().Context("Pod " + pod.name().ToString());
+    // Pods of one workload have the same notes: they are its own.
+    std::string who = pod.owner.empty() ? "Pod " + pod.name().ToString() : pod.owner;
+    for (const std::string& note : recipe->notes)
+      if (told.insert(who + note).second) notes->push_back(who + ", " + note);
+  }
+  return Ok();
 }
 
 std::vector<PodState> PodStates(const Layout& layout) {

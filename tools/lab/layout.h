@@ -3,11 +3,15 @@
 //
 //   /run/sallyport-lab/<lab>.lock         held by whoever changes the lab
 //   /run/sallyport-lab/<lab>/
-//     state.json  objects.json            how it was planned; the user's manifests
-//     manifests/  scratch/                what the agents read; where it is written first
+//     state.json  scratch/                how it was planned; where files are written first
+//     apiserver/                          all that the API server keeps
+//     kubeconfig                          for people, on this machine
+//     node.kubeconfig  agent.kubeconfig   for the nodes, and the agents, from where they are
+//     cluster.json                        the cluster as it was last seen
 //     pods/<ns>.<pod>/                    spec, status, volumes of a pod
 //     nodes/<node>/cni/{results,networks} result cache of libcni, leases of host-local
-//     nodes/<node>/agent.{sock,pid}
+//     nodes/<node>/agent.sock, bell, services
+//     processes/                          numbers of the lab's processes
 //     bpf/<node>/                         a bpffs: what the agents pin
 //     logs/
 //   /run/netns/spt-<lab>.fabric, .outside, .node.<node>, .pod.<ns>.<pod>
@@ -37,8 +41,12 @@ class Layout {
   std::string run() const { return std::string(kRunRoot) + "/" + lab_; }
   std::string lock() const { return run() + ".lock"; }
   std::string state() const { return run() + "/state.json"; }
-  std::string objects() const { return run() + "/objects.json"; }
-  std::string manifests() const { return run() + "/manifests"; }
+  std::string apiserver() const { return run() + "/apiserver"; }
+  std::string kubeconfig() const { return run() + "/kubeconfig"; }
+  std::string node_kubeconfig() const { return run() + "/node.kubeconfig"; }
+  std::string agent_kubeconfig() const { return run() + "/agent.kubeconfig"; }
+  std::string cluster() const { return run() + "/cluster.json"; }
+  std::string processes() const { return run() + "/processes"; }
   std::string scratch() const { return run() + "/scratch"; }
   std::string logs() const { return run() + "/logs"; }
   std::string bpf() const { return run() + "/bpf"; }
@@ -53,9 +61,9 @@ class Layout {
   }
   std::string pins(const std::string& node_name) const { return bpf() + "/" + node_name; }
   std::string socket(const std::string& node_name) const { return node(node_name) + "/agent.sock"; }
-  std::string agent_pid(const std::string& node_name) const {
-    return node(node_name) + "/agent.pid";
-  }
+  std::string bell(const std::string& node_name) const { return node(node_name) + "/bell"; }
+  // What the node's Service proxy has brought into force (settle.h).
+  std::string services(const std::string& node_name) const { return node(node_name) + "/services"; }
   std::string log(const std::string& what) const { return logs() + "/" + what + ".log"; }
 
   // Names in /run/netns. Those of one lab are no prefix of another's: lab names have no dot.

@@ -16,13 +16,6 @@ namespace {
 constexpr int kFewestInvented = 2;
 constexpr int kMostInvented = 16;
 
-// Kinds that the lab itself makes use of; the others are passed over, with one line for all.
-bool Concerns(const std::string& kind) {
-  static const std::set<std::string> kKinds = {"ConfigMap", "Namespace", "NetworkPolicy",
-                                               "Node",      "Pod",       "Secret"};
-  return kKinds.contains(kind) || IsWorkload(kind);
-}
-
 Value MakeObject(const std::string& kind, const std::string& name) {
   return Mapping({{"apiVersion", String("v1")},
                   {"kind", String(kind)},
@@ -42,16 +35,29 @@ Value InventNode(const std::string& name, size_t index) {
   return node;
 }
 
+// Pods of one workload share their template: a complaint about it is told once.
+void Decode(const std::map<std::string, std::vector<model::Document>>& by_file,
+            model::Diagnostics* diagnostics) {
+  std::set<std::string> told;
+  for (const auto& [file, documents] : by_file) {
+    model::Manifest decoded = model::DecodeDocuments(documents, file);
+    for (model::Diagnostic& diagnostic : decoded.diagnostics) {
+      std::string once = diagnostic.place.ToString() + diagnostic.field + diagnostic.message;
+      if (diagnostic.place.line == 0 || told.insert(once).second)
+        diagnostics->push_back(std::move(diagnostic));
+    }
+  }
+}
+
 class Planner {
  public:
   Planner(const ObjectSet& objects, const PlanOptions& options)
       : objects_(objects), options_(options) {}
 
   Plan Run() {
-    NoteSkipped();
-    MakeNamespaces();
-    for (const auto& [key, object] : objects_)
-      if (key.kind == "NetworkPolicy") plan_.policies.push_back(object.tree);
+    NoteNotRun();
+    plan_.namespaces = NamespacesOf(objects_);
+    for (const Value& ns : plan_.namespaces) namespace_labels_[NameOf(ns).name] = LabelsOf(ns);
     std::vector<Value> nodes = PlaceOnNodes();
     if (model::HasErrors(plan_.diagnostics)) return std::move(plan_);
     AssignAddresses(std::move(nodes));
@@ -69,33 +75,10 @@ class Planner {
                                  std::move(message)});
   }
 
-  void NoteSkipped() {
-    std::map<std::string, int> skipped;
+  void NoteNotRun() {
     for (const auto& [key, object] : objects_)
-      if (!Concerns(key.kind)) ++skipped[TextAt(object.tree, {"apiVersion"}) + " " + key.kind];
-    std::string line;
-    for (const auto& [kind, count] : skipped)
-      line += (line.empty() ? "" : ", ") + std::to_string(count) + " " + kind;
-    if (!line.empty()) plan_.notes.push_back("passed over: " + line);
-  }
-
-  void MakeNamespaces() {
-    std::set<std::string> referenced;
-    for (const auto& [key, object] : objects_) {
-      if (key.kind == "Namespace") {
-        plan_.namespaces.push_back(object.tree);
-      } else if (!IsClusterScoped(key.kind)) {
-        referenced.insert(key.name.ns);
-      }
-    }
-    for (const std::string& name : referenced)
-      if (!objects_.contains({"Namespace", {"", name}}))
-        plan_.namespaces.push_back(MakeObject("Namespace", name));
-    for (Value& ns : plan_.namespaces) {
-      std::string name = NameOf(ns).name;
-      Set(Child(Child(ns, "metadata"), "labels"), model::kNamespaceNameLabel, String(name));
-      namespace_labels_[name] = LabelsOf(ns);
-    }
+      if (key.kind == "CronJob")
+        plan_.notes.push_back(key.ToString() + ": is kept, and never run in the lab");
   }
 
   // Sets the pods, each with its node, and returns the nodes.
@@ -120,7 +103,6 @@ class Planner {
   }
 
   std::vector<Value> DeclaredNodes() const {
-    if (!options_.existing_nodes.empty()) return options_.existing_nodes;
     std::vector<Value> nodes;
     for (const auto& [key, object] : objects_)
       if (key.kind == "Node") nodes.push_back(object.tree);
@@ -156,15 +138,11 @@ class Planner {
   // Expands and schedules onto these nodes. Pods without a place are an error only if `last`.
   bool TryNodes(const std::vector<Value>& nodes, bool last) {
     std::vector<SchedulingNode> places;
-    for (const Value& node : nodes) places.push_back({NameOf(node).name, LabelsOf(node)});
+    for (const Value& node : nodes) places.push_back(NodeForScheduling(node));
     std::vector<ExpandedPod> pods = ExpandAll(places);
     if (model::HasErrors(plan_.diagnostics)) return false;
     std::vector<SchedulingPod> scheduling;
-    for (const ExpandedPod& pod : pods) {
-      auto existing = options_.existing_pods.find(NameOf(pod.tree));
-      scheduling.push_back(
-          {&pod.tree, pod.owner, existing == options_.existing_pods.end() ? "" : existing->second});
-    }
+    for (const ExpandedPod& pod : pods) scheduling.push_back({&pod.tree, pod.owner, ""});
     Placement placement = Schedule(scheduling, places, namespace_labels_);
     if (!placement.why.empty() && !last) return false;
     for (const auto& [index, why] : placement.why)
@@ -205,7 +183,8 @@ class Planner {
     std::vector<std::string> names;
     const Value* pod = At(object.tree, {"spec", "template"});
     for (const SchedulingNode& node : nodes)
-      if (key.kind == "DaemonSet" && pod && NodeFits(*pod, node)) names.push_back(node.name);
+      if (key.kind == "DaemonSet" && pod && NodeFits(*pod, node) && Tolerates(*pod, node))
+        names.push_back(node.name);
     return names;
   }
 
@@ -240,32 +219,22 @@ class Planner {
     Set(Child(*node, "spec"), "podCIDRs", std::move(cidrs));
   }
 
-  std::string FileOf(const Value& tree) const {
-    if (KindOf(tree) == "Pod") {
-      auto file = files_.find(NameOf(tree));
-      return file == files_.end() ? "" : file->second;
-    }
-    auto object = objects_.find({KindOf(tree), NameOf(tree)});
-    return object == objects_.end() ? "" : object->second.file;
-  }
-
-  // Pods of one workload share their template: a complaint about it is told once.
+  // Pods, nodes and namespaces as they will be; the rest as it was written.
   void Validate() {
     std::map<std::string, std::vector<model::Document>> by_file;
-    auto add = [&](const Value& tree) { by_file[FileOf(tree)].push_back(tree); };
-    for (const Value& tree : plan_.namespaces) add(tree);
-    for (const NodePlan& node : plan_.nodes) add(node.tree);
-    for (const Value& tree : plan_.policies) add(tree);
-    for (const PodPlan& pod : plan_.pods) add(pod.tree);
-    std::set<std::string> told;
-    for (const auto& [file, documents] : by_file) {
-      model::Manifest decoded = model::DecodeDocuments(documents, file);
-      for (model::Diagnostic& diagnostic : decoded.diagnostics) {
-        std::string once = diagnostic.place.ToString() + diagnostic.field + diagnostic.message;
-        if (diagnostic.place.line == 0 || told.insert(once).second)
-          plan_.diagnostics.push_back(std::move(diagnostic));
-      }
-    }
+    for (const Value& tree : plan_.namespaces) by_file[FileOf("Namespace", tree)].push_back(tree);
+    for (const NodePlan& node : plan_.nodes)
+      by_file[FileOf("Node", node.tree)].push_back(node.tree);
+    for (const PodPlan& pod : plan_.pods) by_file[files_[pod.name()]].push_back(pod.tree);
+    for (const auto& [key, object] : objects_)
+      if (key.kind == "NetworkPolicy" || key.kind == "Service")
+        by_file[object.file].push_back(object.tree);
+    Decode(by_file, &plan_.diagnostics);
+  }
+
+  std::string FileOf(const std::string& kind, const Value& tree) const {
+    auto object = objects_.find({kind, {"", NameOf(tree).name}});
+    return object == objects_.end() ? "" : object->second.file;
   }
 
   const ObjectSet& objects_;
@@ -279,6 +248,40 @@ class Planner {
 
 Plan MakePlan(const ObjectSet& objects, const PlanOptions& options) {
   return Planner(objects, options).Run();
+}
+
+std::vector<Value> NamespacesOf(const ObjectSet& objects) {
+  std::vector<Value> namespaces;
+  std::set<std::string> referenced;
+  for (const auto& [key, object] : objects) {
+    if (key.kind == "Namespace")
+      namespaces.push_back(object.tree);
+    else if (!IsClusterScoped(key.kind))
+      referenced.insert(key.name.ns);
+  }
+  for (const std::string& name : referenced)
+    if (!objects.contains({"Namespace", {"", name}}))
+      namespaces.push_back(MakeObject("Namespace", name));
+  for (Value& ns : namespaces) {
+    std::string name = NameOf(ns).name;
+    Set(Child(Child(ns, "metadata"), "labels"), model::kNamespaceNameLabel, String(name));
+  }
+  return namespaces;
+}
+
+model::Diagnostics CheckObjects(const ObjectSet& objects) {
+  model::Diagnostics diagnostics;
+  std::map<std::string, std::vector<model::Document>> by_file;
+  for (const auto& [key, object] : objects) {
+    if (IsWorkload(key.kind)) {
+      for (ExpandedPod& pod : ExpandWorkload(key, object, {"node"}, &diagnostics))
+        by_file[object.file].push_back(std::move(pod.tree));
+    } else {
+      by_file[object.file].push_back(object.tree);
+    }
+  }
+  Decode(by_file, &diagnostics);
+  return diagnostics;
 }
 
 }  // namespace sallyport::lab

@@ -23,9 +23,6 @@ namespace sallyport::lab {
 struct PlanOptions {
   Networks networks = DefaultNetworks();
   std::optional<int> nodes;  // how many to invent; absent: 2, or as many as anti-affinity needs
-  // A running lab's: its nodes stay as they are, and its pods where they are.
-  std::vector<Value> existing_nodes;
-  std::map<model::ObjectName, std::string> existing_pods;
 };
 
 struct NodePlan {
@@ -46,11 +43,15 @@ struct Plan {
   std::vector<NodePlan> nodes;
   std::vector<PodPlan> pods;
   std::vector<Value> namespaces;
-  std::vector<Value> policies;
   std::vector<std::string> notes;  // what the user should know, one line each
   model::Diagnostics diagnostics;  // with errors among them the rest is not to be used
 };
 
 Plan MakePlan(const ObjectSet& objects, const PlanOptions& options);
+
+// The namespaces that the objects are in, declared or not.
+std::vector<Value> NamespacesOf(const ObjectSet& objects);
+// What Sallyport would refuse of them, and what is wrong with workloads, each with its place.
+model::Diagnostics CheckObjects(const ObjectSet& objects);
 
 }  // namespace sallyport::lab

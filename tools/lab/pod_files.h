@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is kept of each pod: its spec, written before its keeper starts, and its status, written by
-// the keeper as things happen.
+// What is kept of each pod on this machine: its spec, written by its node before its keeper starts,
+// and its status, written by the keeper as things happen.
 #pragma once
 
 #include <sys/types.h>
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "lab/layout.h"
 #include "lab/objects.h"
@@ -19,6 +20,7 @@ struct PodSpec {
   std::string owner;
   std::string container_id;  // of its sandbox: 64 hex digits
   ObjectSet configs;         // ConfigMaps and Secrets of its namespace
+  std::string token;         // of its service account; "" where it has none
 };
 
 struct ContainerStatus {
@@ -29,13 +31,16 @@ struct ContainerStatus {
   bool ready = false;
   int exit_code = 0;  // of the last end
   int restarts = 0;
+  std::string started;  // when, as FormatTime; "" never, this and the next
+  std::string ended;    // the last time
   friend bool operator==(const ContainerStatus&, const ContainerStatus&) = default;
 };
 
 struct PodStatus {
   std::string phase = "Pending";  // as in Kubernetes
   bool ready = false;
-  std::string reason;  // what is in the way, for a person
+  bool initialised = false;  // its init containers are through
+  std::string reason;        // what is in the way, for a person
   pid_t keeper = 0;
   std::vector<std::string> addresses;
   std::vector<ContainerStatus> containers;
@@ -53,8 +58,10 @@ PodStatus LoadPodStatus(const Layout& layout, const model::ObjectName& pod);
 // The pods that the lab has files of, sorted.
 std::vector<model::ObjectName> ListPods(const Layout& layout);
 
-// The status that the cluster is told (status of the Pod object).
-Value ClusterStatus(const PodStatus& status, const std::string& host_ip);
+// The status that the API server is told (status of the Pod object). `pod` is the object as the API
+// has it: what stays as it was keeps its times.
+Value ClusterStatus(const Value& pod, const PodStatus& status,
+                    const std::vector<std::string>& host_ips, WallTime now);
 
 // Random, as the API server and the container runtime make them.
 std::string NewUid();

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "lab/dns_command.h"
 #include "lab/netns.h"
 #include "lab/process.h"
 
@@ -20,11 +21,24 @@ RecipeContext MachineContext(const ObjectSet& objects, PodFacts facts,
   return context;
 }
 
+ClusterFacts FactsOf(const LabState& state) {
+  ClusterFacts facts;
+  if (!state.joined.empty()) return facts;  // its Services are not this lab's to know
+  if (!state.networks.services.empty())
+    facts.api_host = Nth(state.networks.services.front(), 1).ToString();
+  if (state.dns)
+    for (const net::Address& address : DnsAddresses(state.networks.services))
+      facts.nameservers.push_back(address.ToString());
+  return facts;
+}
+
 Result<PodRecipe> RecipeOf(const LabState& state, const NodePlan& node, const PodSpec& spec,
                            const std::vector<std::string>& addresses) {
-  PodFacts facts{node.name(), addresses.front(), addresses,
-                 node.addresses.internal.front().address.ToString()};
-  return MakeRecipe(spec.tree, MachineContext(spec.configs, std::move(facts), state.sallyport));
+  PodFacts facts{node.name(), addresses.empty() ? "" : addresses.front(), addresses,
+                 node.addresses.internal.front().address.ToString(), spec.token};
+  RecipeContext context = MachineContext(spec.configs, std::move(facts), state.sallyport);
+  context.cluster = FactsOf(state);
+  return MakeRecipe(spec.tree, context);
 }
 
 std::string NetnsOf(const Layout& layout, const Value& pod) {
@@ -40,6 +54,7 @@ ContainerPlace PlaceOf(const Layout& layout, const Value& pod, const PodRecipe& 
   place.hostname = recipe.hostname;
   place.volumes = folder + "/volumes";
   place.root = folder + "/root";
+  place.etc = folder + "/etc";
   place.env = {layout.marker()};
   return place;
 }

@@ -18,6 +18,9 @@ namespace sallyport::lab {
 RecipeContext MachineContext(const ObjectSet& objects, PodFacts facts,
                              const std::string& sallyport);
 
+// What a lab's pods are told of their cluster.
+ClusterFacts FactsOf(const LabState& state);
+
 // `addresses`: the pod's.
 Result<PodRecipe> RecipeOf(const LabState& state, const NodePlan& node, const PodSpec& spec,
                            const std::vector<std::string>& addresses);

@@ -153,12 +153,6 @@ std::string StatField(pid_t pid, int field) {
   return text->substr(at, text->find(' ', at) - at);
 }
 
-bool HasMarker(pid_t pid, const std::string& marker) {
-  auto environment = ReadFile("/proc/" + std::to_string(pid) + "/environ");
-  std::string text = environment ? std::string(1, '\0') + *environment : "";
-  return text.find(std::string(1, '\0') + marker + std::string(1, '\0')) != std::string::npos;
-}
-
 std::set<pid_t> SelfAndAncestors() {
   std::set<pid_t> out;
   for (pid_t pid = getpid(); pid > 0;) {
@@ -209,6 +203,12 @@ bool IsAlive(pid_t pid) {
 bool IsInNetns(pid_t pid, const std::string& path) {
   auto there = FileId(path);
   return there && IsAlive(pid) && FileId("/proc/" + std::to_string(pid) + "/ns/net") == there;
+}
+
+bool HasMarker(pid_t pid, const std::string& marker) {
+  auto environment = ReadFile("/proc/" + std::to_string(pid) + "/environ");
+  std::string text = environment ? std::string(1, '\0') + *environment : "";
+  return text.find(std::string(1, '\0') + marker + std::string(1, '\0')) != std::string::npos;
 }
 
 std::vector<pid_t> FindProcesses(const std::vector<std::string>& netns_paths,

@@ -39,6 +39,8 @@ bool IsAlive(pid_t pid);
 // Alive, and in the network namespace that `path` names: a number that was kept in a file may be
 // another process's by now.
 bool IsInNetns(pid_t pid, const std::string& path);
+// With the marker NAME=value in its environment.
+bool HasMarker(pid_t pid, const std::string& marker);
 // Every process in one of the network namespaces (paths), or with the marker NAME=value in its
 // environment (none where the marker is empty; servers that set their title lose it); never the
 // caller or what it descends from.

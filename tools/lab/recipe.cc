@@ -20,6 +20,7 @@ class RecipeMaker {
     if (!spec) return Error{"the pod has no spec", 0};
     recipe_.hostname = TextAt(*spec, {"hostname"});
     if (recipe_.hostname.empty()) recipe_.hostname = NameOf(pod_).name.substr(0, 63);
+    recipe_.etc = EtcFiles(pod_, recipe_.hostname, context_.facts.pod_ips, context_.cluster);
     recipe_.restart_policy = TextAt(*spec, {"restartPolicy"});
     if (recipe_.restart_policy.empty()) recipe_.restart_policy = "Always";
     if (Status volumes = AddVolumes(spec->Find("volumes")); !volumes)
@@ -67,6 +68,9 @@ class RecipeMaker {
     auto env = MakeEnvironment(tree, source_);
     if (!env) return std::move(env).error();
     out.env = *std::move(env);
+    if (!context_.cluster.api_host.empty())
+      out.env.insert(out.env.begin(), {{"KUBERNETES_SERVICE_HOST", context_.cluster.api_host},
+                                       {"KUBERNETES_SERVICE_PORT", "443"}});
     for (const char* field : {"runAsUser", "runAsGroup"}) {
       auto id = IntegerAt(tree, {"securityContext", field});
       if (!id) id = IntegerAt(spec, {"securityContext", field});

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "lab/objects.h"
+#include "lab/pod_environment.h"
 #include "model/objects.h"
 
 namespace sallyport::lab {
@@ -27,6 +28,7 @@ struct PodFacts {
   std::string pod_ip;
   std::vector<std::string> pod_ips;
   std::string host_ip;
+  std::string token;  // of its service account
 };
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
@@ -84,6 +86,7 @@ struct PodRecipe {
   std::string hostname;
   std::string restart_policy;  // Always, OnFailure, Never
   std::vector<Volume> volumes;
+  std::map<std::string, std::string> etc;        // files of /etc that are the pod's own
   std::vector<ContainerRecipe> init_containers;  // and sidecars, in their order
   std::vector<ContainerRecipe> containers;
   std::vector<std::string> notes;  // what is done otherwise than the manifest says
@@ -92,6 +95,7 @@ struct PodRecipe {
 struct RecipeContext {
   const ObjectSet* objects = nullptr;  // for ConfigMaps and Secrets
   PodFacts facts;
+  ClusterFacts cluster;
   std::string sallyport;                                // the tool's binary
   std::function<bool(const std::string&)> has_program;  // a name on the PATH, or a path
 };

@@ -45,7 +45,7 @@ Result<std::optional<std::map<std::string, std::string>>> DataOf(const std::stri
 
 Error Missing(const std::string& kind, const std::string& name, const ValueSource& source) {
   return {"needs " + kind + " " + NameOf(source.pod).ns + "/" + name +
-              ", which is in no manifest: add it, or say optional: true",
+              ", which is not there: create it, or say optional: true",
           0};
 }
 
@@ -162,6 +162,8 @@ Status AddSource(const Value& tree, const ValueSource& source,
     if (name.empty()) name = TextAt(*secret, {"name"});  // as projected sources spell it
     return AddFiles(*secret, "Secret", name, source, files);
   }
+  if (const Value* token = tree.Find("serviceAccountToken"))
+    (*files)[TextAt(*token, {"path"})] = source.facts.token;
   if (const Value* api = tree.Find("downwardAPI")) {
     for (const Value& item : Items(api->Find("items")))
       if (auto value = Field(TextAt(item, {"fieldRef", "fieldPath"}), source))

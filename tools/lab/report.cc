@@ -5,7 +5,7 @@
 #include <sstream>
 #include <utility>
 
-#include "lab/agents.h"
+#include "lab/daemons.h"
 #include "lab/files.h"
 
 namespace sallyport::lab {
@@ -140,7 +140,7 @@ Result<View> Look(const std::string& lab) {
   if (!state) return std::move(state).error();
   View view{*std::move(state), PodStates(Layout(lab)), {}};
   for (const NodePlan& node : view.state.nodes)
-    view.agents.push_back(AgentPid(Layout(lab), node.name()));
+    view.agents.push_back(DaemonPid(Layout(lab), AgentDaemon(node.name())));
   return view;
 }
 

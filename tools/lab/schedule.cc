@@ -93,6 +93,16 @@ bool NodeTermHolds(const Value& term, const SchedulingNode& node) {
          model::Selector(*fields).Matches(field_values);
 }
 
+// The API: no key with Exists is every taint; no effect is every effect; Equal is the default.
+bool Covers(const Value& toleration, const Taint& taint) {
+  std::string key = TextAt(toleration, {"key"});
+  std::string effect = TextAt(toleration, {"effect"});
+  bool exists = TextAt(toleration, {"operator"}) == "Exists";
+  if (!effect.empty() && effect != taint.effect) return false;
+  if (key.empty()) return exists;
+  return key == taint.key && (exists || TextAt(toleration, {"value"}) == taint.value);
+}
+
 class Scheduler {
  public:
   Scheduler(const std::vector<SchedulingNode>& nodes, std::vector<Candidate> pods)
@@ -142,16 +152,21 @@ class Scheduler {
     }
     std::optional<std::pair<std::tuple<int64_t, size_t, size_t>, size_t>> best;
     bool any_fits = false;
+    bool any_open = false;
     for (size_t i = 0; i < nodes_.size(); ++i) {
       if (!NodeFits(*pod.pod->tree, nodes_[i])) continue;
       any_fits = true;
+      if (!Tolerates(*pod.pod->tree, nodes_[i])) continue;
+      any_open = true;
       if (!RequiredTermsHold(pod, i)) continue;
       auto score = std::tuple(-Preference(pod, i), CountOn(i, &pod), CountOn(i, nullptr));
       if (!best || score < best->first) best = {score, i};
     }
     if (best) return best->second;
-    *why = any_fits ? "on every node its affinity or anti-affinity to other pods forbids it"
-                    : "no node has the labels that its nodeSelector or nodeAffinity asks for";
+    *why = any_open   ? "on every node its affinity or anti-affinity to other pods forbids it"
+           : any_fits ? "every node that would fit is not ready, cordoned, or has a taint that it "
+                        "does not tolerate"
+                      : "no node has the labels that its nodeSelector or nodeAffinity asks for";
     return std::nullopt;
   }
 
@@ -225,6 +240,26 @@ bool NodeFits(const Value& pod, const SchedulingNode& node) {
   if (!required) return true;
   return std::any_of(required->items.begin(), required->items.end(),
                      [&](const Value& term) { return NodeTermHolds(term, node); });
+}
+
+bool Tolerates(const Value& pod, const SchedulingNode& node) {
+  const std::vector<Value>& tolerations = Items(At(pod, {"spec", "tolerations"}));
+  return std::all_of(node.taints.begin(), node.taints.end(), [&](const Taint& taint) {
+    return std::any_of(tolerations.begin(), tolerations.end(),
+                       [&](const Value& toleration) { return Covers(toleration, taint); });
+  });
+}
+
+SchedulingNode NodeForScheduling(const Value& node) {
+  SchedulingNode out{NameOf(node).name, LabelsOf(node), {}};
+  for (const Value& taint : Items(At(node, {"spec", "taints"}))) {
+    std::string effect = TextAt(taint, {"effect"});
+    if (effect == "NoSchedule" || effect == "NoExecute")
+      out.taints.push_back({TextAt(taint, {"key"}), TextAt(taint, {"value"}), effect});
+  }
+  if (IsTrue(At(node, {"spec", "unschedulable"})))
+    out.taints.push_back({kUnschedulableTaint, "", "NoSchedule"});
+  return out;
 }
 
 Placement Schedule(const std::vector<SchedulingPod>& pods, const std::vector<SchedulingNode>& nodes,

@@ -4,7 +4,8 @@
 // A node may take a pod when all of these hold:
 //   1. spec.nodeName, where given, names it;
 //   2. its labels match spec.nodeSelector and the required terms of nodeAffinity;
-//   3. the required terms of podAffinity and podAntiAffinity hold over each term's topology key,
+//   3. it has no taint (NoSchedule, NoExecute) that the pod does not tolerate;
+//   4. the required terms of podAffinity and podAntiAffinity hold over each term's topology key,
 //      those of the pods already placed included.
 // Of these nodes the pod gets the one with the best score of preferred terms, then the fewest pods
 // of the same owner, then the fewest pods, then the first. One pod after the other, those that name
@@ -21,10 +22,21 @@
 
 namespace sallyport::lab {
 
+struct Taint {
+  std::string key;
+  std::string value;
+  std::string effect;  // NoSchedule, NoExecute; others keep no pod away
+};
+inline constexpr const char* kUnschedulableTaint = "node.kubernetes.io/unschedulable";
+inline constexpr const char* kNotReadyTaint = "node.kubernetes.io/not-ready";
+
 struct SchedulingNode {
   std::string name;
   model::Labels labels;
+  std::vector<Taint> taints = {};
 };
+// From a Node object; one that is cordoned has the taint for that.
+SchedulingNode NodeForScheduling(const Value& node);
 
 struct SchedulingPod {
   const Value* tree = nullptr;  // a Pod object
@@ -41,7 +53,8 @@ struct Placement {
 Placement Schedule(const std::vector<SchedulingPod>& pods, const std::vector<SchedulingNode>& nodes,
                    const std::map<std::string, model::Labels>& namespaces);
 
-// Whether the node may take the pod as far as rules 1 and 2 say (for DaemonSets).
+// Rule 2, and rule 3, by themselves (for DaemonSets).
 bool NodeFits(const Value& pod, const SchedulingNode& node);
+bool Tolerates(const Value& pod, const SchedulingNode& node);
 
 }  // namespace sallyport::lab

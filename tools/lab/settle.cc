@@ -13,7 +13,8 @@
 #include <utility>
 
 #include "base/unique_fd.h"
-#include "lab/agents.h"
+#include "lab/daemons.h"
+#include "lab/files.h"
 #include "lab/inventory.h"
 #include "lab/lab.h"
 #include "model/fingerprint.h"
@@ -65,6 +66,18 @@ std::string Missing(const LabState& state, const std::string& node, const std::s
   return "";
 }
 
+// Whether the node's Service proxy has done what there is to do. One that does not run is no reason
+// to wait.
+std::string MissingServices(const LabState& state, const std::string& node,
+                            const std::string& services) {
+  Layout layout(state.name);
+  if (state.proxy.empty() || !DaemonPid(layout, NodeDaemon(node))) return "";
+  auto done = ReadFile(layout.services(node));
+  if (done && *done == services) return "";
+  return "the Service proxy of " + node +
+         " has not done the latest; its log: " + layout.log(NodeDaemon(node));
+}
+
 }  // namespace
 
 Result<Value> AskAgent(const std::string& socket, const std::string& path) {
@@ -90,7 +103,6 @@ Result<Value> AskAgent(const std::string& socket, const std::string& path) {
 
 Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
                    const Console& console) {
-  if (state.agent.empty()) return Ok();
   Layout layout(state.name);
   MonotonicTime deadline = SystemClock().Now() + patience;
   std::set<std::string> told;
@@ -98,9 +110,11 @@ Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
     auto inventory = ReadInventory(state.name);
     if (!inventory) return std::move(inventory).error();
     std::string cluster = model::Fingerprint(inventory->snapshot);
-    std::string missing;
+    std::string missing = inventory->stale ? "the API server does not answer" : "";
     for (const NodePlan& node : state.nodes) {
-      if (AgentPid(layout, node.name())) {
+      if (missing.empty()) missing = MissingServices(state, node.name(), inventory->services);
+      if (state.agent.empty()) continue;
+      if (DaemonPid(layout, AgentDaemon(node.name()))) {
         if (missing.empty()) missing = Missing(state, node.name(), cluster);
         continue;
       }

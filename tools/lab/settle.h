@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting until the agents enforce what the lab told them, by their local API.
+// Waiting until the nodes do what the API server says: the agents enforce it, by their local API,
+// and the Service proxies translate it.
 #pragma once
 
 #include <string>
@@ -14,9 +15,9 @@ namespace sallyport::lab {
 // What to make of an agent that does not run.
 enum class DeadAgents { kFail, kLeaveOut };
 
-// Until every agent knows the cluster as the lab told it, is ready, and has opened each pod of its
-// node. Without agents: at once. Fails with what is missing when patience is at its end, and at
-// once where an agent does not run (kFail); with kLeaveOut that is only noted.
+// Until every agent knows the cluster as the API server has it, is ready, and has opened each pod
+// of its node. Fails with what is missing when patience is at its end, and at once where an agent
+// does not run (kFail); with kLeaveOut that is only noted.
 Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
                    const Console& console);
 

@@ -54,6 +54,7 @@ Status NodeFromTree(const Value& tree, NodePlan* out) {
 Status NetworksFromTree(const Value& tree, Networks* out) {
   Status status = FromStrings(tree.Find("pods"), net::Cidr::Parse, &out->pods);
   if (status) status = FromStrings(tree.Find("nodes"), net::Cidr::Parse, &out->nodes);
+  if (status) status = FromStrings(tree.Find("services"), net::Cidr::Parse, &out->services);
   if (status) status = FromStrings(tree.Find("outside"), net::Cidr::Parse, &out->outside);
   if (status)
     status =
@@ -89,9 +90,16 @@ Value StateToTree(const LabState& state) {
        {"cni", String(state.cni)},
        {"sallyport", String(state.sallyport)},
        {"agent", String(state.agent)},
+       {"joined", String(state.joined)},
+       {"apiPort", Integer(state.api_port)},
+       {"proxy", String(state.proxy)},
+       {"controllers", Boolean(state.controllers)},
+       {"dns", Boolean(state.dns)},
+       {"peers", Strings(state.peers)},
        {"complete", Boolean(state.complete)},
        {"networks", Mapping({{"pods", ToStrings(state.networks.pods)},
                              {"nodes", ToStrings(state.networks.nodes)},
+                             {"services", ToStrings(state.networks.services)},
                              {"outside", ToStrings(state.networks.outside)},
                              {"outsideAddresses", ToStrings(state.networks.outside_addresses)}})},
        {"outside", Mapping({{"own", ToStrings(state.outside.own)},
@@ -105,6 +113,12 @@ Result<LabState> StateFromTree(const Value& tree) {
   state.cni = TextAt(tree, {"cni"});
   state.sallyport = TextAt(tree, {"sallyport"});
   state.agent = TextAt(tree, {"agent"});
+  state.joined = TextAt(tree, {"joined"});
+  state.api_port = static_cast<uint16_t>(IntegerAt(tree, {"apiPort"}).value_or(0));
+  state.proxy = TextAt(tree, {"proxy"});
+  state.controllers = IsTrue(tree.Find("controllers"));
+  state.dns = IsTrue(tree.Find("dns"));
+  state.peers = Texts(tree.Find("peers"));
   state.complete = IsTrue(tree.Find("complete"));
   Status read = Ok();
   if (const Value* networks = tree.Find("networks"))

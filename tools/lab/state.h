@@ -19,7 +19,13 @@ struct LabState {
   Networks networks;
   OutsideAddresses outside;
   std::vector<NodePlan> nodes;
-  bool complete = false;  // `lab up` came to its end
+  std::string joined;              // kubeconfig of the API server that the nodes joined; "" its own
+  uint16_t api_port = 0;           // of its own API server, on 127.0.0.1
+  std::string proxy;               // nftables, iptables; "" none
+  bool controllers = true;         // the lab runs them
+  bool dns = false;                // cluster DNS was deployed
+  std::vector<std::string> peers;  // labs that this one is wired to
+  bool complete = false;           // `lab up` came to its end
 };
 
 Status SaveState(const LabState& state);

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdint>
 #include <set>
 #include <utility>
 
 #include "lab/selector.h"
+#include "lab/workload_names.h"
 
 namespace sallyport::lab {
 namespace {
@@ -15,36 +15,7 @@ namespace {
 constexpr std::array<std::string_view, 6> kWorkloads = {
     "DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController", "StatefulSet"};
 
-// What Kubernetes leaves of a name in front of a generated suffix (63 - 5).
-constexpr size_t kLongestGeneratedBase = 58;
 constexpr int64_t kMostReplicas = 10'000;
-
-uint64_t Fnv1a(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
-// `length` characters of the alphabet that Kubernetes uses for generated names: it spells no words.
-std::string Letters(std::string_view seed, size_t length) {
-  static constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
-  std::string out;
-  uint64_t hash = Fnv1a(seed);
-  for (size_t i = 0; i < length; ++i) {
-    out.push_back(kAlphabet[hash % kAlphabet.size()]);
-    hash = hash / kAlphabet.size() ^ Fnv1a(std::to_string(hash));
-  }
-  return out;
-}
-
-std::string GeneratedName(const std::string& base, const std::string& seed,
-                          std::set<std::string>* taken) {
-  std::string stem = base.substr(0, kLongestGeneratedBase);
-  for (int salt = 0;; ++salt) {
-    std::string name = stem + Letters(base + "/" + seed + "/" + std::to_string(salt), 5);
-    if (taken->insert(name).second) return name;
-  }
-}
 
 class Expander {
  public:

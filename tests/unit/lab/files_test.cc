@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the lab writes and what it is called: names, state, CNI cache, changes.
+// What the lab writes and what it is called: names, state, CNI cache.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "lab/cni.h"
 #include "lab/container_root.h"
-#include "lab/diff_pods.h"
 #include "lab/layout.h"
 #include "lab/pick_pod.h"
 #include "lab/recipe_parts.h"
@@ -97,38 +96,6 @@ TEST(ContainerRoot, PathsStayBelowTheRoot) {
   EXPECT_EQ(CleanPath("../../etc"), "/etc");
   EXPECT_EQ(CleanPath("/a/../../b"), "/b");
   EXPECT_EQ(CleanPath(""), "/");
-}
-
-PodPlan Planned(const std::string& name, const std::string& labels, const std::string& image) {
-  return {MakeValue("{kind: Pod, metadata: {name: " + name + ", namespace: x, labels: {" + labels +
-                    "}}, spec: {nodeName: n, containers: [{name: c, image: " + image + "}]}}"),
-          "", "n", false};
-}
-
-PodSpec Existing(const std::string& name, const std::string& labels, const std::string& image) {
-  PodSpec spec{Planned(name, labels, image).tree, "", "0123", {}};
-  Set(Child(spec.tree, "metadata"), "uid", String("u"));
-  Set(spec.tree, "status", Mapping());
-  return spec;
-}
-
-TEST(Change, OnlyWhatIsDifferentIsTouched) {
-  PodChanges changes = DiffPods(
-      {Existing("same", "a: b", "i"), Existing("label", "a: b", "i"),
-       Existing("image", "a: b", "i"), Existing("gone", "a: b", "i"),
-       Existing("anew", "a: b", "i")},
-      {Planned("same", "a: b", "i"), Planned("label", "a: c", "i"), Planned("image", "a: b", "j"),
-       Planned("more", "a: b", "i"), Planned("anew", "a: b", "i")},
-      {{"x", "anew"}});
-  auto names = [](const std::vector<PodPlan>& pods) {
-    std::vector<std::string> out;
-    for (const PodPlan& pod : pods) out.push_back(pod.name().name);
-    return out;
-  };
-  EXPECT_THAT(names(changes.start), ElementsAre("more"));
-  EXPECT_THAT(names(changes.relabel), ElementsAre("label"));
-  EXPECT_THAT(names(changes.replace), ElementsAre("image", "anew"));
-  EXPECT_THAT(changes.end, ElementsAre(model::ObjectName{"x", "gone"}));
 }
 
 TEST(PickPod, ByNameOrByWorkload) {

@@ -193,7 +193,6 @@ TEST(Plan, NamespacesThatAreOnlyReferredToAreInvented) {
   ASSERT_EQ(plan.namespaces.size(), 2u);
   EXPECT_EQ(TextAt(plan.namespaces[0], {"metadata", "labels", "a"}), "b");
   EXPECT_EQ(TextAt(plan.namespaces[1], {"metadata", "labels", "kubernetes.io/metadata.name"}), "z");
-  EXPECT_EQ(plan.policies.size(), 1u);
 }
 
 TEST(Plan, WhatTheEngineRefusesIsRefusedWithItsPlace) {
@@ -245,25 +244,34 @@ spec:
               HasSubstr("twice"));
 }
 
-TEST(Plan, KindsThatDoNotConcernTheLabAreNamedInOneNote) {
+TEST(Plan, WhatIsNeverRunIsNoted) {
   Plan plan = PlanOf(Pod("a", "") +
                      "---\n{apiVersion: v1, kind: Secret, metadata: {name: s}}\n"
-                     "---\n{apiVersion: v1, kind: Secret, metadata: {name: t}}\n"
                      "---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: j}}\n");
-  EXPECT_THAT(plan.notes, ElementsAre("passed over: 1 batch/v1 CronJob, 2 v1 Secret"));
+  ASSERT_EQ(plan.notes.size(), 1u);
+  EXPECT_THAT(plan.notes[0], HasSubstr("CronJob"));
 }
 
-TEST(Plan, ARunningLabKeepsItsPodsWhereTheyAre) {
-  PlanOptions options;
-  Plan before = PlanOf(Pod("b", "") + Pod("c", ""), options);
-  for (const NodePlan& node : before.nodes) options.existing_nodes.push_back(node.tree);
-  for (const PodPlan& pod : before.pods) options.existing_pods[pod.name()] = pod.node;
-  Plan after = PlanOf(Pod("a", "") + Pod("b", "") + Pod("c", ""), options);
-  auto places = Places(before);
-  places["a"] = "node1";
-  EXPECT_EQ(Places(after), places);
-  for (size_t i = 0; i < after.nodes.size(); ++i)
-    EXPECT_EQ(after.nodes[i].addresses.internal, before.nodes[i].addresses.internal);
+TEST(Plan, TaintsKeepPodsAwayUnlessTolerated) {
+  std::string nodes =
+      "---\n{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {taints: [{key: gpu, value: "
+      "a, "
+      "effect: NoSchedule}, {key: soft, effect: PreferNoSchedule}]}}\n"
+      "---\n{apiVersion: v1, kind: Node, metadata: {name: n2}, spec: {unschedulable: true}}\n";
+  EXPECT_THAT(FirstError(nodes + Pod("a", "")), HasSubstr("taint"));
+  std::string tolerant = "tolerations: [{key: gpu, value: a}]";
+  EXPECT_EQ(Places(PlanOf(nodes + Pod("a", "", tolerant))).at("a"), "n1");
+  std::string other = "tolerations: [{key: gpu, value: b}]";
+  EXPECT_THAT(FirstError(nodes + Pod("a", "", other)), HasSubstr("taint"));
+}
+
+TEST(Plan, ObjectsOfARunningLabAreCheckedByThemselves) {
+  EXPECT_TRUE(CheckObjects(MakeObjects(Pod("a", ""))).empty());
+  EXPECT_TRUE(model::HasErrors(CheckObjects(MakeObjects(
+      "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: p}, spec: "
+      "{podSelector: 7}}"))));
+  EXPECT_TRUE(model::HasErrors(CheckObjects(
+      MakeObjects("{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}, spec: {}}"))));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ class RecipeTest : public testing::Test {
   Result<PodRecipe> Try(const std::string& pod) {
     RecipeContext context;
     context.objects = &objects_;
-    context.facts = {"node1", "10.0.0.5", {"10.0.0.5", "fd00::5"}, "172.30.0.11"};
+    context.facts = {"node1", "10.0.0.5", {"10.0.0.5", "fd00::5"}, "172.30.0.11", "a-token"};
     context.sallyport = "/bin/sallyport";
     context.has_program = [this](const std::string& name) { return name != missing_; };
     return MakeRecipe(MakeValue(pod), context);
