@@ -200,7 +200,11 @@ class Connection::Impl : private httplib::SSLClient {
 void Connection::Impl::SetTls(const Tls& tls) {
   SSL_CTX* context = ssl_context();
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  if (tls.trusted) SSL_CTX_set1_verify_cert_store(context, tls.trusted.get());
+  if (tls.trusted) {
+    SSL_CTX_set1_verify_cert_store(context, tls.trusted.get());
+    // Else httplib reads all of the system's, a hundred and more, for each connection.
+    set_ca_cert_path("", "/nonexistent");
+  }
   X509_VERIFY_PARAM* rules = SSL_CTX_get0_param(context);
   X509_VERIFY_PARAM_set_hostflags(
       rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);

@@ -79,7 +79,7 @@ struct ReflectorOptions {
   // For how long a watch is asked for: between this and twice this.
   Duration watch_time = std::chrono::minutes(5);
   Duration backoff_first = std::chrono::milliseconds(200);
-  Duration backoff_most = std::chrono::seconds(30);
+  Duration backoff_most = std::chrono::seconds(10);
   Duration look_again = std::chrono::seconds(10);  // for a resource that is not installed
   bool try_initial_events = true;                  // sendInitialEvents
   unsigned seed = std::random_device{}();          // of the jitter

@@ -8,6 +8,12 @@ target_link_libraries(sallyport_test_node
 add_dependencies(sallyport_test_node sallyportd)
 
 sallyport_test(agent LABEL lab
-  SOURCES agent/agent_test.cc agent/interfaces_test.cc agent/link_watch_test.cc
-  DEPS sallyport_endpoint sallyport_test_node
+  SOURCES
+    agent/agent_test.cc
+    agent/api_test.cc
+    agent/fake_api.cc
+    agent/interfaces_test.cc
+    agent/link_watch_test.cc
+    ../unit/kube/tls_server.cc
+  DEPS sallyport_endpoint sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
   TIMEOUT 300)

@@ -8,7 +8,7 @@ target_link_libraries(sallyport_lab_fixture
   PRIVATE sallyport_options)
 add_dependencies(sallyport_lab_fixture sallyport sallyportd)
 
-foreach(area network life container server agents)
+foreach(area network life container server agents kubectl)
   sallyport_test(lab-${area} LABEL lab
     SOURCES lab/${area}_test.cc
     DEPS sallyport_lab_fixture sallyport_probe

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/api.h"
 
+#include <signal.h>
+
 #include <utility>
 
 namespace sallyport::lab {
@@ -21,6 +23,8 @@ bool IsStatus(const Value& tree) { return TextAt(tree, {"kind"}) == "Status"; }
 }  // namespace
 
 Result<std::unique_ptr<Api>> Api::Open(const std::string& kubeconfig) {
+  // A server that goes away is an answer, not an end.
+  signal(SIGPIPE, SIG_IGN);
   auto access = kube::ReadKubeconfig(kubeconfig);
   if (!access) return std::move(access).error();
   kube::Client::Options options;

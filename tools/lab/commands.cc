@@ -155,7 +155,7 @@ void AddUpOptions(CLI::App* command, UpWords* words) {
   command->add_option("--outside-network", words->outside_networks,
                       "The outside's network (default: 198.51.100.0/24 2001:db8:100::/64; the "
                       "outside has address 10 in it)");
-  command->add_option("--outside-address,--outside", words->outside_addresses,
+  command->add_option("--outside-address", words->outside_addresses,
                       "More addresses that the outside has");
   command->add_option("--service-network,--service-cidr", words->service_networks,
                       "Where Services' addresses come from (default: 10.96.0.0/16 "

@@ -151,12 +151,11 @@ void AgentFiles::RemoveResult(const std::string& name) const {
 AgentProcess::AgentProcess(const AgentFiles& files, std::vector<std::string> flags,
                            const std::string& netns)
     : log_(fs::path(files.manifests()).parent_path().string() + "/log") {
-  std::vector<std::string> all{"--node=n1",
-                               "--manifests=" + files.manifests(),
-                               "--cni-results=" + files.results(),
-                               "--socket=" + files.socket(),
-                               "--pins=" + files.pins(),
+  std::vector<std::string> all{"--node=n1", "--cni-results=" + files.results(),
+                               "--socket=" + files.socket(), "--pins=" + files.pins(),
                                "--max-flows=4096"};
+  bool api = !flags.empty() && flags.front().find("--kubeconfig=") == 0;
+  if (!api) all.push_back("--manifests=" + files.manifests());
   all.insert(all.end(), flags.begin(), flags.end());
   pid_ = Spawn(all, log_, netns);
 }

@@ -47,7 +47,8 @@ class AgentFiles {
 // A running sallyportd.
 class AgentProcess {
  public:
-  // With these files, for node n1, and with more flags. In the test's network namespace, or
+  // With these files, for node n1, and with more flags; with --kubeconfig as the first of them it
+  // has no manifests. In the test's network namespace, or
   // another.
   explicit AgentProcess(const AgentFiles& files, std::vector<std::string> flags = {},
                         const std::string& netns = "");

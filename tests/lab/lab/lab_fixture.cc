@@ -56,15 +56,34 @@ void LabTest::TearDown() {
   EXPECT_TRUE(RemoveTree(folder_));
 }
 
+Finished LabTest::Kubectl(const std::vector<std::string>& arguments) {
+  Command command;
+  command.argv = {FindProgram("kubectl", getenv("PATH")), "--kubeconfig",
+                  Layout(name_).kubeconfig()};
+  return RunAndNote("kubectl", command, arguments);
+}
+
+std::string LabTest::Kube(const std::vector<std::string>& arguments) {
+  Finished finished = Kubectl(arguments);
+  EXPECT_EQ(finished.exit_code, 0) << finished.errors;
+  while (finished.output.ends_with('\n')) finished.output.pop_back();
+  return finished.output;
+}
+
 Finished LabTest::Run(const std::vector<std::string>& arguments) {
   Command command;
   command.argv = {Tool()};
+  return RunAndNote("sallyport", command, arguments);
+}
+
+Finished LabTest::RunAndNote(const std::string& program, Command command,
+                             const std::vector<std::string>& arguments) {
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   command.env = EnvironmentWith({});
   auto finished = RunCommand(command);
   EXPECT_TRUE(finished) << finished.error().message;
   if (!finished) return {127, "", ""};
-  said_ += "$ sallyport";
+  said_ += "$ " + program;
   for (const std::string& argument : arguments) said_ += " " + argument;
   said_ += "\n" + finished->output + finished->errors;
   return *finished;
@@ -77,8 +96,8 @@ std::string LabTest::File(const std::string& yaml) {
 }
 
 void LabTest::Up(const std::string& yaml, const std::vector<std::string>& more) {
-  std::vector<std::string> arguments = {"lab", "up", "--no-agent", "--name",
-                                        name_, "-f", File(yaml)};
+  std::vector<std::string> arguments = {"lab",    "up",  "--no-agent", "--no-dns",
+                                        "--name", name_, "-f",         File(yaml)};
   arguments.insert(arguments.end(), more.begin(), more.end());
   ASSERT_EQ(Run(arguments).exit_code, 0);
 }

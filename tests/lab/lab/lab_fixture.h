@@ -39,6 +39,10 @@ class LabTest : public testing::Test {
   std::string File(const std::string& yaml);
   // `lab exec` in this test's lab.
   Finished Exec(const std::string& pod, const std::vector<std::string>& command);
+  // The real kubectl, on this test's lab.
+  Finished Kubectl(const std::vector<std::string>& arguments);
+  // What it printed, without the line's end; it must succeed.
+  std::string Kube(const std::vector<std::string>& arguments);
   // The end of `command`'s output, without the line's end.
   std::string Said(const std::string& pod, const std::vector<std::string>& command);
 
@@ -47,6 +51,9 @@ class LabTest : public testing::Test {
   PodState State(const std::string& ns, const std::string& pod);
 
  private:
+  Finished RunAndNote(const std::string& program, Command command,
+                      const std::vector<std::string>& arguments);
+
   std::string given_;
   std::string name_;
   std::string folder_;

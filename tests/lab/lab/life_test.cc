@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "cli/probe.h"
+#include "lab/cluster.h"
 #include "lab/files.h"
 #include "lab/lab/lab_fixture.h"
 #include "lab/layout.h"
@@ -56,9 +57,9 @@ TEST_F(Life, WhatIsMissingIsToldBeforeAnythingIsMade) {
 TEST_F(Life, KilledWhileItIsMadeItGoesAndComesBack) {
   std::string file = File(Pods());
   Layout layout(name());
-  std::vector<std::string> stages = {
-      layout.state(), NetnsPath(layout.fabric_netns()), NetnsPath(layout.node_netns("node2")),
-      layout.manifests() + "/pod_x_a.json", NetnsPath(layout.pod_netns({"x", "a"}))};
+  std::vector<std::string> stages = {layout.state(), NetnsPath(layout.fabric_netns()),
+                                     NetnsPath(layout.node_netns("node2")), layout.kubeconfig(),
+                                     NetnsPath(layout.pod_netns({"x", "a"}))};
   for (size_t i = 0; i < stages.size(); ++i) {
     Command up;
     up.argv = {Tool(), "lab", "up", "--no-agent", "--name", name(), "-f", file};
@@ -119,16 +120,16 @@ TEST_F(Life, OptionsThatMakeNoSenseAreRefused) {
   }
 }
 
-TEST_F(Life, KilledPodsAreReportedAndSweptAway) {
+TEST_F(Life, AKilledPodIsMadeAnewByItsNode) {
   Up(Pods());
   EXPECT_EQ(Run({"lab", "status", "--name", name()}).exit_code, 0);
-  ASSERT_TRUE(EndProcesses({State("x", "a").status.keeper}, SIGKILL, std::chrono::seconds(10)));
-  Finished status = Run({"lab", "status", "--name", name()});
-  EXPECT_EQ(status.exit_code, 1);
-  EXPECT_THAT(status.output, HasSubstr("keeper gone"));
-  // And can be made anew by deleting them.
-  ASSERT_EQ(Run({"lab", "delete", "--name", name(), "pod", "x/a"}).exit_code, 0);
-  ASSERT_EQ(Run({"lab", "apply", "--name", name(), "-f", File(Pods())}).exit_code, 0);
+  PodState before = State("x", "a");
+  ASSERT_TRUE(EndProcesses({before.status.keeper}, SIGKILL, std::chrono::seconds(10)));
+  Await("the pod to be back", [&] {
+    PodState now = State("x", "a");
+    return now.status.keeper != before.status.keeper && now.status.ready;
+  });
+  EXPECT_EQ(UidOf(State("x", "a").tree), UidOf(before.tree));
   EXPECT_TRUE(IsOpen(Pod("x", "b").netns_path, Pod("x", "a").addresses.at(0)));
 }
 

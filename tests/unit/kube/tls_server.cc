@@ -65,13 +65,17 @@ sockaddr_storage Loopback(const std::string& address, socklen_t& size) {
   return out;
 }
 
+// `port`: 0 any; then the one that it is.
 int Listen(const std::string& address, uint16_t& port) {
   socklen_t size = 0;
   sockaddr_storage at = Loopback(address, size);
+  reinterpret_cast<sockaddr_in&>(at).sin_port = htons(port);  // the same place in both families
   int fd = socket(at.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int yes = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   CHECK(bind(fd, reinterpret_cast<sockaddr*>(&at), size) == 0 && listen(fd, 64) == 0) << address;
   CHECK(getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) == 0);
-  port = ntohs(reinterpret_cast<sockaddr_in&>(at).sin_port);  // the same place in both families
+  port = ntohs(reinterpret_cast<sockaddr_in&>(at).sin_port);
   return fd;
 }
 
@@ -115,7 +119,7 @@ class TlsConversation : public Conversation {
     X509_free(certificate);
     return name;
   }
-  bool reset() const { return reset_; }
+  bool ended() const override { return reset_; }
 
  private:
   SSL* ssl_;
@@ -165,8 +169,8 @@ Certificate CertificateOf::Make() const {
 class TlsServer::Impl {
  public:
   Impl(const Certificate& certificate, Script script, const std::string& client_authority,
-       const std::string& address)
-      : script_(std::move(script)), context_(SSL_CTX_new(TLS_server_method())) {
+       const std::string& address, uint16_t port)
+      : port_(port), script_(std::move(script)), context_(SSL_CTX_new(TLS_server_method())) {
     std::signal(SIGPIPE, SIG_IGN);
     X509* own = FromPem(certificate.pem, PEM_read_bio_X509);
     EVP_PKEY* key = FromPem(certificate.key_pem, PEM_read_bio_PrivateKey);
@@ -222,7 +226,7 @@ class TlsServer::Impl {
     if (SSL_accept(ssl) == 1) {
       TlsConversation conversation(ssl, fd);
       script_(conversation);
-      reset = conversation.reset();
+      reset = conversation.ended();
       if (!reset) SSL_shutdown(ssl);
     }
     SSL_free(ssl);
@@ -231,10 +235,10 @@ class TlsServer::Impl {
     close(fd);
   }
 
+  uint16_t port_;
   const Script script_;
   SSL_CTX* context_;
   int fd_ = -1;
-  uint16_t port_ = 0;
   std::atomic<int> connections_{0};
   std::mutex mutex_;
   bool over_ = false;
@@ -244,9 +248,9 @@ class TlsServer::Impl {
 };
 
 TlsServer::TlsServer(const Certificate& certificate, Script connection,
-                     const std::string& client_authority, const std::string& address)
-    : impl_(std::make_unique<Impl>(certificate, std::move(connection), client_authority, address)) {
-}
+                     const std::string& client_authority, const std::string& address, uint16_t port)
+    : impl_(std::make_unique<Impl>(certificate, std::move(connection), client_authority, address,
+                                   port)) {}
 TlsServer::~TlsServer() = default;
 uint16_t TlsServer::port() const { return impl_->port(); }
 int TlsServer::connections() const { return impl_->connections(); }
@@ -266,7 +270,7 @@ std::string Chunk(const std::string& bytes) {
   return size + bytes + "\r\n";
 }
 
-SilentServer::SilentServer() : fd_(Listen("127.0.0.1", port_)) {}
+SilentServer::SilentServer() : port_(0), fd_(Listen("127.0.0.1", port_)) {}
 SilentServer::~SilentServer() { close(fd_); }
 
 }  // namespace sallyport::kube

@@ -33,6 +33,7 @@ class Conversation {
   virtual void Write(const std::string& bytes) = 0;
   // Ends the connection with a RST, instead of in good order.
   virtual void Reset() = 0;
+  virtual bool ended() const = 0;  // by Reset
   // Until the client goes away.
   virtual void WaitForTheEnd() = 0;
   // What the client's certificate says it is; "" without one.
@@ -43,9 +44,10 @@ class TlsServer {
  public:
   using Script = std::function<void(Conversation&)>;
   // `connection` is called for each connection, on its thread. `client_authority` (PEM): clients
-  // are asked for a certificate by it. `address`: 127.0.0.1 or ::1.
+  // are asked for a certificate by it. `address`: 127.0.0.1 or ::1. `port`: 0 any that is free.
   TlsServer(const Certificate& certificate, Script connection,
-            const std::string& client_authority = "", const std::string& address = "127.0.0.1");
+            const std::string& client_authority = "", const std::string& address = "127.0.0.1",
+            uint16_t port = 0);
   // Ends all connections.
   ~TlsServer();
 
@@ -72,8 +74,8 @@ class SilentServer {
   uint16_t port() const { return port_; }
 
  private:
-  int fd_;
   uint16_t port_;
+  int fd_;
 };
 
 }  // namespace sallyport::kube
