@@ -109,39 +109,40 @@ class LabelParser {
 struct SelectableField {
   std::string_view store_key;
   std::string_view field;
-  std::initializer_list<std::string_view> path;
+  std::string_view member;  // at the top, and below it; "": the former itself
+  std::string_view below = "";
 };
 
 // core/v1 and batch/v1 conversion: what kinds can be selected by, metadata apart.
 const std::vector<SelectableField>& Selectable() {
   static const std::vector<SelectableField> fields = {
-      {"pods", "spec.nodeName", {"spec", "nodeName"}},
-      {"pods", "spec.restartPolicy", {"spec", "restartPolicy"}},
-      {"pods", "spec.schedulerName", {"spec", "schedulerName"}},
-      {"pods", "spec.serviceAccountName", {"spec", "serviceAccountName"}},
-      {"pods", "spec.hostNetwork", {"spec", "hostNetwork"}},
-      {"pods", "status.phase", {"status", "phase"}},
-      {"pods", "status.podIP", {"status", "podIP"}},
-      {"pods", "status.nominatedNodeName", {"status", "nominatedNodeName"}},
-      {"nodes", "spec.unschedulable", {"spec", "unschedulable"}},
-      {"namespaces", "status.phase", {"status", "phase"}},
-      {"secrets", "type", {"type"}},
-      {"services", "spec.clusterIP", {"spec", "clusterIP"}},
-      {"services", "spec.type", {"spec", "type"}},
-      {"replicasets.apps", "status.replicas", {"status", "replicas"}},
-      {"replicationcontrollers", "status.replicas", {"status", "replicas"}},
-      {"jobs.batch", "status.successful", {"status", "succeeded"}},
-      {"events", "involvedObject.kind", {"involvedObject", "kind"}},
-      {"events", "involvedObject.namespace", {"involvedObject", "namespace"}},
-      {"events", "involvedObject.name", {"involvedObject", "name"}},
-      {"events", "involvedObject.uid", {"involvedObject", "uid"}},
-      {"events", "involvedObject.apiVersion", {"involvedObject", "apiVersion"}},
-      {"events", "involvedObject.resourceVersion", {"involvedObject", "resourceVersion"}},
-      {"events", "involvedObject.fieldPath", {"involvedObject", "fieldPath"}},
-      {"events", "reason", {"reason"}},
-      {"events", "reportingComponent", {"reportingComponent"}},
-      {"events", "source", {"source", "component"}},
-      {"events", "type", {"type"}},
+      {"pods", "spec.nodeName", "spec", "nodeName"},
+      {"pods", "spec.restartPolicy", "spec", "restartPolicy"},
+      {"pods", "spec.schedulerName", "spec", "schedulerName"},
+      {"pods", "spec.serviceAccountName", "spec", "serviceAccountName"},
+      {"pods", "spec.hostNetwork", "spec", "hostNetwork"},
+      {"pods", "status.phase", "status", "phase"},
+      {"pods", "status.podIP", "status", "podIP"},
+      {"pods", "status.nominatedNodeName", "status", "nominatedNodeName"},
+      {"nodes", "spec.unschedulable", "spec", "unschedulable"},
+      {"namespaces", "status.phase", "status", "phase"},
+      {"secrets", "type", "type"},
+      {"services", "spec.clusterIP", "spec", "clusterIP"},
+      {"services", "spec.type", "spec", "type"},
+      {"replicasets.apps", "status.replicas", "status", "replicas"},
+      {"replicationcontrollers", "status.replicas", "status", "replicas"},
+      {"jobs.batch", "status.successful", "status", "succeeded"},
+      {"events", "involvedObject.kind", "involvedObject", "kind"},
+      {"events", "involvedObject.namespace", "involvedObject", "namespace"},
+      {"events", "involvedObject.name", "involvedObject", "name"},
+      {"events", "involvedObject.uid", "involvedObject", "uid"},
+      {"events", "involvedObject.apiVersion", "involvedObject", "apiVersion"},
+      {"events", "involvedObject.resourceVersion", "involvedObject", "resourceVersion"},
+      {"events", "involvedObject.fieldPath", "involvedObject", "fieldPath"},
+      {"events", "reason", "reason"},
+      {"events", "reportingComponent", "reportingComponent"},
+      {"events", "source", "source", "component"},
+      {"events", "type", "type"},
   };
   return fields;
 }
@@ -156,7 +157,8 @@ bool CanSelect(std::string_view store_key, std::string_view field) {
 
 // A boolean that is absent is "false", and a number "0".
 std::string FieldText(const SelectableField& field, const Value& object) {
-  std::string text = TextAt(object, field.path);
+  std::string text = field.below.empty() ? TextAt(object, {field.member})
+                                         : TextAt(object, {field.member, field.below});
   if (!text.empty()) return text;
   if (field.field == "spec.unschedulable" || field.field == "spec.hostNetwork") return "false";
   if (field.field == "status.replicas" || field.field == "status.successful") return "0";

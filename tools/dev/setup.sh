@@ -38,6 +38,7 @@ lab    iproute2                     ip
 lab    iputils-ping                 ping
 lab    procps                       ps
 lab    nftables                     nft
+lab    knot                         knotd knotc
 lab    redis-server                 redis-server redis-cli
 lab    postgresql
 lab    nginx-light                  nginx
@@ -47,6 +48,7 @@ test   clang-format                 clang-format
 test   clang-tidy                   clang-tidy
 test   shellcheck                   shellcheck
 test   iptables                     iptables
+test   bind9-dnsutils               dig
 test   ipset                        ipset
 test   jq                           jq
 test   buildah                      buildah
@@ -112,7 +114,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql prometheus; do
+  for unit in redis-server nginx postgresql knot prometheus; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi

@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <sstream>
 #include <vector>
 
@@ -77,14 +79,18 @@ Status MountOwn(const std::string& root) {
   return done;
 }
 
-// The tool itself, for images that are made with it. Not there where its file was replaced
-// meanwhile: who needs it says so.
+// The tool itself, for images that are made with it: by its path, since /proc/self/exe is of
+// another mount namespace. Not there where its file was replaced meanwhile: who needs it says so.
 Status MountTool(const std::string& root) {
+  std::array<char, PATH_MAX> path;
+  ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
+  if (length < 0) return ErrnoError("read /proc/self/exe");
+  std::string tool(path.data(), static_cast<size_t>(length));
+  if (access(tool.c_str(), X_OK) != 0) return Ok();
   std::string target = root + kToolInContainer;
   UniqueFd file(open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0755));
   if (!file) return ErrnoError("create " + target);
-  Status done = DoMount("/proc/self/exe", target, "", MS_BIND);
-  return done || done.error().code == ENOENT ? Ok() : done;
+  return DoMount(tool, target, "", MS_BIND);
 }
 
 // The machine's root goes to kOldRoot, until the volumes are mounted from it.

@@ -31,7 +31,7 @@ class Carrier {
     bool all = true;
     std::map<std::string, std::string> failures;
     for (const Change& change : changes) {
-      auto done = api_.Carry(change); std::fprintf(stderr, "DBG %s -> %s\n", change.ToString().c_str(), done ? "ok" : done.error().message.c_str());
+      auto done = api_.Carry(change);
       if (done) {
         if (*done)
           watch_.Learn(change.kind, **std::move(done));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/dns_command.h"
 
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <condition_variable>
 #include <cstdio>
@@ -90,6 +92,8 @@ class ClusterDns {
 };
 
 Status RunDns(const Words& words) {
+  // A connection that ends while it is written to is an error like others.
+  signal(SIGPIPE, SIG_IGN);
   std::vector<DnsHost> hosts;
   if (!words.hosts.empty()) {
     auto text = ReadFile(words.hosts);

@@ -211,8 +211,8 @@ class Keeper {
     place.log = layout_.log(pod_.ns + "_" + pod_.name + "_" + container->recipe.name);
     auto pid = StartContainer(container->recipe, place);
     if (!pid) {
-      status_.reason = container->recipe.name + ": " + pid.error().message;
       Ended(container, 128);
+      status_.reason = container->recipe.name + ": " + pid.error().message;
       return;
     }
     container->status.pid = *pid;

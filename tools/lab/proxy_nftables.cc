@@ -103,6 +103,11 @@ class TableMaker {
   static std::string EndpointText(const ProxyEndpoint& endpoint) {
     return endpoint.address.ToString() + "/" + std::to_string(endpoint.port);
   }
+  // A set cannot change its time: another time is another set.
+  std::string AffinitySet(const ServicePort& port, const ProxyEndpoint& endpoint) const {
+    return Name("affinity-", port,
+                EndpointText(endpoint) + "/" + std::to_string(port.affinity_seconds));
+  }
 
   void Element(const char* map, const net::Address& address, const ServicePort& port,
                const std::string& verdict) {
@@ -191,8 +196,7 @@ class TableMaker {
     for (const ProxyEndpoint& endpoint : endpoints) {
       std::string chain = AddEndpoint(port, endpoint);
       if (port.affinity_seconds)
-        rules.push_back(ip_ + " saddr @" + Name("affinity-", port, EndpointText(endpoint)) +
-                        " goto " + chain);
+        rules.push_back(ip_ + " saddr @" + AffinitySet(port, endpoint) + " goto " + chain);
       choices += (number ? ", " : "") + std::to_string(number) + " : goto " + chain;
       ++number;
     }
@@ -205,7 +209,7 @@ class TableMaker {
     std::vector<std::string> rules = {ip_ + " saddr " + endpoint.address.ToString() +
                                       " jump mark-for-masquerade"};
     if (port.affinity_seconds) {
-      std::string set = Name("affinity-", port, EndpointText(endpoint));
+      std::string set = AffinitySet(port, endpoint);
       table_.maps[set].declaration =
           std::string("type ") + (table_.v6 ? "ipv6_addr" : "ipv4_addr") +
           " ; flags dynamic,timeout ; timeout " + std::to_string(port.affinity_seconds) + "s ; ";
@@ -261,17 +265,11 @@ const T* FindIn(const std::map<std::string, T>& map, const std::string& key) {
   return found == map.end() ? nullptr : &found->second;
 }
 
-// A map or set that is there and is declared otherwise is taken away and made anew.
-bool Survives(const NftTable::Map& old, const NftTable::Map* wanted) {
-  return wanted && wanted->declaration == old.declaration;
-}
-
 void UpdateElements(const NftTable& from, const NftTable& to, bool remove, Transaction* out) {
   static const NftTable::Map kNone;
   for (const auto& [name, map] : remove ? from.maps : to.maps) {
     const NftTable::Map* other = FindIn(remove ? to.maps : from.maps, name);
-    if (remove && !Survives(map, other)) continue;  // goes as a whole
-    if (!other || other->declaration != map.declaration) other = &kNone;
+    if (!other) other = &kNone;
     for (const auto& [key, verdict] : map.elements) {
       const std::string* there = FindIn(other->elements, key);
       if (!there || *there != verdict) out->Element(remove ? "delete" : "add", name, key, verdict);
@@ -308,11 +306,9 @@ std::string NftUpdate(const NftTable& from, const NftTable& to) {
   }
   UpdateElements(from, to, true, &out);
   for (const auto& [name, map] : from.maps)
-    if (!Survives(map, FindIn(to.maps, name))) out.Line("delete", Transaction::KindOf(map), name);
-  for (const auto& [name, map] : to.maps) {
-    const NftTable::Map* old = FindIn(from.maps, name);
-    if (!old || !Survives(*old, &map)) out.DeclareMap(name, map);
-  }
+    if (!FindIn(to.maps, name)) out.Line("delete", Transaction::KindOf(map), name);
+  for (const auto& [name, map] : to.maps)
+    if (!FindIn(from.maps, name)) out.DeclareMap(name, map);
   for (const auto& [name, chain] : to.chains) {
     const NftTable::Chain* old = FindIn(from.chains, name);
     if (!old || *old != chain) out.AddRules(name, chain);

@@ -48,7 +48,8 @@ struct NftTable {
     std::vector<std::string> rules;
     friend bool operator==(const Chain&, const Chain&) = default;
   };
-  std::map<std::string, Map> maps;  // and sets; dynamic ones have no elements here
+  // And sets; dynamic ones have no elements here. One name has one declaration, in all tables.
+  std::map<std::string, Map> maps;
   std::map<std::string, Chain> chains;
   friend bool operator==(const NftTable&, const NftTable&) = default;
 };
