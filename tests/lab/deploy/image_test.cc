@@ -215,7 +215,7 @@ TEST_F(ImageTest, AppliedToAnApiServer) {
   EXPECT_TRUE(Answers("/readyz", 200)) << agent.Log();
 
   api.Kubectl("apply -k " + folder + "/remove");
-  api.Kubectl("delete --wait=false -k " + folder + "/remove");
+  api.Kubectl("delete --ignore-not-found --wait=false -k " + folder + "/remove");
   api.process().End(SIGKILL);
   EXPECT_TRUE(Answers("/readyz", 503)) << "its news may be missing";
   EXPECT_TRUE(Answers("/healthz", 200)) << "and restarting it would not help";
