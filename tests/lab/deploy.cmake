@@ -11,7 +11,7 @@ add_dependencies(tests-lab sallyport sallyportd)
 
 sallyport_test(deploy LABEL lab
   SOURCES deploy/container.cc deploy/image_test.cc deploy/monitoring_test.cc
-  DEPS sallyport_test_node sallyport_probe
+  DEPS sallyport_test_node sallyport_watch
   TIMEOUT 300)
 set_tests_properties(lab.deploy PROPERTIES FIXTURES_REQUIRED image)
 add_dependencies(lab_deploy sallyport)

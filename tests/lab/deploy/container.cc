@@ -21,6 +21,7 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <thread>
 
 #include "base/check.h"
 #include "base/unique_fd.h"
@@ -177,8 +178,7 @@ Child::Child(const std::string& root, const ContainerPlan& plan, const std::stri
     : log_(log) {
   std::vector<std::string> command{"/usr/bin/sallyportd"};
   command.insert(command.end(), plan.arguments.begin(), plan.arguments.end());
-  pid_ =
-      Spawn(command, {"NODE_NAME=n1", "PATH=/usr/bin"}, log, [&] { EnterContainer(root, plan); });
+  pid_ = Spawn(command, plan.environment, log, [&] { EnterContainer(root, plan); });
 }
 
 Child::Child(const std::vector<std::string>& command, const std::string& log)
@@ -198,6 +198,33 @@ int Child::End(int signal) {
 }
 
 std::string Child::Log() const { return ReadAll(log_); }
+
+ApiServer::ApiServer() : directory_("/run/spt-api"), kubeconfig_(directory_ + "/admin.kubeconfig") {
+  fs::remove_all(directory_);
+  fs::create_directories(directory_);
+  process_ = std::make_unique<Child>(
+      std::vector<std::string>{SALLYPORT_BINARY_DIR "/tools/cli/sallyport", "lab", "run",
+                               "apiserver", "--data", directory_, "--listen",
+                               std::string("127.0.0.1:") + kPort},
+      "/run/spt-api-log");
+  while (!fs::exists(kubeconfig_)) std::this_thread::yield();
+}
+
+void ApiServer::Kubectl(const std::string& arguments) const {
+  Shell("HOME=/run kubectl --kubeconfig " + kubeconfig_ + " " + arguments);
+}
+
+void ApiServer::WriteServiceAccount(const std::string& ns, const std::string& name,
+                                    const std::string& directory) const {
+  fs::create_directories(directory);
+  fs::copy_file(directory_ + "/ca.crt", directory + "/ca.crt");
+  std::ofstream(directory + "/namespace") << ns;
+  // `kubectl create token`, of kubectls that have it.
+  std::ofstream("/run/spt-token-request")
+      << R"({"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{}})";
+  Kubectl("create --raw /api/v1/namespaces/" + ns + "/serviceaccounts/" + name +
+          "/token -f /run/spt-token-request | jq -j .status.token >" + directory + "/token");
+}
 
 std::string UnpackImage() {
   static const std::string root = [] {

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct ContainerPlan {
     bool read_only = false;
   };
   std::vector<Mount> mounts;
+  std::vector<std::string> environment{"NODE_NAME=n1", "PATH=/usr/bin"};
 };
 // `list` is "containers" or "initContainers". Ends the test program where the YAML asks for more
 // than this can do: what it leaves out would not be tested. hostPath volumes are mounted from
@@ -53,6 +55,25 @@ class Child {
  private:
   pid_t pid_ = -1;
   std::string log_;
+};
+
+// The lab's API server, with nothing on it, and kubectl for it.
+class ApiServer {
+ public:
+  static constexpr const char* kPort = "6443";
+  ApiServer();
+
+  // Runs `kubectl ARGUMENTS`; ends the test program if it fails.
+  void Kubectl(const std::string& arguments) const;
+  // Writes what the kubelet mounts for a service account below `directory`.
+  void WriteServiceAccount(const std::string& ns, const std::string& name,
+                           const std::string& directory) const;
+  const std::string& kubeconfig() const { return kubeconfig_; }
+  Child& process() { return *process_; }
+
+ private:
+  std::string directory_, kubeconfig_;
+  std::unique_ptr<Child> process_;
 };
 
 // The files of the image that lab.image built, below the returned directory.

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "lab/agent/agent_fixture.h"
 #include "lab/deploy/container.h"
+#include "watch/api_watch.h"
 
 namespace sallyport::test {
 namespace {
@@ -21,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-using testing::UnorderedElementsAre;
+using testing::UnorderedElementsAreArray;
 
 constexpr uint16_t kMetrics = 9469;
 // Where the node has what the DaemonSet mounts.
@@ -165,6 +166,65 @@ TEST_F(ImageTest, RemovalDetachesTheNodeOnceTheAgentIsGone) {
   EXPECT_EQ(detached->End(SIGTERM), 0);
 }
 
+// All of it: the objects as `kubectl apply -k` makes them, the service account's own token, and no
+// rights on the API server but those of the ClusterRole.
+TEST_F(ImageTest, AppliedToAnApiServer) {
+  ApiServer api;
+  const std::string folder = SALLYPORT_SOURCE_DIR "/daemonset";
+  // An API server has no namespace yet that it was only asked about.
+  api.Kubectl("apply -f " + folder + "/namespace.yaml");
+  api.Kubectl("apply --dry-run=server -k " + folder);
+  api.Kubectl("apply -k " + folder);
+  api.Kubectl("apply --dry-run=server -k " + folder + " | grep -v unchanged; [ $? = 1 ]");
+  api.WriteServiceAccount("sallyport-system", "sallyport", kNode + "/account");
+  const std::string account = kNode + "/account";
+  const std::string as_agent =
+      std::string("HOME=/run kubectl --kubeconfig /dev/null --server https://127.0.0.1:") +
+      ApiServer::kPort + " --certificate-authority " + account + "/ca.crt --token $(cat " +
+      account + "/token) auth can-i -A ";
+  for (const char* may : {"list pods", "watch nodes", "list networkpolicies.networking.k8s.io"}) {
+    Shell(as_agent + may + " | grep -qx yes");
+  }
+  for (const char* may_not : {"get secrets", "get pods", "create pods", "update nodes"}) {
+    Shell(as_agent + may_not + " | grep -qx no");
+  }
+
+  ContainerPlan plan = PlanOf(ReadKustomized("daemonset", "DaemonSet"), "containers", Places());
+  plan.mounts.push_back(
+      {kNode + "/account", "/var/run/secrets/kubernetes.io/serviceaccount", true});
+  plan.environment.push_back("KUBERNETES_SERVICE_HOST=127.0.0.1");
+  plan.environment.push_back(std::string("KUBERNETES_SERVICE_PORT=") + ApiServer::kPort);
+  plan.arguments.push_back("--socket=/run/sallyport/agent.sock");
+  Child agent(UnpackImage(), plan, kNode + "/log");
+
+  // The same objects, to the API server instead.
+  files_.WritePod("a");
+  files_.WritePod("b");
+  files_.WritePolicy("b");
+  Claim("a", a_);
+  Claim("b", b_);
+  api.Kubectl("create namespace shop");
+  api.Kubectl("apply -f " + files_.manifests() + "/pod-a.yaml -f " + files_.manifests() +
+              "/pod-b.yaml");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/a", "open", a_.device())) << agent.Log();
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device())) << agent.Log();
+  EXPECT_TRUE(AReachesB());
+  api.Kubectl("apply -f " + files_.manifests() + "/policy-b.yaml");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Answers("/readyz", 200)) << agent.Log();
+
+  api.Kubectl("apply -k " + folder + "/remove");
+  api.Kubectl("delete --ignore-not-found --wait=false -k " + folder + "/remove");
+  api.process().End(SIGKILL);
+  EXPECT_TRUE(Answers("/readyz", 503)) << "its news may be missing";
+  EXPECT_TRUE(Answers("/healthz", 200)) << "and restarting it would not help";
+  EXPECT_THAT(HttpGet(kMetrics, "/metrics"),
+              HasSubstr("\nsallyport_watch_connected{resource=\"pods\"} 0\n"));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_));
+}
+
 TEST(DaemonSetTest, SaysTheSameEverywhere) {
   EnterSandbox();
   model::Value agent = ReadKustomized("daemonset", "DaemonSet");
@@ -186,7 +246,7 @@ TEST(DaemonSetTest, SaysTheSameEverywhere) {
   EXPECT_EQ(At(volumes.at(0), {"configMap", "name"}).text, At(config, {"metadata", "name"}).text);
 }
 
-// It follows objects, and changes none.
+// What the agent follows, and nothing else; it changes nothing.
 TEST(DaemonSetTest, RightsOnTheApiServer) {
   EnterSandbox();
   std::vector<std::string> rules;
@@ -199,9 +259,13 @@ TEST(DaemonSetTest, RightsOnTheApiServer) {
       rules.push_back(At(rule, {"apiGroups"}).items.at(0).text + "/" + resource.text);
     }
   }
-  EXPECT_THAT(rules, UnorderedElementsAre("/namespaces", "/nodes", "/pods", "/services",
-                                          "discovery.k8s.io/endpointslices",
-                                          "networking.k8s.io/networkpolicies"));
+  std::vector<std::string> followed;
+  for (const watch::WatchedKind& kind : watch::WatchedKinds()) {
+    const std::string& path = kind.resource.path;  // "/api/v1/pods", "/apis/GROUP/v1/..."
+    std::string group = path.starts_with("/apis/") ? path.substr(6, path.find('/', 6) - 6) : "";
+    followed.push_back(group + path.substr(path.rfind('/')));
+  }
+  EXPECT_THAT(rules, UnorderedElementsAreArray(followed));
 }
 
 }  // namespace

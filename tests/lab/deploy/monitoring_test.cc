@@ -119,6 +119,11 @@ TEST_F(MonitoringTest, EveryMetricThatIsNamedExists) {
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
   EXPECT_TRUE(ANeverReachesB());
   StartPrometheus();
+  ASSERT_TRUE(Becomes([] {
+    int status = 0;
+    HttpGet(kPrometheus, "/-/ready", &status);
+    return status == 200;
+  }));
   ASSERT_TRUE(Becomes([] { return !Query("up{job='sallyport'} == 1").items.empty(); }));
 
   // Without an API server there are no watches, and their metrics have no samples.
