@@ -113,6 +113,7 @@ Status KernelDataplane::Start(const Options& options) {
     (void)WriteElement(objects_->counters(), place, zero.data());  // then they go on counting
   };
   encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
+  encoder_->Defer(false);
   if (Status status = encoder_->Adopt(); !status.ok()) return status;
 
   Links::Programs programs;

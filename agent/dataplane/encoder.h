@@ -34,7 +34,7 @@ class Encoder {
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings);
   Status Settle();
-  // As Dataplane::Defer.
+  // As Dataplane::Defer, but at first it does: the tables know nothing of interfaces.
   void Defer(bool defer) { defer_ = defer; }
 
   uint32_t generation() const { return tables_.control->generation; }
@@ -59,7 +59,7 @@ class Encoder {
   SetTable sets_;
   EndpointTable endpoints_;
   bool synced_ = false;  // an image of this process is in force, so changes mean something
-  bool defer_ = false;
+  bool defer_ = true;
   bool settled_ = true;  // both halves say the same
 };
 

@@ -205,6 +205,51 @@ TEST_P(DataplaneTest, DetachingOpens) {
   EXPECT_TRUE(dataplane_->Detach(99999).ok()) << "never there";
 }
 
+TEST_P(DataplaneTest, AnInterfaceHasOneRole) {
+  Open();
+  AttachBoth();
+  Apply();
+  ASSERT_TRUE(dataplane_->AttachNode(a_.ifindex(), a_.device(), Role::kNode).ok());
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(b_.ifindex()));
+  EXPECT_THAT(dataplane_->AttachedToNode(), ElementsAre(a_.ifindex()));
+  End();
+  Open();  // keeps the roles
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(b_.ifindex()));
+  EXPECT_THAT(dataplane_->AttachedToNode(), ElementsAre(a_.ifindex()));
+  ASSERT_TRUE(dataplane_->AttachNode(a_.ifindex(), a_.device(), Role::kTunnel).ok());
+  EXPECT_THAT(dataplane_->AttachedToNode(), ElementsAre(a_.ifindex()));
+  TakeOff(a_);
+  EXPECT_THAT(dataplane_->AttachedToNode(), IsEmpty());
+  ASSERT_TRUE(dataplane_->AttachNode(a_.ifindex(), a_.device(), Role::kNode).ok());
+  EXPECT_THAT(dataplane_->AttachedToNode(), ElementsAre(a_.ifindex()));
+  ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+  EXPECT_THAT(dataplane_->AttachedToNode(), IsEmpty());
+  EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));
+}
+
+// B's address stands for a Service's that nobody translates: what A sends there is for A's own
+// interface to judge until every way out of the node is watched.
+TEST_P(DataplaneTest, AServiceIsDeferredOnceItIsSaidSo) {
+  Open();
+  ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+  image_.service_addresses = {b_.v4(), b_.v6()};
+  image_.sets[1] = {{}, policy::kNoPorts};
+  image_.endpoints[Name(a_)].egress = 1;
+  bindings_.erase(Name(b_));
+  Apply();
+  EXPECT_FALSE(Reaches());
+  dataplane_->Defer(true);
+  Apply();
+  EXPECT_TRUE(Reaches());
+  EXPECT_TRUE(Reaches(true));
+  ASSERT_TRUE(dataplane_->AttachNode(b_.ifindex(), b_.device(), Role::kNode).ok());
+  EXPECT_FALSE(Reaches());
+  EXPECT_FALSE(Reaches(true));
+  dataplane_->Defer(false);
+  Apply();
+  EXPECT_FALSE(Reaches());
+}
+
 TEST_P(DataplaneTest, AnInterfaceThatHasGone) {
   Open();
   uint32_t ifindex = 0;

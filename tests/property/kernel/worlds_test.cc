@@ -168,8 +168,9 @@ class Node {
       wanted = Expected(*other, Direction::kIngress, flow) ? Action::kDirect : Action::kDrop;
     std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
     Packet packet = ToPacket(flow);
-    // What comes to a pod from a pod here carries the mark that its way out gave it.
-    Arrival arrival{.mark = local_.contains(flow.source) ? kOptions.mark : 0};
+    // What comes to a pod from itself carries the mark that its way out gave it. (What comes from
+    // another one here says more, which a run packet cannot.)
+    Arrival arrival{.mark = flow.source == flow.destination ? kOptions.mark : 0};
     Outcome outcome = egress ? kernel_.FromPod(binding.ifindex, packet)
                              : kernel_.ToPod(binding.ifindex, packet, arrival);
     if (outcome.action == wanted) return "";

@@ -177,7 +177,7 @@ policy::Changes RandomChange(Random& random, Image& image) {
   policy::Changes changes;
   int count = random.Between(1, 6);
   for (int i = 0; i < count; ++i) {
-    switch (random.Below(6)) {
+    switch (random.Below(7)) {
       case 0:
         ChangePeer(random, image, changes);
         break;
@@ -191,6 +191,12 @@ policy::Changes RandomChange(Random& random, Image& image) {
       case 4:
         ChangeEndpoint(random, image, changes);
         break;
+      case 5: {
+        const net::Address& address = random.Pick(Addresses());
+        if (!image.service_addresses.erase(address)) image.service_addresses.insert(address);
+        changes.service_addresses.insert(address);
+        break;
+      }
       default: {
         const net::Address& address = random.Pick(Addresses());
         if (!image.node_addresses.erase(address)) image.node_addresses.insert(address);
