@@ -50,6 +50,7 @@ test   shellcheck                   shellcheck
 test   iptables                     iptables
 test   bind9-dnsutils               dig
 test   ipset                        ipset
+test   curl                         curl
 test   jq                           jq
 TABLE
 }
