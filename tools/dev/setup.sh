@@ -56,6 +56,7 @@ test   shellcheck                   shellcheck
 test   iptables                     iptables
 test   bind9-dnsutils               dig
 test   ipset                        ipset
+test   curl                         curl
 test   jq                           jq
 test   buildah                      buildah
 test   mmdebstrap                   mmdebstrap

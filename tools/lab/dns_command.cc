@@ -3,9 +3,11 @@
 
 #include <signal.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "kube/access.h"
@@ -18,6 +20,7 @@ namespace sallyport::lab {
 namespace {
 
 constexpr auto kLookAfterServer = std::chrono::seconds(1);
+constexpr int kRest = 1;
 
 std::vector<const Value*> All(const Cluster::Objects& objects) {
   std::vector<const Value*> out;
@@ -65,7 +68,16 @@ class ClusterDns {
     bell_.wait_for(lock, kLookAfterServer, [this] { return changed_; });
     return std::exchange(changed_, false);
   }
+  // However fast the cluster changes, this takes half a processor at most.
   Status Serve() {
+    std::this_thread::sleep_until(next_);
+    auto begun = std::chrono::steady_clock::now();
+    Status served = ServeNow();
+    auto ended = std::chrono::steady_clock::now();
+    next_ = ended + kRest * (ended - begun);
+    return served;
+  }
+  Status ServeNow() {
     Cluster cluster = watch_.Now();
     DnsInputs inputs{All(cluster.Of("Service")), All(cluster.Of("EndpointSlice")),
                      All(cluster.Of("Pod")), hosts_, domain_};
@@ -77,6 +89,7 @@ class ClusterDns {
   DnsServer server_;
   std::string said_;
   bool answering_ = false;
+  MonotonicTime next_{};
   std::mutex mutex_;
   std::condition_variable bell_;
   bool changed_ = false;
