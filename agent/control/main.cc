@@ -39,32 +39,41 @@ void WaitForTheEnd(const sigset_t& signals) {
   while (sigwait(&signals, &signal) != 0 || signal == SIGHUP) {
     if (signal == SIGHUP) LogInfo("SIGHUP: nothing to reload, files are followed as they change");
   }
-  LogInfo("ending; what is enforced stays in force");
 }
 
-int Run(const Config& config) {
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by every thread
   std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
 
+int Run(const Config& config) {
+  sigset_t signals = BlockSignals();
   auto agent = Agent::Start(config);
   if (!agent) {
     LogError(agent.error().message);
     return 1;
   }
   WaitForTheEnd(signals);
+  LogInfo("ending; what is enforced stays in force");
   return 0;
 }
 
 int Detach(const Config& config) {
+  sigset_t signals{};
+  if (config.stay) signals = BlockSignals();
   auto removed = RemoveEnforcement(config);
   if (!removed) {
     LogError(removed.error().message);
     return 1;
   }
   printf("%s\n", removed->c_str());
+  if (!config.stay) return 0;
+  fflush(stdout);
+  WaitForTheEnd(signals);
   return 0;
 }
 

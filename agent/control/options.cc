@@ -44,6 +44,13 @@ Set Command(Config::Command command) {
   };
 }
 
+Status SetStay(Config& config, const std::string& value) {
+  auto on = Bool(value);
+  if (!on) return std::move(on).error();
+  config.stay = *on;
+  return Ok();
+}
+
 Result<uint32_t> Number(const std::string& value, uint32_t least, uint32_t most) {
   uint32_t number = 0;
   auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
@@ -216,6 +223,10 @@ std::vector<Option> MakeOptions() {
       {"detach", "", "",
        "take all programs, maps and pins below --pins away, and end: nothing is enforced then",
        Command(Run::kDetach), true},
+      {"stay", "", "",
+       "with --detach: when it is done, wait for SIGTERM before ending (for a DaemonSet that "
+       "removes)",
+       SetStay, true},
       {"version", "", "", "print the version, and end", Command(Run::kVersion), true},
       {"help", "", "", "print this, and end", Command(Run::kHelp), true},
   };

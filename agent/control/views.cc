@@ -190,10 +190,12 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
     }
   }
   const model::Snapshot& snapshot = reconciler.snapshot();
-  view.objects = {{"Namespace", snapshot.namespaces.size()},
+  view.objects = {{"EndpointSlice", snapshot.endpoint_slices.size()},
+                  {"Namespace", snapshot.namespaces.size()},
                   {"NetworkPolicy", snapshot.policies.size()},
                   {"Node", snapshot.nodes.size()},
-                  {"Pod", snapshot.pods.size()}};
+                  {"Pod", snapshot.pods.size()},
+                  {"Service", snapshot.services.size()}};
   traffic.Take(dataplane.ReadCounters());
   view.traffic = traffic;
   view.timings = reconciler.timings();

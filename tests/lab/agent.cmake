@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+add_library(sallyport_test_node STATIC agent/node.cc)
+target_compile_definitions(sallyport_test_node PRIVATE
+  SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
+target_link_libraries(sallyport_test_node
+  PUBLIC sallyport_model sallyport_test_sandbox GTest::gtest
+  PRIVATE sallyport_options)
+add_dependencies(sallyport_test_node sallyportd)
+
 sallyport_test(agent LABEL lab
   SOURCES
     agent/agent_test.cc
@@ -6,9 +14,7 @@ sallyport_test(agent LABEL lab
     agent/fake_api.cc
     agent/interfaces_test.cc
     agent/link_watch_test.cc
-    agent/node.cc
     agent/real_api_test.cc
     ../unit/kube/tls_server.cc
-  DEPS sallyport_endpoint sallyport_kube sallyport_model OpenSSL::SSL OpenSSL::Crypto sallyport_test_sandbox
+  DEPS sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
   TIMEOUT 300)
-add_dependencies(lab_agent sallyport sallyportd)

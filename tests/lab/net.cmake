@@ -5,3 +5,7 @@ sallyport_test(net LABEL lab
     net/proxy_test.cc
   DEPS sallyport_lab sallyport_test_sandbox
   TIMEOUT 300)
+sallyport_test(services LABEL lab
+  SOURCES net/services_test.cc
+  DEPS sallyport_lab_fixture
+  TIMEOUT 300)

@@ -51,6 +51,10 @@ test   iptables                     iptables
 test   bind9-dnsutils               dig
 test   ipset                        ipset
 test   jq                           jq
+test   buildah                      buildah
+test   mmdebstrap                   mmdebstrap
+test   prometheus                   prometheus promtool
+test   kubernetes-client            kubectl
 TABLE
 }
 
@@ -110,7 +114,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql knot; do
+  for unit in redis-server nginx postgresql knot prometheus; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "cli/explain_command.h"
 #include "unit/cli/one_answer.h"
 
 namespace sallyport::cli {
@@ -180,6 +181,55 @@ TEST_F(CommandsTest, FlowsOfAnEndpointThatIsNotHere) {
   EXPECT_EQ(Run({"flows", "--socket", agent.path(), "--endpoint", "shop/nope"}), kCouldNotTell);
   EXPECT_EQ(err(), "sallyport: there is no endpoint shop/nope here; there are: shop/web\n");
   EXPECT_THAT(agent.Request(), HasSubstr("GET /v1/endpoints "));
+}
+
+constexpr const char* kLiveAnswer =
+    "HTTP/1.1 200 OK\r\n\r\n"
+    R"([{"from": "shop/web", "address": "10.0.0.2", "allowed": true, "words": "yes, by IPv4\n"},)"
+    R"( {"from": "shop/web", "address": "fd00::2", "allowed": false, "words": "no, by IPv6\n"}])";
+
+TEST_F(CommandsTest, ExplainLiveAsksTheAgent) {
+  std::vector<std::string> words{"explain", "--live",    "--from",  "shop/web",
+                                 "--to",    "db:53/UDP", "--socket"};
+  auto run = [&](const OneAnswer& agent, std::vector<std::string> more) {
+    std::vector<std::string> all = words;
+    all.push_back(agent.path());
+    all.insert(all.end(), more.begin(), more.end());
+    return Run(all);
+  };
+  OneAnswer both(kLiveAnswer);
+  EXPECT_EQ(run(both, {}), kNo);
+  EXPECT_EQ(out(), "yes, by IPv4\nno, by IPv6\n");
+  EXPECT_THAT(both.Request(), StartsWith("GET /v1/explain?from=shop%2Fweb&to=default%2Fdb&port=53"
+                                         "&protocol=UDP "));
+  OneAnswer first(kLiveAnswer);
+  EXPECT_EQ(run(first, {"--family", "4", "-o", "json"}), kYes);
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr("\"10.0.0.2\""), Not(HasSubstr("words")), Not(HasSubstr("fd00"))));
+  OneAnswer refused("HTTP/1.1 400 Bad Request\r\n\r\n{\"error\": \"no pod\"}");
+  EXPECT_EQ(run(refused, {}), kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("no pod"));
+}
+
+TEST(ExplainLiveTest, AgentsThatSayTheSameAreOneAnswer) {
+  const std::string yes = "HTTP/1.1 200 OK\r\n\r\n[{\"allowed\": true, \"words\": \"yes\\n\"}]";
+  const std::string no = "HTTP/1.1 200 OK\r\n\r\n[{\"allowed\": false, \"words\": \"no\\n\"}]";
+  ExplainOptions options;
+  options.from = "a/b";
+  options.to = "a/c:80";
+  options.live = true;
+  auto said = [&](const std::string& third, int code) {
+    OneAnswer one(yes), two(yes), three(third);
+    std::ostringstream out, err;
+    Terminal terminal{out, err};
+    EXPECT_EQ(
+        RunExplainLive(options, {{"n1", one.path()}, {"n2", two.path()}, {"n3", three.path()}},
+                       terminal),
+        code);
+    return out.str();
+  };
+  EXPECT_EQ(said(yes, kYes), "yes\n");
+  EXPECT_EQ(said(no, kNo), "n1; n2\nyes\nn3\nno\n") << "one is behind";
 }
 
 TEST_F(CommandsTest, JsonIsUtf8WhateverFilesAreCalled) {

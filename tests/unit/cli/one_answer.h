@@ -45,7 +45,9 @@ class OneAnswer {
   const std::string& path() const { return path_; }
 
  private:
-  std::string path_ = "/tmp/spt-http-" + std::to_string(getpid()) + ".sock";
+  static inline int count_ = 0;
+  std::string path_ =
+      "/tmp/spt-http-" + std::to_string(getpid()) + "-" + std::to_string(++count_) + ".sock";
   UniqueFd listener_;
   std::string request_;
   std::thread thread_;

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+// The image and the DaemonSet, as far as one node goes: the agent from the image, with exactly the
+// rights and mounts that the YAML gives it, guards real interfaces; upgrades and removal as the
+// README describes them.
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/version.h"
+#include "lab/agent/agent_fixture.h"
+#include "lab/deploy/container.h"
+#include "watch/api_watch.h"
+
+namespace sallyport::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+using testing::UnorderedElementsAreArray;
+
+constexpr uint16_t kMetrics = 9469;
+// Where the node has what the DaemonSet mounts.
+const std::string kNode = "/run/spt-agent";
+
+class ImageTest : public AgentTest {
+ protected:
+  ImageTest() {
+    fs::create_directories(kNode + "/run");
+    fs::create_directories(kNode + "/config");
+    fs::create_directories("/run/netns");
+    fs::copy_file(SALLYPORT_SOURCE_DIR "/daemonset/config.yaml", kNode + "/config/config.yaml",
+                  fs::copy_options::overwrite_existing);
+  }
+  ~ImageTest() override {
+    int code = 0;
+    RunAgent({"--detach", "--pins=/sys/fs/bpf/sallyport"}, code);
+    EXPECT_EQ(code, 0);
+  }
+
+  static std::map<std::string, std::string> Places() {
+    return {{"config", kNode + "/config"},
+            {"/sys/fs/bpf", "/sys/fs/bpf"},
+            {"/run/netns", "/run/netns"},
+            {"/var/lib/cni", kNode},  // with "results" in it
+            {"/run/sallyport", kNode + "/run"}};
+  }
+  // The DaemonSet's container, but for where objects come from: a directory beside.
+  std::unique_ptr<Child> StartAgent() {
+    ContainerPlan plan = PlanOf(ReadKustomized("daemonset", "DaemonSet"), "containers", Places());
+    plan.mounts.push_back({files_.manifests(), "/manifests", true});
+    plan.arguments.push_back("--manifests=/manifests");
+    plan.arguments.push_back("--socket=/run/sallyport/agent.sock");  // where Ask looks
+    return std::make_unique<Child>(UnpackImage(), plan, kNode + "/log");
+  }
+  std::unique_ptr<Child> StartRemoval(const std::string& list) {
+    ContainerPlan plan = PlanOf(ReadKustomized("daemonset/remove", "DaemonSet"), list, Places());
+    return std::make_unique<Child>(UnpackImage(), plan, kNode + "/removal-log");
+  }
+  // Says so, once the page answers with that status.
+  static bool Answers(const std::string& path, int wanted) {
+    for (int tries = 0; tries < 30'000; ++tries) {
+      int status = 0;
+      HttpGet(kMetrics, path, &status);
+      if (status == wanted) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));  // between two questions
+    }
+    return false;
+  }
+};
+
+TEST_F(ImageTest, AgentEnforcesWithTheRightsOfTheDaemonSet) {
+  auto agent = StartAgent();
+  OpenBoth();
+  EXPECT_TRUE(AReachesB());
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Answers("/healthz", 200));
+  EXPECT_TRUE(Answers("/readyz", 200)) << agent->Log();
+  EXPECT_THAT(HttpGet(kMetrics, "/metrics"),
+              HasSubstr("\nsallyport_endpoints{state=\"open\"} 2\n"));
+
+  std::ifstream file("/proc/" + std::to_string(agent->pid()) + "/status");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_THAT(text, HasSubstr("CapEff:\t000000c000001000\n")) << "BPF, PERFMON and NET_ADMIN only";
+  EXPECT_THAT(text, HasSubstr("NoNewPrivs:\t1\n"));
+  EXPECT_EQ(agent->End(SIGTERM), 0);
+  EXPECT_TRUE(ANeverReachesB()) << "what is enforced does not depend on the pod";
+}
+
+// New namespaces of pods are mounted on the node after the container was started.
+TEST_F(ImageTest, PodsThatComeLaterAreFoundByTheirSandbox) {
+  auto agent = StartAgent();
+  OpenBoth();
+  Pod c(3);
+  files_.WritePod("c", {c.v4().ToString(), c.v6().ToString()});
+  files_.WriteResult("c", {c.v4().ToString(), c.v6().ToString()}, "", "/run/netns/spt3");
+  EXPECT_TRUE(HasEndpoint(files_, "shop/c", "open", c.device())) << agent->Log();
+  EXPECT_TRUE(Reaches(a_, c));
+}
+
+TEST_F(ImageTest, ToolIsInTheImage) {
+  auto agent = StartAgent();
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  // As `kubectl exec` has it: the same files and mounts.
+  std::string inside = "nsenter --mount --root --target " + std::to_string(agent->pid()) +
+                       " /usr/bin/sallyport explain --live --socket /run/sallyport/agent.sock " +
+                       "--from shop/a --to shop/b:80 --family 4 >/run/spt-said; [ $? = 1 ]";
+  Shell(inside);
+  std::ifstream file("/run/spt-said");
+  std::string said((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_THAT(said, StartsWith("shop/a -> shop/b:80/TCP (10.99.0.2): denied\n"));
+  EXPECT_THAT(said, HasSubstr("ingress of shop/b: denied: isolated by shop/b"));
+  EXPECT_FALSE(fs::exists(UnpackImage() + "/bin/sh")) << "nothing else is in the image";
+}
+
+// A rolling update ends one agent and starts the next. Were there two (a surge), the second would
+// not start, so it would never be ready, and the first never ended.
+TEST_F(ImageTest, UpdateLeavesNoGapAndSecondAgentDoesNotStart) {
+  auto first = StartAgent();
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  auto second = StartAgent();
+  EXPECT_EQ(second->End(0), 1);
+  EXPECT_THAT(second->Log(), HasSubstr("another agent"));
+  EXPECT_EQ(first->End(SIGTERM), 0);
+
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_)) << "what is allowed goes on";
+  Pod c(3);
+  auto next = StartAgent();
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", c.device())) << "came while none ran";
+  EXPECT_FALSE(Reaches(c, a_));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_));
+  EXPECT_TRUE(Answers("/readyz", 200));
+}
+
+TEST_F(ImageTest, RemovalDetachesTheNodeOnceTheAgentIsGone) {
+  auto agent = StartAgent();
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  auto early = StartRemoval("initContainers");
+  EXPECT_EQ(early->End(0), 1);
+  EXPECT_THAT(early->Log(), HasSubstr("another agent"));
+  EXPECT_TRUE(ANeverReachesB());
+
+  EXPECT_EQ(agent->End(SIGTERM), 0);
+  auto removal = StartRemoval("initContainers");
+  EXPECT_EQ(removal->End(0), 0) << removal->Log();
+  EXPECT_TRUE(AReachesB());
+  EXPECT_FALSE(fs::exists("/sys/fs/bpf/sallyport"));
+  // Stays until it is told to end.
+  auto detached = StartRemoval("containers");
+  while (detached->Log().find("nothing to remove") == std::string::npos) std::this_thread::yield();
+  EXPECT_EQ(detached->End(SIGTERM), 0);
+}
+
+// All of it: the objects as `kubectl apply -k` makes them, the service account's own token, and no
+// rights on the API server but those of the ClusterRole.
+TEST_F(ImageTest, AppliedToAnApiServer) {
+  ApiServer api;
+  const std::string folder = SALLYPORT_SOURCE_DIR "/daemonset";
+  // An API server has no namespace yet that it was only asked about.
+  api.Kubectl("apply -f " + folder + "/namespace.yaml");
+  api.Kubectl("apply --dry-run=server -k " + folder);
+  api.Kubectl("apply -k " + folder);
+  api.Kubectl("apply --dry-run=server -k " + folder + " | grep -v unchanged; [ $? = 1 ]");
+  api.WriteServiceAccount("sallyport-system", "sallyport", kNode + "/account");
+  const std::string account = kNode + "/account";
+  const std::string as_agent =
+      std::string("HOME=/run kubectl --kubeconfig /dev/null --server https://127.0.0.1:") +
+      ApiServer::kPort + " --certificate-authority " + account + "/ca.crt --token $(cat " +
+      account + "/token) auth can-i -A ";
+  for (const char* may : {"list pods", "watch nodes", "list networkpolicies.networking.k8s.io"}) {
+    Shell(as_agent + may + " | grep -qx yes");
+  }
+  for (const char* may_not : {"get secrets", "get pods", "create pods", "update nodes"}) {
+    Shell(as_agent + may_not + " | grep -qx no");
+  }
+
+  ContainerPlan plan = PlanOf(ReadKustomized("daemonset", "DaemonSet"), "containers", Places());
+  plan.mounts.push_back(
+      {kNode + "/account", "/var/run/secrets/kubernetes.io/serviceaccount", true});
+  plan.environment.push_back("KUBERNETES_SERVICE_HOST=127.0.0.1");
+  plan.environment.push_back(std::string("KUBERNETES_SERVICE_PORT=") + ApiServer::kPort);
+  plan.arguments.push_back("--socket=/run/sallyport/agent.sock");
+  Child agent(UnpackImage(), plan, kNode + "/log");
+
+  // The same objects, to the API server instead.
+  files_.WritePod("a");
+  files_.WritePod("b");
+  files_.WritePolicy("b");
+  Claim("a", a_);
+  Claim("b", b_);
+  api.Kubectl("create namespace shop");
+  api.Kubectl("apply -f " + files_.manifests() + "/pod-a.yaml -f " + files_.manifests() +
+              "/pod-b.yaml");
+  ASSERT_TRUE(HasEndpoint(files_, "shop/a", "open", a_.device())) << agent.Log();
+  ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device())) << agent.Log();
+  EXPECT_TRUE(AReachesB());
+  api.Kubectl("apply -f " + files_.manifests() + "/policy-b.yaml");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Answers("/readyz", 200)) << agent.Log();
+
+  api.Kubectl("apply -k " + folder + "/remove");
+  api.Kubectl("delete --ignore-not-found --wait=false -k " + folder + "/remove");
+  api.process().End(SIGKILL);
+  EXPECT_TRUE(Answers("/readyz", 503)) << "its news may be missing";
+  EXPECT_TRUE(Answers("/healthz", 200)) << "and restarting it would not help";
+  EXPECT_THAT(HttpGet(kMetrics, "/metrics"),
+              HasSubstr("\nsallyport_watch_connected{resource=\"pods\"} 0\n"));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_));
+}
+
+TEST(DaemonSetTest, SaysTheSameEverywhere) {
+  EnterSandbox();
+  model::Value agent = ReadKustomized("daemonset", "DaemonSet");
+  model::Value remove = ReadKustomized("daemonset/remove", "DaemonSet");
+  const std::string image = std::string("localhost/sallyport:") + kVersion;
+  for (const model::Value* daemonset : {&agent, &remove}) {
+    const model::Value& pod = At(*daemonset, {"spec", "template", "spec"});
+    for (const char* list : {"containers", "initContainers"}) {
+      for (const model::Value& container : At(pod, {list}).items) {
+        EXPECT_EQ(At(container, {"image"}).text, image);
+      }
+    }
+    EXPECT_EQ(At(pod, {"tolerations"}).items.size(), 1u);
+    EXPECT_EQ(At(pod, {"priorityClassName"}).text, "system-node-critical");
+  }
+  // The configuration that is mounted is the one that is made, by whatever name.
+  model::Value config = ReadKustomized("daemonset", "ConfigMap");
+  const auto& volumes = At(agent, {"spec", "template", "spec", "volumes"}).items;
+  EXPECT_EQ(At(volumes.at(0), {"configMap", "name"}).text, At(config, {"metadata", "name"}).text);
+}
+
+// What the agent follows, and nothing else; it changes nothing.
+TEST(DaemonSetTest, RightsOnTheApiServer) {
+  EnterSandbox();
+  std::vector<std::string> rules;
+  model::Value role = ReadKustomized("daemonset", "ClusterRole");
+  for (const model::Value& rule : At(role, {"rules"}).items) {
+    std::vector<std::string> verbs;
+    for (const model::Value& verb : At(rule, {"verbs"}).items) verbs.push_back(verb.text);
+    EXPECT_THAT(verbs, ElementsAre("list", "watch"));
+    for (const model::Value& resource : At(rule, {"resources"}).items) {
+      rules.push_back(At(rule, {"apiGroups"}).items.at(0).text + "/" + resource.text);
+    }
+  }
+  std::vector<std::string> followed;
+  for (const watch::WatchedKind& kind : watch::WatchedKinds()) {
+    const std::string& path = kind.resource.path;  // "/api/v1/pods", "/apis/GROUP/v1/..."
+    std::string group = path.starts_with("/apis/") ? path.substr(6, path.find('/', 6) - 6) : "";
+    followed.push_back(group + path.substr(path.rfind('/')));
+  }
+  EXPECT_THAT(rules, UnorderedElementsAreArray(followed));
+}
+
+}  // namespace
+}  // namespace sallyport::test
