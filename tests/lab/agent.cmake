@@ -14,6 +14,7 @@ sallyport_test(agent LABEL lab
     agent/fake_api.cc
     agent/interfaces_test.cc
     agent/link_watch_test.cc
+    agent/real_api_test.cc
     ../unit/kube/tls_server.cc
-  DEPS sallyport_endpoint sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
+  DEPS sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
   TIMEOUT 300)
