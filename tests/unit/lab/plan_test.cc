@@ -247,10 +247,10 @@ spec:
 
 TEST(Plan, KindsThatDoNotConcernTheLabAreNamedInOneNote) {
   Plan plan = PlanOf(Pod("a", "") +
-                     "---\n{apiVersion: v1, kind: Secret, metadata: {name: s}}\n"
-                     "---\n{apiVersion: v1, kind: Secret, metadata: {name: t}}\n"
+                     "---\n{apiVersion: v1, kind: Service, metadata: {name: s}}\n"
+                     "---\n{apiVersion: v1, kind: Service, metadata: {name: t}}\n"
                      "---\n{apiVersion: batch/v1, kind: CronJob, metadata: {name: j}}\n");
-  EXPECT_THAT(plan.notes, ElementsAre("passed over: 1 batch/v1 CronJob, 2 v1 Secret"));
+  EXPECT_THAT(plan.notes, ElementsAre("passed over: 1 batch/v1 CronJob, 2 v1 Service"));
 }
 
 TEST(Plan, ARunningLabKeepsItsPodsWhereTheyAre) {
