@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/agent_views.h"
+#include "cli/backends.h"
 #include "cli/matrix_run.h"
 #include "cli/read_world.h"
 #include "cli/unix_http.h"
@@ -11,9 +12,26 @@
 namespace sallyport::cli {
 namespace {
 
+// A Service: the verdict for each of its backends.
+Result<std::vector<Row>> AskEach(const World& world, const Party& from,
+                                 const std::vector<Backend>& backends, Family family) {
+  auto source = world.Resolve(from);
+  if (!source) return std::move(source).error().Context("--from");
+  std::vector<Row> out;
+  for (const Backend& backend : backends) {
+    auto rows = Ask(world, *source, backend.side, backend.port, family);
+    if (!rows) return std::move(rows).error();
+    out.insert(out.end(), rows->begin(), rows->end());
+  }
+  return out;
+}
+
 Result<std::vector<Row>> AskOneQuestion(const World& world, const ExplainOptions& options) {
   auto from = ParseParty(options.from);
   if (!from) return std::move(from).error().Context("--from");
+  auto backends = BackendsOf(world, options.to);
+  if (!backends) return std::move(backends).error().Context("--to");
+  if (*backends) return AskEach(world, *from, **backends, options.family);
   auto to = ParseDestination(options.to);
   if (!to) return std::move(to).error().Context("--to");
   auto source = world.Resolve(*from);

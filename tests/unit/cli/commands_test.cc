@@ -269,6 +269,52 @@ TEST_F(CommandsTest, StrictCheckTakesWarningsForErrors) {
   EXPECT_THAT(out(), HasSubstr("0 warnings, 1 error"));
 }
 
+TEST_F(CommandsTest, ExplainAsksForEachBackendOfAService) {
+  std::string service = Write("service.yaml", R"(
+{apiVersion: v1, kind: Node, metadata: {name: n1},
+ status: {addresses: [{type: InternalIP, address: 192.0.2.100}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec:
+  clusterIP: 10.96.0.10
+  selector: {app: web}
+  ports: [{name: main, port: 8080, targetPort: http, nodePort: 30080}]
+)");
+  std::string slices = Write("slices.yaml", R"(
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: front-1, namespace: shop, labels: {kubernetes.io/service-name: front}}
+addressType: IPv4
+ports: [{name: main, port: 5432}]
+endpoints:
+- {addresses: [10.0.0.2], targetRef: {kind: Pod, name: db, namespace: shop}}
+- {addresses: [198.51.100.7]}
+- {addresses: [10.0.0.1], conditions: {ready: false}}
+)");
+  for (const char* to :
+       {"svc/shop/front:8080", "svc/shop/front:main", "10.96.0.10:8080", "192.0.2.100:30080"}) {
+    SCOPED_TRACE(to);
+    EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "192.0.2.9", "--to", to}),
+              kYes);
+    EXPECT_THAT(out(), StartsWith("192.0.2.9 -> shop/web:80/TCP (10.0.0.1): allowed\n"));
+    EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "shop/db", "--to", to}), kNo);
+    EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "-f", slices, "--from", "shop/web",
+                   "--to", to}),
+              kYes);
+    EXPECT_THAT(out(), AllOf(HasSubstr("-> shop/db:5432/TCP"), HasSubstr("-> 198.51.100.7:5432"),
+                             Not(HasSubstr("10.0.0.1:"))));
+  }
+  EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "shop/db", "--to",
+                 "svc/shop/front:1"}),
+            kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("has no such port; it has 8080/TCP"));
+  EXPECT_EQ(Run({"explain", "-f", world_, "--from", "shop/db", "--to", "svc/shop/x:1"}),
+            kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("there is no Service shop/x"));
+}
+
 TEST_F(CommandsTest, ExplainOneQuestion) {
   EXPECT_EQ(Run({"explain", "-f", world_, "--from", "192.0.2.9", "--to", "shop/web:http"}), kYes);
   EXPECT_THAT(out(), StartsWith("192.0.2.9 -> shop/web:80/TCP (10.0.0.1): allowed\n"));
