@@ -68,8 +68,9 @@ class KubectlTest : public testing::Test {
   std::string Sh(const std::string& line) {
     Command command;
     command.argv = {"/bin/sh", "-c",
-                    "cd " + directory_ + "; export HOME=" + directory_ + " KUBECONFIG=" +
-                        Kubeconfig() + " KUBE_EDITOR='sed -i s/blue/green/'; exec 2>&1; " + line};
+                    "cd " + directory_ + "; export PATH=" + getenv("PATH") + " HOME=" + directory_ +
+                        " KUBECONFIG=" + Kubeconfig() +
+                        " KUBE_EDITOR='sed -i s/blue/green/'; exec 2>&1; " + line};
     auto done = lab::RunCommand(command);
     if (!done) return done.error().message;
     return done->output + (done->exit_code == 0 ? "" : "[" + std::to_string(done->exit_code) + "]");
@@ -209,7 +210,7 @@ TEST_F(KubectlTest, Change) {
 TEST_F(KubectlTest, WaitAndDelete) {
   K("create ns shop");
   K("-n shop run one --image=i");
-  EXPECT_EQ(K("-n shop wait --for=condition=Ready pod/one --timeout=0s").find("met"),
+  EXPECT_EQ(K("-n shop wait --for=condition=Ready pod/one --timeout=0s").find(" condition met"),
             std::string::npos);
   // While one waits, another makes it true.
   std::string both =
