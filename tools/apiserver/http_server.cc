@@ -154,7 +154,7 @@ Failure OfHttpStatus(int status) {
 class HttpServer::Impl {
  public:
   explicit Impl(Api& api) : api_(api) {}
-  ~Impl() { Stop(MonotonicTime::clock::now()); }
+  ~Impl() { Stop(); }
 
   Result<uint16_t> Listen(const ListenPlace& place, const TlsFiles& tls) {
     auto server =
@@ -178,17 +178,21 @@ class HttpServer::Impl {
     return static_cast<uint16_t>(port);
   }
 
-  void Stop(MonotonicTime drained_by) {
+  void Drain(MonotonicTime drained_by) {
     for (auto& server : servers_) server->RefuseMore();
     drained_by_ = drained_by.time_since_epoch().count();
     for (int left; (left = watches_) > 0;) watches_.wait(left);
+  }
+
+ private:
+  void Stop() {
+    Drain(MonotonicTime::clock::now());
     for (auto& server : servers_) server->stop();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
     servers_.clear();
   }
 
- private:
   void SetUp(Listener& server) {
     server.new_task_queue = [] { return new ConnectionThreads; };
     server.set_keep_alive_max_count(SIZE_MAX);
@@ -319,7 +323,7 @@ Result<uint16_t> HttpServer::Listen(const ListenPlace& place, const TlsFiles& tl
   return impl_->Listen(place, tls);
 }
 
-void HttpServer::Stop(MonotonicTime drained_by) { impl_->Stop(drained_by); }
+void HttpServer::Drain(MonotonicTime drained_by) { impl_->Drain(drained_by); }
 
 Result<ListenPlace> ParseListenPlace(const std::string& text) {
   ListenPlace place;

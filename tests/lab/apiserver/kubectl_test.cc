@@ -317,6 +317,10 @@ TEST_F(KubectlTest, SigtermEndsWatchesCleanly) {
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_EQ(done->status, 200);
   EXPECT_NE(seen.find("\"kube-system\""), std::string::npos);
+  while (lab::IsAlive(pid_)) {
+    (void)waitpid(pid_, nullptr, WNOHANG);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   EXPECT_FALSE((*client)->Send({.method = "GET", .path = "/version"}));
 }
 
