@@ -71,6 +71,13 @@ class ConnectionThreads : public httplib::TaskQueue {
   bool stop_ = false;
 };
 
+// A server that can stop listening while its answers go on: httplib's own stop() cuts them off.
+class Listener : public httplib::SSLServer {
+ public:
+  using SSLServer::SSLServer;
+  void RefuseMore() { ::shutdown(svr_sock_, SHUT_RDWR); }
+};
+
 struct FreeBio {
   void operator()(BIO* bio) const { BIO_free_all(bio); }
 };
@@ -147,11 +154,11 @@ Failure OfHttpStatus(int status) {
 class HttpServer::Impl {
  public:
   explicit Impl(Api& api) : api_(api) {}
-  ~Impl() { Stop(MonotonicTime::clock::now()); }
+  ~Impl() { Stop(); }
 
   Result<uint16_t> Listen(const ListenPlace& place, const TlsFiles& tls) {
-    auto server = std::make_unique<httplib::SSLServer>(
-        [&](SSL_CTX& context) { return SetUpTls(context, tls); });
+    auto server =
+        std::make_unique<Listener>([&](SSL_CTX& context) { return SetUpTls(context, tls); });
     if (!server->is_valid()) return Error{"the server's certificate does not fit its key"};
     SetUp(*server);
     int port = -1;
@@ -164,23 +171,29 @@ class HttpServer::Impl {
     };
     Status bound = place.netns.empty() ? bind() : lab::InNetns(place.netns, bind);
     if (!bound) return std::move(bound).error();
-    httplib::SSLServer* raw = server.get();
+    Listener* raw = server.get();
     servers_.push_back(std::move(server));
     threads_.emplace_back([raw] { raw->listen_after_bind(); });
     while (!raw->is_running()) std::this_thread::yield();
     return static_cast<uint16_t>(port);
   }
 
-  void Stop(MonotonicTime drained_by) {
+  void Drain(MonotonicTime drained_by) {
+    for (auto& server : servers_) server->RefuseMore();
     drained_by_ = drained_by.time_since_epoch().count();
+    for (int left; (left = watches_) > 0;) watches_.wait(left);
+  }
+
+ private:
+  void Stop() {
+    Drain(MonotonicTime::clock::now());
     for (auto& server : servers_) server->stop();
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
     servers_.clear();
   }
 
- private:
-  void SetUp(httplib::SSLServer& server) {
+  void SetUp(Listener& server) {
     server.new_task_queue = [] { return new ConnectionThreads; };
     server.set_keep_alive_max_count(SIZE_MAX);
     server.set_keep_alive_timeout(kIdleConnection.count());
@@ -275,8 +288,10 @@ class HttpServer::Impl {
   }
 
   void Watch(std::shared_ptr<Stream> stream, const std::string& type, httplib::Response& out) {
+    ++watches_;
     out.set_chunked_content_provider(
-        type, [this, stream = std::move(stream)](size_t, httplib::DataSink& sink) {
+        type,
+        [this, stream = std::move(stream)](size_t, httplib::DataSink& sink) {
           MonotonicTime now = MonotonicTime::clock::now();
           MonotonicTime end{MonotonicTime::duration(drained_by_.load())};
           std::optional<std::string> text;
@@ -287,12 +302,17 @@ class HttpServer::Impl {
           }
           if (text->empty()) return sink.is_writable();
           return sink.write(text->data(), text->size());
+        },
+        [this](bool) {
+          --watches_;
+          watches_.notify_all();
         });
   }
 
   Api& api_;
   std::atomic<MonotonicTime::rep> drained_by_ = MonotonicTime::max().time_since_epoch().count();
-  std::vector<std::unique_ptr<httplib::SSLServer>> servers_;
+  std::atomic<int> watches_ = 0;
+  std::vector<std::unique_ptr<Listener>> servers_;
   std::vector<std::thread> threads_;
 };
 
@@ -303,7 +323,7 @@ Result<uint16_t> HttpServer::Listen(const ListenPlace& place, const TlsFiles& tl
   return impl_->Listen(place, tls);
 }
 
-void HttpServer::Stop(MonotonicTime drained_by) { impl_->Stop(drained_by); }
+void HttpServer::Drain(MonotonicTime drained_by) { impl_->Drain(drained_by); }
 
 Result<ListenPlace> ParseListenPlace(const std::string& text) {
   ListenPlace place;

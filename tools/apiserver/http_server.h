@@ -33,8 +33,9 @@ class HttpServer {
   // Listens from now on; the port that it got.
   Result<uint16_t> Listen(const ListenPlace& place, const TlsFiles& tls);
 
-  // New connections are refused at once; requests end, and watches at `drained_by` at the latest.
-  void Stop(MonotonicTime drained_by);
+  // New connections are refused at once; returns when watches have ended, which they do at
+  // `drained_by` at the latest.
+  void Drain(MonotonicTime drained_by);
 
  private:
   class Impl;

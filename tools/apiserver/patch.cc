@@ -195,7 +195,8 @@ class StrategicMerge {
       Value* target_list = Find(target, list);
       if (patch.Find(list) || !target_list) continue;
       const Field* field = type ? type->Find(list) : nullptr;
-      Order(*target_list, nullptr, order, field ? field->merge_key : "");
+      std::vector<Value> before = target_list->items;
+      Order(*target_list, before, order, field ? field->merge_key : "");
     }
   }
 
@@ -254,7 +255,7 @@ class StrategicMerge {
       if (replace) target.items.clear();
       for (const Value& item : patch.items) Item(target, item, field, replace);
     }
-    if (order) Order(target, &before, *order, field.merge_key);
+    Order(target, before, order ? *order : patch, field.merge_key);
   }
 
   void Item(Value& target, const Value& item, const Field& field, bool replace) {
@@ -289,34 +290,40 @@ class StrategicMerge {
                        [&](const Value& one) { return SameContent(one, item); });
   }
 
-  // Items that the order names come in that order; the others (the server's own) stay behind the
-  // one that stood before them.
-  static void Order(Value& list, const std::vector<Value>*, const Value& order,
+  // Items that the patch names come in its order, the others in that of before; where the two do
+  // not say who is first, the patch's is.
+  static void Order(Value& list, const std::vector<Value>& before, const Value& order,
                     const std::string& merge_key) {
-    auto rank = [&](const Value& item) -> size_t {
-      for (size_t i = 0; i < order.items.size(); ++i) {
-        const Value* want = merge_key.empty() ? &order.items[i] : order.items[i].Find(merge_key);
+    auto rank = [&](const std::vector<Value>& all, const Value& item) -> size_t {
+      for (size_t i = 0; i < all.size(); ++i) {
+        const Value* want = merge_key.empty() ? &all[i] : all[i].Find(merge_key);
         const Value* have = merge_key.empty() ? &item : item.Find(merge_key);
         if (want && have && SameContent(*want, *have)) return i;
       }
       return SIZE_MAX;
     };
-    std::vector<std::pair<size_t, Value>> ranked;
-    size_t last = 0;
+    std::vector<std::pair<size_t, Value>> named;
+    std::vector<Value> others;
     for (Value& item : list.items) {
-      size_t place = rank(item);
+      size_t place = rank(order.items, item);
       if (place == SIZE_MAX) {
-        place = last;
+        others.push_back(std::move(item));
       } else {
-        last = place + 1;
-        ++place;
+        named.emplace_back(place, std::move(item));
       }
-      ranked.emplace_back(place, std::move(item));
     }
-    std::stable_sort(ranked.begin(), ranked.end(),
+    std::stable_sort(named.begin(), named.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     list.items.clear();
-    for (auto& [place, item] : ranked) list.items.push_back(std::move(item));
+    auto other = others.begin();
+    for (auto& [place, item] : named) {
+      size_t was = rank(before, item);
+      while (other != others.end() && was != SIZE_MAX && rank(before, *other) < was)
+        list.items.push_back(std::move(*other++));
+      list.items.push_back(std::move(item));
+    }
+    list.items.insert(list.items.end(), std::make_move_iterator(other),
+                      std::make_move_iterator(others.end()));
   }
 };
 

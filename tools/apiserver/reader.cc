@@ -63,17 +63,20 @@ std::shared_ptr<const std::string> TextOf(const Kind& kind, const StoredPtr& obj
 struct Versions {
   std::optional<uint64_t> at;  // exact
   uint64_t at_least = 0;
-  std::string after;  // key
+  std::string after;            // key
+  std::optional<int64_t> left;  // how many there are after it
 };
 
 Failure BadListOption(const std::string& field, const std::string& value, const std::string& why) {
   return Invalid("meta.k8s.io", "ListOptions", "", {BadValue(field, value, why)});
 }
 
-// The token that goes on with a list: base64url of {"v":"meta.k8s.io/v1","rv":7,"start":"ns/name"}.
-std::string ContinueToken(int64_t version, const std::string& after) {
+// The token that goes on with a list: base64url of
+// {"v":"meta.k8s.io/v1","rv":7,"start":"ns/name","left":12}; `left` where it is known.
+std::string ContinueToken(int64_t version, const std::string& after, std::optional<int64_t> left) {
   return EncodeBase64Url(R"({"v":"meta.k8s.io/v1","rv":)" + std::to_string(version) +
-                         ",\"start\":" + Quote(after) + "}");
+                         ",\"start\":" + Quote(after) +
+                         (left ? ",\"left\":" + std::to_string(*left) : "") + "}");
 }
 
 Versions VersionsOf(const Request& request) {
@@ -89,6 +92,7 @@ Versions VersionsOf(const Request& request) {
     Value read = ParseJsonText(*json);
     auto version = IntegerAt(read, {"rv"});
     out.after = TextAt(read, {"start"});
+    out.left = IntegerAt(read, {"left"});
     if (!version || out.after.empty()) throw broken;
     if (*version >= 0) out.at = static_cast<uint64_t>(*version);
     return out;
@@ -428,6 +432,7 @@ Response Reader::List(const Target& target, const Request& request) const {
   asked.after = versions.after;
   asked.limit = LimitOf(request);
   asked.at = versions.at;
+  asked.count = selection.All() && versions.after.empty();
   if (!selection.All())
     asked.filter = [&](const Stored& object) { return selection.Matches(object); };
   Store::Listing listing = store_.List(target.kind->StoreKey(), asked);
@@ -440,15 +445,20 @@ Response Reader::List(const Target& target, const Request& request) const {
         "response to retrieve the remainder of the results. Continuing with the provided token "
         "results in an inconsistent list - objects that were created, modified, or deleted between "
         "the time the first chunk was returned and now may show up in the list.");
-    failure.continue_token = ContinueToken(-1, versions.after);
+    failure.continue_token = ContinueToken(-1, versions.after, std::nullopt);
     throw failure;
   }
   std::string metadata = "{\"resourceVersion\":\"" + std::to_string(listing.version) + "\"";
   if (listing.more) {
+    // Counted once, on the first page: the others are of the same version.
+    std::optional<int64_t> left;
+    if (asked.count) left = static_cast<int64_t>(listing.remaining);
+    if (versions.left) left = *versions.left - static_cast<int64_t>(listing.objects.size());
     metadata +=
         ",\"continue\":\"" +
-        ContinueToken(static_cast<int64_t>(listing.version), listing.objects.back()->Key()) + "\"";
-    if (selection.All()) metadata += ",\"remainingItemCount\":" + std::to_string(listing.remaining);
+        ContinueToken(static_cast<int64_t>(listing.version), listing.objects.back()->Key(), left) +
+        "\"";
+    if (left) metadata += ",\"remainingItemCount\":" + std::to_string(*left);
   }
   metadata += "}";
   Response out;

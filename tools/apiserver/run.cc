@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -206,8 +207,9 @@ Status Run(const RunOptions& given) {
       "ending; watches have " +
       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options.drain).count()) +
       " ms");
-  server.Stop(SystemClock().Now() + options.drain);
-  return Ok();
+  server.Drain(SystemClock().Now() + options.drain);
+  // Connections that idle would hold their threads for as long as they may; the journal has all.
+  std::_Exit(0);
 }
 
 }  // namespace sallyport::apiserver

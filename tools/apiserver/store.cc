@@ -305,6 +305,7 @@ Store::Listing Store::List(const std::string& name, const ListRequest& request) 
   auto current = resource->objects.upper_bound(first);
   auto old = earlier.upper_bound(first);
   while (current != resource->objects.end() || old != earlier.end()) {
+    if (out.remaining > 0 && !request.count) break;
     bool from_old = old != earlier.end() &&
                     (current == resource->objects.end() || old->first <= current->first);
     const std::string& key = from_old ? old->first : current->first;

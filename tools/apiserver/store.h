@@ -86,7 +86,7 @@ class Store {
     uint64_t version = 0;            // at which this is the state
     bool expired = false;            // the history does not reach back to `at`
     bool more = false;
-    size_t remaining = 0;  // how many more there are
+    size_t remaining = 0;  // how many more there are, at least; all of them where asked to count
   };
   struct ListRequest {
     std::string ns;     // "" all
@@ -94,6 +94,7 @@ class Store {
     size_t limit = SIZE_MAX;
     std::optional<uint64_t> at;  // absent: the current version
     std::function<bool(const Stored&)> filter = nullptr;
+    bool count = false;  // beyond the limit
   };
   Listing List(const std::string& resource, const ListRequest& request) const;
 

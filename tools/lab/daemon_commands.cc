@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "lab/apiserver_command.h"
+#include "apiserver/command.h"
 #include "lab/command_parts.h"
 #include "lab/daemons.h"
 #include "lab/dns_command.h"
@@ -155,7 +155,7 @@ void AddProcesses(CLI::App& lab, int* exit_code) {
   CLI::App* processes = lab.add_subcommand("run", "The processes of a lab");
   processes->group("");
   processes->require_subcommand(1);
-  AddApiServer(*processes, exit_code);
+  apiserver::AddCommand(*processes, exit_code);
   AddProcess(*processes, exit_code, "node", RunNode);
   AddProcess(*processes, exit_code, kControllers,
              [](const std::string& name, const std::string&) { return RunControllers(name); });

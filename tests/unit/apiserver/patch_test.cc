@@ -36,8 +36,8 @@ std::string Json(const std::string& object, const std::string& patch) {
 TEST(StrategicMerge, ListsMergeByTheirKey) {
   EXPECT_EQ(Strategic("PodSpec", R"({"containers":[{"name":"nginx","image":"nginx-1.0"}]})",
                       R"({"containers":[{"name":"log-tailer","image":"log-tailer-1.0"}]})"),
-            R"({"containers":[{"name":"nginx","image":"nginx-1.0"},)"
-            R"({"name":"log-tailer","image":"log-tailer-1.0"}]})");
+            R"({"containers":[{"name":"log-tailer","image":"log-tailer-1.0"},)"
+            R"({"name":"nginx","image":"nginx-1.0"}]})");
   EXPECT_EQ(Strategic("PodSpec", R"({"containers":[{"name":"a","image":"1","tty":true}]})",
                       R"({"containers":[{"name":"a","image":"2"}]})"),
             R"({"containers":[{"name":"a","image":"2","tty":true}]})");
@@ -76,7 +76,7 @@ TEST(StrategicMerge, NullDeletes) {
 TEST(StrategicMerge, DeleteFromPrimitiveList) {
   EXPECT_EQ(Strategic("ObjectMeta", R"({"finalizers":["a","b","c"]})",
                       R"({"$deleteFromPrimitiveList/finalizers":["b"],"finalizers":["d"]})"),
-            R"({"finalizers":["a","c","d"]})");
+            R"({"finalizers":["d","a","c"]})");
 }
 
 TEST(StrategicMerge, SetElementOrder) {

@@ -34,7 +34,8 @@ LAYERS = {
     "bpf/lib": ["bpf/abi"],
     "bpf": ["bpf/abi", "bpf/lib"],
     "tools/cli": ["agent", "bpf/abi", "tools/lab"],
-    "tools/lab": ["agent", "bpf/abi"],
+    "tools/apiserver": ["agent", "tools/lab"],
+    "tools/lab": ["agent", "bpf/abi", "tools/apiserver"],
     "tests": ["agent", "bpf", "tools"],
 }
 

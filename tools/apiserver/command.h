@@ -6,9 +6,9 @@ namespace CLI {
 class App;
 }
 
-namespace sallyport::lab {
+namespace sallyport::apiserver {
 
 // Adds `apiserver` below `parent`; the exit code goes to `*exit_code`, which must outlive it.
-void AddApiServer(CLI::App& parent, int* exit_code);
+void AddCommand(CLI::App& parent, int* exit_code);
 
-}  // namespace sallyport::lab
+}  // namespace sallyport::apiserver

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lab/apiserver_command.h"
+#include "apiserver/command.h"
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "apiserver/run.h"
-#include "lab/console.h"
 
-namespace sallyport::lab {
+namespace sallyport::apiserver {
 namespace {
 
 constexpr int kCouldNotTell = 2;
 
 struct Words {
-  apiserver::RunOptions options;
+  RunOptions options;
   std::vector<std::string> service_cidrs;
   std::vector<std::string> advertise;
   int64_t bookmark_seconds = 60;
@@ -23,7 +23,7 @@ struct Words {
 };
 
 Status Serve(Words* words) {
-  apiserver::RunOptions& options = words->options;
+  RunOptions& options = words->options;
   for (const std::string& text : words->service_cidrs) {
     auto cidr = net::Cidr::Parse(text);
     if (!cidr) return std::move(cidr).error().Context("--service-cidr");
@@ -43,15 +43,15 @@ Status Serve(Words* words) {
     return Error{"--drain: seconds, 0 to 60"};
   options.bookmark_every = std::chrono::seconds(words->bookmark_seconds);
   options.drain = std::chrono::seconds(words->drain_seconds);
-  return apiserver::Run(options);
+  return Run(options);
 }
 
 }  // namespace
 
-void AddApiServer(CLI::App& parent, int* exit_code) {
+void AddCommand(CLI::App& parent, int* exit_code) {
   auto words = std::make_shared<Words>();
   CLI::App* command = parent.add_subcommand("apiserver", "Serve the Kubernetes API");
-  apiserver::RunOptions& options = words->options;
+  RunOptions& options = words->options;
   command->add_option("--data", options.data, "Directory of all that it keeps")->required();
   command
       ->add_option("--listen", options.listen,
@@ -75,8 +75,8 @@ void AddApiServer(CLI::App& parent, int* exit_code) {
   command->callback([words, exit_code] {
     Status done = Serve(words.get());
     *exit_code = done ? 0 : kCouldNotTell;
-    if (!done) ProcessConsole().Fail(done.error().message);
+    if (!done) std::cerr << "error: " << done.error().message << std::endl;
   });
 }
 
-}  // namespace sallyport::lab
+}  // namespace sallyport::apiserver
