@@ -85,9 +85,10 @@ std::string Tokens::Issue(const StoredPtr& account, int64_t expires_at,
   Value audience = Sequence();
   for (const std::string& one : audiences) audience.items.push_back(String(one));
   if (audience.items.empty()) audience.items.push_back(String(kIssuer));
-  Value about = Mapping({{"namespace", String(account->ns)},
-                         {"serviceaccount", Mapping({{"name", String(account->name)},
-                                                     {"uid", String(account->uid)}})}});
+  Value about =
+      Mapping({{"namespace", String(account->ns)},
+               {"serviceaccount",
+                Mapping({{"name", String(account->name)}, {"uid", String(account->uid)}})}});
   if (bound) {
     std::string key = TextAt(*bound, {"kind"}) == "Secret" ? "secret" : "pod";
     Set(about, key,
@@ -103,8 +104,8 @@ std::string Tokens::Issue(const StoredPtr& account, int64_t expires_at,
                {"jti", String(RandomUuid())},
                {"kubernetes.io", std::move(about)},
                {"sub", String("system:serviceaccount:" + account->ns + ":" + account->name)}});
-  std::string text = EncodeBase64Url(R"({"alg":"HS256","typ":"JWT"})") + "." +
-                     EncodeBase64Url(ToJson(claims));
+  std::string text =
+      EncodeBase64Url(R"({"alg":"HS256","typ":"JWT"})") + "." + EncodeBase64Url(ToJson(claims));
   return text + "." + EncodeBase64Url(HmacSha256(secret_, text));
 }
 
@@ -149,9 +150,8 @@ std::shared_ptr<const std::vector<Authorizer::Binding>> Authorizer::Bindings() c
     for (const StoredPtr& stored : store_.List(std::string(plural) + kRbac, {}).objects) {
       Value binding = ParseJsonText(stored->json);
       bool cluster = TextAt(binding, {"roleRef", "kind"}) == "ClusterRole";
-      StoredPtr role =
-          store_.Get(std::string(cluster ? "clusterroles" : "roles") + kRbac,
-                     cluster ? "" : stored->ns, TextAt(binding, {"roleRef", "name"}));
+      StoredPtr role = store_.Get(std::string(cluster ? "clusterroles" : "roles") + kRbac,
+                                  cluster ? "" : stored->ns, TextAt(binding, {"roleRef", "name"}));
       if (!role) continue;
       Value rules = ParseJsonText(role->json);
       const Value* subjects = binding.Find("subjects");
@@ -197,8 +197,7 @@ std::string Refusal(const User& user, const Action& action) {
   std::string what = action.resource;
   if (!action.subresource.empty()) what += "/" + action.subresource;
   return who + "resource " + Quote(what) + " in API group " + Quote(action.group) +
-         (action.ns.empty() ? " at the cluster scope"
-                            : " in the namespace " + Quote(action.ns));
+         (action.ns.empty() ? " at the cluster scope" : " in the namespace " + Quote(action.ns));
 }
 
 }  // namespace sallyport::apiserver

@@ -62,8 +62,8 @@ std::optional<ObjectPath> ParsePath(const std::string& path) {
   }
   std::vector<std::string> rest(parts.begin() + static_cast<std::ptrdiff_t>(at), parts.end());
   // The namespace itself, its status and its finalizers are objects of the cluster.
-  bool in_namespace = rest.size() >= 3 && rest[0] == "namespaces" && rest[2] != "status" &&
-                      rest[2] != "finalize";
+  bool in_namespace =
+      rest.size() >= 3 && rest[0] == "namespaces" && rest[2] != "status" && rest[2] != "finalize";
   if (in_namespace) {
     out.ns = rest[1];
     rest.erase(rest.begin(), rest.begin() + 2);
@@ -134,7 +134,9 @@ void Api::Authorize(const Target& target, const Request& request) const {
 }
 
 void Api::AuthorizePath(const Request& request) const {
-  Action action{.verb = request.method == "GET" ? "get" : request.method == "POST" ? "post" : "put",
+  Action action{.verb = request.method == "GET"    ? "get"
+                        : request.method == "POST" ? "post"
+                                                   : "put",
                 .group = "",
                 .resource = "",
                 .subresource = "",
@@ -147,9 +149,9 @@ void Api::AuthorizePath(const Request& request) const {
 
 Response Api::Route(const Request& request) {
   if (auto path = ParsePath(request.path)) {
-    bool review = (path->group == "authorization.k8s.io" ||
-                   path->group == "authentication.k8s.io") &&
-                  path->version == "v1" && path->name.empty();
+    bool review =
+        (path->group == "authorization.k8s.io" || path->group == "authentication.k8s.io") &&
+        path->version == "v1" && path->name.empty();
     if (review && request.method == "POST") return Review(path->plural, request);
     KindPtr kind = kinds_.Find(path->group, path->version, path->plural);
     Target target{kind, path->ns, path->name, path->subresource};
@@ -204,7 +206,8 @@ Response Api::Remove(const Target& target, const Request& request) {
   Store::Listing listing = store_.List(target.kind->StoreKey(), asked);
   writer_.DeleteCollection(target, listing.objects, options);
   std::string items;
-  for (const StoredPtr& object : listing.objects) items += (items.empty() ? "" : ",") + object->json;
+  for (const StoredPtr& object : listing.objects)
+    items += (items.empty() ? "" : ",") + object->json;
   return JsonResponse("{\"kind\":\"" + target.kind->kind + "List\",\"apiVersion\":\"" +
                       target.kind->ApiVersion() + "\",\"metadata\":{\"resourceVersion\":\"" +
                       std::to_string(store_.version()) + "\"},\"items\":[" + items + "]}\n");
@@ -261,8 +264,8 @@ Response Api::Subresource(const Target& target, const Request& request) {
   }
   if (request.method == "GET") return reader_.Get(target, request);
   if (request.method != "PUT" && request.method != "PATCH") throw MethodNotAllowed();
-  Writer::Written written = request.method == "PUT" ? writer_.Update(target, request)
-                                                    : writer_.Patch(target, request);
+  Writer::Written written =
+      request.method == "PUT" ? writer_.Update(target, request) : writer_.Patch(target, request);
   if (target.subresource == "scale") return JsonResponse(written.json + "\n");
   return Written(target, request, written);
 }
@@ -292,8 +295,7 @@ Response Api::Token(const Target& target, const Request& request) {
   Set(spec, "expirationSeconds", Integer(life));
   Set(body, "kind", String("TokenRequest"));
   Set(body, "apiVersion", String("authentication.k8s.io/v1"));
-  Set(body, "metadata",
-      Mapping({{"name", String(target.name)}, {"namespace", String(target.ns)}}));
+  Set(body, "metadata", Mapping({{"name", String(target.name)}, {"namespace", String(target.ns)}}));
   Set(body, "status",
       Mapping({{"token", String(token)}, {"expirationTimestamp", String(TimeText(end))}}));
   return JsonResponse(ToJson(body) + "\n", 201);
@@ -303,8 +305,7 @@ Response Api::Bind(const Target& target, const Request& request) {
   StoredPtr pod = store_.Get("pods", target.ns, target.name);
   if (!pod) throw NotFound(target.kind->Resource(), target.name);
   std::string node = TextAt(ParseJsonText(request.body), {"target", "name"});
-  if (node.empty())
-    throw Invalid("", "Binding", target.name, {Required("target.name")});
+  if (node.empty()) throw Invalid("", "Binding", target.name, {Required("target.name")});
   bool taken = false;
   writer_.Change("pods", pod, [&](Value& tree) {
     Value& spec = Child(tree, "spec");
@@ -314,9 +315,8 @@ Response Api::Bind(const Target& target, const Request& request) {
     Value& status = Child(tree, "status");
     Value* conditions = Find(status, "conditions");
     if (!IsSequence(conditions)) conditions = &Set(status, "conditions", Sequence());
-    std::erase_if(conditions->items, [](const Value& one) {
-      return TextAt(one, {"type"}) == "PodScheduled";
-    });
+    std::erase_if(conditions->items,
+                  [](const Value& one) { return TextAt(one, {"type"}) == "PodScheduled"; });
     conditions->items.push_back(
         Mapping({{"type", String("PodScheduled")},
                  {"status", String("True")},
@@ -334,8 +334,8 @@ Response Api::Bind(const Target& target, const Request& request) {
 Response Api::Review(const std::string& plural, const Request& request) {
   Value body = ParseJsonText(request.body);
   if (body.type != Value::Type::kMapping) throw BadRequest("an object is expected");
-  Value& spec = Child(body, "spec");
   Default(body, "metadata", Mapping());
+  Value& spec = Child(body, "spec");
   if (plural == "selfsubjectreviews") {
     Set(body, "status",
         Mapping({{"userInfo", Mapping({{"username", String(request.user.name)},
@@ -346,14 +346,14 @@ Response Api::Review(const std::string& plural, const Request& request) {
   }
   bool self = plural == "selfsubjectaccessreviews" || plural == "selfsubjectrulesreviews";
   if (!self) {
-    Action action{.verb = "create",
-                  .group = plural == "tokenreviews" ? "authentication.k8s.io"
-                                                    : "authorization.k8s.io",
-                  .resource = plural,
-                  .subresource = "",
-                  .ns = "",
-                  .name = "",
-                  .path = ""};
+    Action action{
+        .verb = "create",
+        .group = plural == "tokenreviews" ? "authentication.k8s.io" : "authorization.k8s.io",
+        .resource = plural,
+        .subresource = "",
+        .ns = "",
+        .name = "",
+        .path = ""};
     if (!authorizer_.Allows(request.user, action))
       throw Forbidden({plural, action.group}, "", Refusal(request.user, action));
   }
@@ -375,16 +375,18 @@ Response Api::Review(const std::string& plural, const Request& request) {
     Value paths = Sequence();
     for (Value& rule : authorizer_.RulesFor(user, TextAt(spec, {"namespace"})))
       (rule.Find("nonResourceURLs") ? paths : resources).items.push_back(std::move(rule));
-    Set(body, "status", Mapping({{"resourceRules", std::move(resources)},
-                                 {"nonResourceRules", std::move(paths)},
-                                 {"incomplete", Boolean(false)}}));
+    Set(body, "status",
+        Mapping({{"resourceRules", std::move(resources)},
+                 {"nonResourceRules", std::move(paths)},
+                 {"incomplete", Boolean(false)}}));
   } else if (plural == "tokenreviews") {
     auto found = tokens_.Authenticate(TextAt(spec, {"token"}));
     Value status = Mapping({{"authenticated", Boolean(found.has_value())}});
     if (found)
-      Set(status, "user", Mapping({{"username", String(found->name)},
-                                   {"uid", String(found->uid)},
-                                   {"groups", lab::Strings(found->groups)}}));
+      Set(status, "user",
+          Mapping({{"username", String(found->name)},
+                   {"uid", String(found->uid)},
+                   {"groups", lab::Strings(found->groups)}}));
     Set(body, "status", std::move(status));
   } else {
     throw NoSuchPath();
@@ -395,9 +397,9 @@ Response Api::Review(const std::string& plural, const Request& request) {
 Result<std::string> Api::TokenFor(const std::string& ns, const std::string& name) {
   try {
     writer_.Ensure("namespaces", Mapping({{"metadata", Mapping({{"name", String(ns)}})}}));
-    writer_.Ensure("serviceaccounts",
-                   Mapping({{"metadata", Mapping({{"name", String(name)},
-                                                  {"namespace", String(ns)}})}}));
+    writer_.Ensure(
+        "serviceaccounts",
+        Mapping({{"metadata", Mapping({{"name", String(name)}, {"namespace", String(ns)}})}}));
   } catch (const Failure& failure) {
     return Error{failure.message};
   }

@@ -66,9 +66,7 @@ std::string Base(const net::Cidr& cidr) {
 }
 
 Value HttpsPort(uint16_t port) {
-  return Mapping({{"name", String("https")},
-                  {"port", Integer(port)},
-                  {"protocol", String("TCP")}});
+  return Mapping({{"name", String("https")}, {"port", Integer(port)}, {"protocol", String("TCP")}});
 }
 
 Value KubernetesService(const net::Cidr& cidr, uint16_t port) {
@@ -113,15 +111,14 @@ Status Api::Bootstrap(const std::vector<net::Address>& addresses, uint16_t port)
     Value old_list = Sequence();
     for (const net::Address& address : addresses) {
       if (address.IsV4() != v4) continue;
-      list.items.push_back(
-          Mapping({{"addresses", Sequence({String(address.ToString())})},
-                   {"conditions", Mapping({{"ready", Boolean(true)}})}}));
+      list.items.push_back(Mapping({{"addresses", Sequence({String(address.ToString())})},
+                                    {"conditions", Mapping({{"ready", Boolean(true)}})}}));
       old_list.items.push_back(Mapping({{"ip", String(address.ToString())}}));
     }
     if (!old_list.items.empty())
       Set(endpoints, "subsets",
-          Sequence({Mapping({{"addresses", std::move(old_list)},
-                             {"ports", Sequence({HttpsPort(port)})}})}));
+          Sequence({Mapping(
+              {{"addresses", std::move(old_list)}, {"ports", Sequence({HttpsPort(port)})}})}));
     Set(slice, "endpoints", std::move(list));
     Set(slice, "ports", Sequence({HttpsPort(port)}));
     auto renew = [&](const char* key, Value object) {

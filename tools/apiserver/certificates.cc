@@ -71,8 +71,7 @@ Cert Blank(EVP_PKEY* key, long days) {
   X509_set_version(certificate.get(), 2);
   std::string serial = RandomBytes(16);
   serial[0] = static_cast<char>(serial[0] & 0x7f);
-  BIGNUM* number =
-      BN_bin2bn(reinterpret_cast<const unsigned char*>(serial.data()), 16, nullptr);
+  BIGNUM* number = BN_bin2bn(reinterpret_cast<const unsigned char*>(serial.data()), 16, nullptr);
   BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
   BN_free(number);
   // From a little in the past: clocks differ.
@@ -116,8 +115,8 @@ Result<Certificate> MakeCertificate(const Certificate& authority,
                                     const CertificateRequest& request) {
   Bio cert_bio(BIO_new_mem_buf(authority.certificate_pem.data(),
                                static_cast<int>(authority.certificate_pem.size())));
-  Bio key_bio(BIO_new_mem_buf(authority.key_pem.data(),
-                              static_cast<int>(authority.key_pem.size())));
+  Bio key_bio(
+      BIO_new_mem_buf(authority.key_pem.data(), static_cast<int>(authority.key_pem.size())));
   Cert issuer(PEM_read_bio_X509(cert_bio.get(), nullptr, nullptr, nullptr));
   Key issuer_key(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr));
   if (!issuer || !issuer_key) return OpensslError("reading the authority's certificate");
@@ -130,13 +129,13 @@ Result<Certificate> MakeCertificate(const Certificate& authority,
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer.get()));
   std::string alternatives = AlternativeNames(request);
   bool server = !alternatives.empty();
-  bool good = AddExtension(certificate.get(), issuer.get(), NID_basic_constraints,
-                           "critical,CA:FALSE") &&
-              AddExtension(certificate.get(), issuer.get(), NID_key_usage,
-                           "critical,digitalSignature,keyEncipherment") &&
-              AddExtension(certificate.get(), issuer.get(), NID_ext_key_usage,
-                           server ? "serverAuth" : "clientAuth") &&
-              AddExtension(certificate.get(), issuer.get(), NID_authority_key_identifier, "keyid");
+  bool good =
+      AddExtension(certificate.get(), issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+      AddExtension(certificate.get(), issuer.get(), NID_key_usage,
+                   "critical,digitalSignature,keyEncipherment") &&
+      AddExtension(certificate.get(), issuer.get(), NID_ext_key_usage,
+                   server ? "serverAuth" : "clientAuth") &&
+      AddExtension(certificate.get(), issuer.get(), NID_authority_key_identifier, "keyid");
   if (good && server)
     good = AddExtension(certificate.get(), issuer.get(), NID_subject_alt_name, alternatives);
   if (!good || !X509_sign(certificate.get(), issuer_key.get(), EVP_sha256()))

@@ -171,9 +171,8 @@ void Collector::Finish(const Place& place, const StoredPtr& object) {
       writer_.Change(dependent.store_key, one, [&](Value& child) {
         Value* owners = FindAt(child, {"metadata", "ownerReferences"});
         if (!owners) return false;
-        std::erase_if(owners->items, [&](const Value& owner) {
-          return TextAt(owner, {"uid"}) == object->uid;
-        });
+        std::erase_if(owners->items,
+                      [&](const Value& owner) { return TextAt(owner, {"uid"}) == object->uid; });
         if (owners->items.empty()) Erase(Child(child, "metadata"), "ownerReferences");
         return true;
       });
@@ -215,8 +214,7 @@ void Collector::EndNamespace(const StoredPtr& ns) {
   writer_.Change("namespaces", ns, [](Value& tree) {
     Value* finalizers = FindAt(tree, {"spec", "finalizers"});
     if (!finalizers || finalizers->items.empty()) return false;
-    std::erase_if(finalizers->items,
-                  [](const Value& one) { return one.text == "kubernetes"; });
+    std::erase_if(finalizers->items, [](const Value& one) { return one.text == "kubernetes"; });
     return true;
   });
 }

@@ -170,8 +170,8 @@ class SchemaValidator {
     if (const Value* least = schema.Find("minimum")) {
       bool open = Says(schema, "exclusiveMinimum");
       if (number < NumberOf(*least) || (open && number == NumberOf(*least)))
-        Body(path, value, "should be greater than " + std::string(open ? "" : "or equal to ") +
-                              Text(least));
+        Body(path, value,
+             "should be greater than " + std::string(open ? "" : "or equal to ") + Text(least));
     }
     if (const Value* most = schema.Find("maximum")) {
       bool open = Says(schema, "exclusiveMaximum");
@@ -327,12 +327,12 @@ void CheckSchema(const Value& schema, const std::string& path, std::vector<Cause
                Says(schema, "x-kubernetes-preserve-unknown-fields");
   if (!typed)
     causes->push_back(Required(path + ".type", "must not be empty for specified object fields"));
-  static const std::set<std::string> kTypes = {"",        "array",  "boolean", "integer",
-                                               "number",  "object", "string"};
+  static const std::set<std::string> kTypes = {"",       "array",  "boolean", "integer",
+                                               "number", "object", "string"};
   std::string type = TextAt(schema, {"type"});
   if (!kTypes.count(type))
-    causes->push_back(Unsupported(
-        path + ".type", type, {"array", "boolean", "integer", "number", "object", "string"}));
+    causes->push_back(Unsupported(path + ".type", type,
+                                  {"array", "boolean", "integer", "number", "object", "string"}));
   for (const auto& [key, property] : Members(schema.Find("properties")))
     CheckSchema(property, path + ".properties[" + key + "]", causes);
   if (const Value* items = schema.Find("items")) CheckSchema(*items, path + ".items", causes);
@@ -417,8 +417,7 @@ std::vector<Cause> ValidateDefinition(const Value& definition, const Value* old)
   if (std::string wrong = model::CheckDnsSubdomain(group); !wrong.empty())
     causes.push_back(BadValue("spec.group", group, wrong));
   if (name != plural + "." + group)
-    causes.push_back(BadValue("metadata.name", name,
-                              "must be spec.names.plural+\".\"+spec.group"));
+    causes.push_back(BadValue("metadata.name", name, "must be spec.names.plural+\".\"+spec.group"));
   if (scope != "Namespaced" && scope != "Cluster")
     causes.push_back(Unsupported("spec.scope", scope, {"Cluster", "Namespaced"}));
   if (plural.empty()) causes.push_back(Required("spec.names.plural"));

@@ -24,8 +24,8 @@ void ContainerDefaults(Value& container) {
   std::string image = TextAt(container, {"image"});
   size_t slash = image.rfind('/');
   size_t colon = image.find(':', slash == image.npos ? 0 : slash);
-  bool latest = image.find('@') == image.npos &&
-                (colon == image.npos || image.substr(colon + 1) == "latest");
+  bool latest =
+      image.find('@') == image.npos && (colon == image.npos || image.substr(colon + 1) == "latest");
   Default(container, "imagePullPolicy", String(latest ? "Always" : "IfNotPresent"));
   Default(container, "terminationMessagePath", String("/dev/termination-log"));
   Default(container, "terminationMessagePolicy", String("File"));
@@ -89,19 +89,17 @@ void PodDefaults(Value& pod) {
   Default(spec, "priority", Integer(0));
   EachItem(spec, "containers", [](Value& container) {
     // Requests default to limits.
-    Value* resources = Find(container, "resources");
-    const Value* limits = resources ? resources->Find("limits") : nullptr;
-    for (const auto& [name, limit] : Members(limits)) {
-      Value copy = limit;
-      Default(Child(*Find(container, "resources"), "requests"), name, copy);
-    }
+    const Value* limits = At(container, {"resources", "limits"});
+    Value copy = limits ? *limits : Mapping();
+    for (const auto& [name, limit] : copy.members)
+      Default(Child(Child(container, "resources"), "requests"), name, limit);
   });
   // The DefaultTolerationSeconds admission plugin's.
   for (const char* taint : {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}) {
     Value* tolerations = Find(spec, "tolerations");
     if (!IsSequence(tolerations)) tolerations = &Set(spec, "tolerations", Sequence());
-    bool there = std::any_of(
-        tolerations->items.begin(), tolerations->items.end(), [&](const Value& one) {
+    bool there =
+        std::any_of(tolerations->items.begin(), tolerations->items.end(), [&](const Value& one) {
           std::string key = TextAt(one, {"key"});
           std::string effect = TextAt(one, {"effect"});
           return (key == taint || key.empty()) && (effect == "NoExecute" || effect.empty());

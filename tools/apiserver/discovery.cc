@@ -45,7 +45,8 @@ std::vector<Subresource> SubresourcesOf(const Kind& kind) {
     out.push_back({"binding", "", "v1", "Binding", {"create"}});
     out.push_back({"eviction", "policy", "v1", "Eviction", {"create"}});
   }
-  if (kind.scale) out.push_back({"scale", "autoscaling", "v1", "Scale", {"get", "patch", "update"}});
+  if (kind.scale)
+    out.push_back({"scale", "autoscaling", "v1", "Scale", {"get", "patch", "update"}});
   if (kind.status)
     out.push_back({"status", kind.group, kind.version, kind.kind, {"get", "patch", "update"}});
   if (kind.StoreKey() == "serviceaccounts")
@@ -124,8 +125,8 @@ Value ResourceList(const std::string& group, const std::string& version,
 Value GroupTree(const std::string& group, const std::vector<std::string>& versions) {
   Value list = Sequence();
   for (const std::string& version : versions)
-    list.items.push_back(Mapping({{"groupVersion", String(group + "/" + version)},
-                                  {"version", String(version)}}));
+    list.items.push_back(
+        Mapping({{"groupVersion", String(group + "/" + version)}, {"version", String(version)}}));
   Value preferred = list.items.front();
   return Mapping({{"name", String(group)},
                   {"versions", std::move(list)},
@@ -135,8 +136,7 @@ Value GroupTree(const std::string& group, const std::vector<std::string>& versio
 // ---- the aggregated form
 
 Value Gvk(const std::string& group, const std::string& version, const std::string& kind) {
-  return Mapping(
-      {{"group", String(group)}, {"version", String(version)}, {"kind", String(kind)}});
+  return Mapping({{"group", String(group)}, {"version", String(version)}, {"kind", String(kind)}});
 }
 
 Value AggregatedResource(const Kind& kind) {
@@ -193,11 +193,11 @@ Response Aggregated(const Groups& groups, bool core, const std::string& version)
   Value items = Sequence();
   for (const auto& [group, versions] : groups)
     if (group.empty() == core) items.items.push_back(AggregatedGroup(group, versions));
-  Response out = JsonResponse(ToJson(Mapping({{"kind", String("APIGroupDiscoveryList")},
-                                              {"apiVersion",
-                                               String("apidiscovery.k8s.io/" + version)},
-                                              {"metadata", Mapping()},
-                                              {"items", std::move(items)}})));
+  Response out =
+      JsonResponse(ToJson(Mapping({{"kind", String("APIGroupDiscoveryList")},
+                                   {"apiVersion", String("apidiscovery.k8s.io/" + version)},
+                                   {"metadata", Mapping()},
+                                   {"items", std::move(items)}})));
   out.content_type =
       "application/json;g=apidiscovery.k8s.io;v=" + version + ";as=APIGroupDiscoveryList";
   return out;

@@ -36,7 +36,8 @@ void StepIndex(std::vector<const Value*>* values, std::string_view index) {
   std::vector<const Value*> next;
   for (const Value* value : *values) {
     if (index.size() > 1 && (index.front() == '\'' || index.front() == '"')) {
-      if (const Value* found = value->Find(index.substr(1, index.size() - 2))) next.push_back(found);
+      if (const Value* found = value->Find(index.substr(1, index.size() - 2)))
+        next.push_back(found);
       continue;
     }
     for (size_t i = 0; i < value->items.size(); ++i) {
@@ -169,8 +170,7 @@ std::vector<Column> ColumnsOf(const Kind& kind) {
        "Name must be unique within a namespace. Is required when creating resources.", 0}};
   if (kind.custom) {
     for (const PrinterColumn& column : kind.custom->columns) {
-      out.push_back(
-          {column.name, column.type, column.format, column.description, column.priority});
+      out.push_back({column.name, column.type, column.format, column.description, column.priority});
     }
     return out;
   }
@@ -212,9 +212,9 @@ std::string RowJson(const Kind& kind, const Value& object, const std::string& in
 
 std::string TableJson(const std::string& columns, const std::string& metadata,
                       const std::vector<std::string>& rows) {
-  std::string out = "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" +
-                    metadata + ",\"columnDefinitions\":" + (columns.empty() ? "null" : columns) +
-                    ",\"rows\":[";
+  std::string out =
+      "{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":" + metadata +
+      ",\"columnDefinitions\":" + (columns.empty() ? "null" : columns) + ",\"rows\":[";
   for (size_t i = 0; i < rows.size(); ++i) out += (i ? "," : "") + rows[i];
   return out + "]}";
 }

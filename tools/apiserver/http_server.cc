@@ -158,7 +158,7 @@ class HttpServer::Impl {
     auto bind = [&]() -> Status {
       port = place.port == 0 ? server->bind_to_any_port(place.address)
              : server->bind_to_port(place.address, place.port) ? place.port
-                                                                : -1;
+                                                               : -1;
       if (port > 0) return Ok();
       return ErrnoError("listening on " + AddressText(place.address, place.port));
     };
@@ -265,13 +265,13 @@ class HttpServer::Impl {
     };
     auto state = std::make_shared<State>();
     state->pieces = std::move(answer.body);
-    out.set_content_provider(
-        length, answer.content_type, [state](size_t, size_t, httplib::DataSink& sink) {
-          std::string buffer;
-          while (state->next < state->pieces.size() && buffer.size() < kChunk)
-            buffer += *state->pieces[state->next++];
-          return sink.write(buffer.data(), buffer.size());
-        });
+    out.set_content_provider(length, answer.content_type,
+                             [state](size_t, size_t, httplib::DataSink& sink) {
+                               std::string buffer;
+                               while (state->next < state->pieces.size() && buffer.size() < kChunk)
+                                 buffer += *state->pieces[state->next++];
+                               return sink.write(buffer.data(), buffer.size());
+                             });
   }
 
   void Watch(std::shared_ptr<Stream> stream, const std::string& type, httplib::Response& out) {

@@ -18,7 +18,7 @@ namespace sallyport::apiserver {
 // A column of `kubectl get`, of a custom kind.
 struct PrinterColumn {
   std::string name;
-  std::string type;    // "string", "integer", "number", "boolean", "date"
+  std::string type;  // "string", "integer", "number", "boolean", "date"
   std::string format;
   std::string description;
   int64_t priority = 0;

@@ -11,8 +11,8 @@
 namespace sallyport::apiserver {
 namespace {
 
-constexpr const char* kProtobuf =
-    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+// With a dot where clients ask with an @, which Go's parser of media types does not take.
+constexpr const char* kProtobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 Value GvkTree(const Kind& kind) {
   return Mapping({{"group", String(kind.group)},
@@ -21,16 +21,17 @@ Value GvkTree(const Kind& kind) {
 }
 
 std::string PathOf(const Kind& kind) {
-  std::string path = kind.group.empty() ? "/api/" + kind.version
-                                        : "/apis/" + kind.group + "/" + kind.version;
+  std::string path =
+      kind.group.empty() ? "/api/" + kind.version : "/apis/" + kind.group + "/" + kind.version;
   if (kind.namespaced) path += "/namespaces/{namespace}";
   return path + "/" + kind.plural + "/{name}";
 }
 
 Value QueryParameter(const char* name) {
-  return Mapping({{"name", String(name)},
-                  {"in", String("query")},
-                  {"schema", Mapping({{"type", String("string")}, {"uniqueItems", Boolean(true)}})}});
+  return Mapping(
+      {{"name", String(name)},
+       {"in", String("query")},
+       {"schema", Mapping({{"type", String("string")}, {"uniqueItems", Boolean(true)}})}});
 }
 
 // ---- version 3
@@ -112,9 +113,8 @@ void AddKind(const Kind& kind, Value* paths, Value* schemas) {
   Value response = Mapping(
       {{"200",
         Mapping({{"description", String("OK")},
-                 {"content",
-                  Mapping({{"application/json",
-                            Mapping({{"schema", Reference(SchemaName(kind))}})}})}})}});
+                 {"content", Mapping({{"application/json",
+                                       Mapping({{"schema", Reference(SchemaName(kind))}})}})}})}});
   schemas->members.emplace_back(SchemaName(kind), std::move(schema));
   auto operation = [&](const char* action, Value parameters) {
     return Mapping({{"operationId", String(std::string(action) + kind.kind)},
@@ -125,10 +125,9 @@ void AddKind(const Kind& kind, Value* paths, Value* schemas) {
   };
   Value changing = Sequence({QueryParameter("dryRun"), QueryParameter("fieldManager"),
                              QueryParameter("fieldValidation")});
-  paths->members.emplace_back(PathOf(kind),
-                              Mapping({{"get", operation("get", Sequence())},
-                                       {"put", operation("put", changing)},
-                                       {"patch", operation("patch", changing)}}));
+  paths->members.emplace_back(PathOf(kind), Mapping({{"get", operation("get", Sequence())},
+                                                     {"put", operation("put", changing)},
+                                                     {"patch", operation("patch", changing)}}));
 }
 
 std::string VersionPath(const Kind& kind) {
@@ -152,8 +151,8 @@ Response VersionThreeIndex(const Kinds& kinds) {
   for (const KindPtr& kind : kinds.All()) {
     std::string path = VersionPath(*kind);
     if (paths.Find(path)) continue;
-    paths.members.emplace_back(
-        path, Mapping({{"serverRelativeURL", String("/openapi/v3/" + path)}}));
+    paths.members.emplace_back(path,
+                               Mapping({{"serverRelativeURL", String("/openapi/v3/" + path)}}));
   }
   return JsonResponse(ToJson(Mapping({{"paths", std::move(paths)}})));
 }
@@ -198,18 +197,17 @@ std::string Message(int field, const std::string& content) {
 // Field numbers: gnostic, openapiv2/OpenAPIv2.proto.
 std::string ProtobufParameter(const char* name) {
   constexpr int kIn = 2, kName = 4, kType = 6, kQuery = 3, kNonBody = 2, kParameter = 1;
-  std::string query =
-      Message(kIn, "query") + Message(kName, name) + Message(kType, "string");
+  std::string query = Message(kIn, "query") + Message(kName, name) + Message(kType, "string");
   return Message(kParameter, Message(kNonBody, Message(kQuery, query)));
 }
 
 std::string ProtobufPath(const Kind& kind) {
   constexpr int kName = 1, kValue = 2, kYaml = 2;
   constexpr int kParameters = 8, kResponses = 9, kExtensions = 13, kPatch = 7, kPath = 2;
-  std::string gvk = "group: \"" + kind.group + "\"\nkind: " + kind.kind +
-                    "\nversion: " + kind.version + "\n";
-  std::string extension = Message(kName, "x-kubernetes-group-version-kind") +
-                          Message(kValue, Message(kYaml, gvk));
+  std::string gvk =
+      "group: \"" + kind.group + "\"\nkind: " + kind.kind + "\nversion: " + kind.version + "\n";
+  std::string extension =
+      Message(kName, "x-kubernetes-group-version-kind") + Message(kValue, Message(kYaml, gvk));
   std::string operation;
   for (const char* name : {"dryRun", "fieldManager", "fieldValidation"})
     operation += Message(kParameters, ProtobufParameter(name));
@@ -223,10 +221,10 @@ Response VersionTwoProtobuf(const Kinds& kinds) {
   constexpr int kTitle = 1, kVersion = 2;
   std::string paths;
   for (const KindPtr& kind : kinds.All()) paths += ProtobufPath(*kind);
-  std::string document = Message(kSwagger, "2.0") +
-                         Message(kInfo, Message(kTitle, "Kubernetes") +
-                                            Message(kVersion, "v1.30.0")) +
-                         Message(kPaths, paths) + Message(kDefinitions, "");
+  std::string document =
+      Message(kSwagger, "2.0") +
+      Message(kInfo, Message(kTitle, "Kubernetes") + Message(kVersion, "v1.30.0")) +
+      Message(kPaths, paths) + Message(kDefinitions, "");
   Response out = JsonResponse(std::move(document));
   out.content_type = kProtobuf;
   return out;

@@ -75,8 +75,10 @@ class JsonPatcher {
       Add(path, std::move(copied));
     } else if (op == "test") {
       if (!SameContent(At(path), value ? *value : Value()))
-        throw Unprocessable("the server rejected our request due to an error in our request: "
-                            "testing value " + path + " failed");
+        throw Unprocessable(
+            "the server rejected our request due to an error in our request: "
+            "testing value " +
+            path + " failed");
     } else {
       throw BadRequest("unknown operation " + Quote(op) +
                        ": one of add, remove, replace, move, copy, test");
@@ -264,8 +266,8 @@ class StrategicMerge {
       return;
     }
     if (!id)
-      throw BadRequest("map: " + ToJson(item) + " does not contain declared merge key: " +
-                       field.merge_key);
+      throw BadRequest("map: " + ToJson(item) +
+                       " does not contain declared merge key: " + field.merge_key);
     auto same = [&](const Value& one) {
       const Value* other = one.Find(field.merge_key);
       return other && SameContent(*other, *id);

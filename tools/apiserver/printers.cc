@@ -157,9 +157,8 @@ Cells PodCells(const Value& pod, WallTime now) {
     gates.push_back(TextAt(gate, {"conditionType"}));
     if (ConditionStatus(pod, gates.back()) == "True") ++true_gates;
   }
-  std::string gate_text = gates.empty() ? "<none>"
-                                        : std::to_string(true_gates) + "/" +
-                                              std::to_string(gates.size());
+  std::string gate_text =
+      gates.empty() ? "<none>" : std::to_string(true_gates) + "/" + std::to_string(gates.size());
   return {std::to_string(ready) + "/" + std::to_string(total),
           reason,
           std::to_string(restarts),
@@ -292,16 +291,20 @@ Cells JobCells(const Value& job, WallTime now) {
   if (ConditionStatus(job, "Complete") == "True") status = "Complete";
   if (ConditionStatus(job, "Failed") == "True") status = "Failed";
   if (ConditionStatus(job, "Suspended") == "True") status = "Suspended";
-  std::string completions = At(job, {"spec", "completions"})
-                                ? Number(job, {"spec", "completions"})
-                                : "1";
+  std::string completions =
+      At(job, {"spec", "completions"}) ? Number(job, {"spec", "completions"}) : "1";
   std::string duration;
   auto start = ParseTime(TextAt(job, {"status", "startTime"}));
   auto end = ParseTime(TextAt(job, {"status", "completionTime"}));
   if (start)
     duration = HumanDuration(end.value_or(std::chrono::system_clock::to_time_t(now)) - *start);
-  return {status, Number(job, {"status", "succeeded"}) + "/" + completions, duration,
-          Age(job, now), names, images, SelectorText(At(job, {"spec", "selector"}))};
+  return {status,
+          Number(job, {"status", "succeeded"}) + "/" + completions,
+          duration,
+          Age(job, now),
+          names,
+          images,
+          SelectorText(At(job, {"spec", "selector"}))};
 }
 
 // ---- the cluster's own
@@ -389,8 +392,7 @@ Cells ClusterRoleCells(const Value& role, WallTime) {
 }
 
 // All with the age as their last narrow column.
-Printer Simple(std::initializer_list<const char*> names,
-               std::function<Cells(const Value&)> cells) {
+Printer Simple(std::initializer_list<const char*> names, std::function<Cells(const Value&)> cells) {
   Printer out;
   out.columns = Columns(names);
   out.columns.push_back({.name = "Age"});
@@ -408,9 +410,9 @@ void AddWorkloads(Printers* all) {
   (*all)["pods"] = {Columns({"Ready", "Status", "Restarts", "Age"},
                             {"IP", "Node", "Nominated Node", "Readiness Gates"}),
                     PodCells};
-  (*all)["deployments.apps"] = {Columns({"Ready", "Up-to-date", "Available", "Age"},
-                                        {"Containers", "Images", "Selector"}),
-                                DeploymentCells};
+  (*all)["deployments.apps"] = {
+      Columns({"Ready", "Up-to-date", "Available", "Age"}, {"Containers", "Images", "Selector"}),
+      DeploymentCells};
   Printer replicas = {
       Columns({"Desired", "Current", "Ready", "Age"}, {"Containers", "Images", "Selector"}),
       ReplicaSetCells};
@@ -418,13 +420,13 @@ void AddWorkloads(Printers* all) {
   (*all)["replicationcontrollers"] = replicas;
   (*all)["statefulsets.apps"] = {Columns({"Ready", "Age"}, {"Containers", "Images"}),
                                  StatefulSetCells};
-  (*all)["daemonsets.apps"] = {Columns({"Desired", "Current", "Ready", "Up-to-date", "Available",
-                                        "Node Selector", "Age"},
-                                       {"Containers", "Images", "Selector"}),
-                               DaemonSetCells};
-  (*all)["jobs.batch"] = {Columns({"Status", "Completions", "Duration", "Age"},
-                                  {"Containers", "Images", "Selector"}),
-                          JobCells};
+  (*all)["daemonsets.apps"] = {
+      Columns({"Desired", "Current", "Ready", "Up-to-date", "Available", "Node Selector", "Age"},
+              {"Containers", "Images", "Selector"}),
+      DaemonSetCells};
+  (*all)["jobs.batch"] = {
+      Columns({"Status", "Completions", "Duration", "Age"}, {"Containers", "Images", "Selector"}),
+      JobCells};
   (*all)["cronjobs.batch"] =
       Simple({"Schedule", "Timezone", "Suspend", "Active", "Last Schedule"}, [](const Value& job) {
         return Cells{TextAt(job, {"spec", "schedule"}), OrNone(TextAt(job, {"spec", "timeZone"})),
@@ -443,17 +445,15 @@ void AddWorkloads(Printers* all) {
 
 void AddNetwork(Printers* all) {
   (*all)["services"] = {
-      Columns({"Type", "Cluster-IP", "External-IP", "Port(s)", "Age"}, {"Selector"}),
-      ServiceCells};
+      Columns({"Type", "Cluster-IP", "External-IP", "Port(s)", "Age"}, {"Selector"}), ServiceCells};
   (*all)["endpoints"] = {Columns({"Endpoints", "Age"}), EndpointsCells};
   (*all)["endpointslices.discovery.k8s.io"] = {
       Columns({"AddressType", "Ports", "Endpoints", "Age"}), EndpointSliceCells};
-  (*all)["networkpolicies.networking.k8s.io"] =
-      Simple({"Pod-Selector"}, [](const Value& policy) {
-        return Cells{SelectorText(At(policy, {"spec", "podSelector"}))};
-      });
-  (*all)["ingresses.networking.k8s.io"] = {
-      Columns({"Class", "Hosts", "Address", "Ports", "Age"}), IngressCells};
+  (*all)["networkpolicies.networking.k8s.io"] = Simple({"Pod-Selector"}, [](const Value& policy) {
+    return Cells{SelectorText(At(policy, {"spec", "podSelector"}))};
+  });
+  (*all)["ingresses.networking.k8s.io"] = {Columns({"Class", "Hosts", "Address", "Ports", "Age"}),
+                                           IngressCells};
   (*all)["ingressclasses.networking.k8s.io"] =
       Simple({"Controller", "Parameters"}, [](const Value& object) {
         return Cells{TextAt(object, {"spec", "controller"}), "<none>"};
@@ -464,10 +464,10 @@ void AddCluster(Printers* all) {
   (*all)["namespaces"] = Simple({"Status"}, [](const Value& object) {
     return Cells{TextAt(object, {"status", "phase"})};
   });
-  (*all)["nodes"] = {Columns({"Status", "Roles", "Age", "Version"},
-                             {"Internal-IP", "External-IP", "OS-Image", "Kernel-Version",
-                              "Container-Runtime"}),
-                     NodeCells};
+  (*all)["nodes"] = {
+      Columns({"Status", "Roles", "Age", "Version"},
+              {"Internal-IP", "External-IP", "OS-Image", "Kernel-Version", "Container-Runtime"}),
+      NodeCells};
   Printer events = {Columns({"Type", "Reason", "Object", "Message"}), EventCells};
   events.columns.insert(events.columns.begin(), {.name = "Last Seen"});
   events.cells = [](const Value& event, WallTime now) {
@@ -483,9 +483,8 @@ void AddCluster(Printers* all) {
   (*all)["secrets"] = Simple({"Type", "Data"}, [](const Value& object) {
     return Cells{TextAt(object, {"type"}), Count(object.Find("data"))};
   });
-  (*all)["serviceaccounts"] = Simple({"Secrets"}, [](const Value& object) {
-    return Cells{Count(object.Find("secrets"))};
-  });
+  (*all)["serviceaccounts"] =
+      Simple({"Secrets"}, [](const Value& object) { return Cells{Count(object.Find("secrets"))}; });
   (*all)["leases.coordination.k8s.io"] = Simple({"Holder"}, [](const Value& object) {
     return Cells{TextAt(object, {"spec", "holderIdentity"})};
   });

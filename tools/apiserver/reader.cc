@@ -141,8 +141,7 @@ std::vector<std::shared_ptr<const std::string>> ListPieces(const Target& target,
   static const auto comma = Piece(",");
   std::vector<std::shared_ptr<const std::string>> out;
   std::string kind = form == Form::kMetadata ? "PartialObjectMetadata" : target.kind->kind;
-  std::string version =
-      form == Form::kMetadata ? "meta.k8s.io/v1" : target.kind->ApiVersion();
+  std::string version = form == Form::kMetadata ? "meta.k8s.io/v1" : target.kind->ApiVersion();
   out.push_back(Piece("{\"kind\":\"" + kind + "List\",\"apiVersion\":\"" + version +
                       "\",\"metadata\":" + metadata + ",\"items\":["));
   for (size_t i = 0; i < listing.objects.size(); ++i) {
@@ -193,8 +192,8 @@ class WatchStream : public Stream {
       over_ = true;
       return std::nullopt;
     }
-    Store::Changes news = store_.Read(resource_, known_, kBatch,
-                                      std::min({until, options_.end, NextMark(now)}));
+    Store::Changes news =
+        store_.Read(resource_, known_, kBatch, std::min({until, options_.end, NextMark(now)}));
     if (news.expired) return Fail();
     std::string lines;
     for (const auto& change : news.changes) Add(*change, &lines);
@@ -251,10 +250,10 @@ class WatchStream : public Stream {
     } else if (options_.form == Form::kMetadata) {
       *lines += MetadataJson(ParseJsonText(*text));
     } else {
-      *lines += TableJson(
-          told_columns_ ? "" : ColumnsJson(kind),
-          "{\"resourceVersion\":\"" + std::to_string(object->version) + "\"}",
-          {RowJson(kind, ParseJsonText(*text), options_.include, clock_.WallNow())});
+      *lines +=
+          TableJson(told_columns_ ? "" : ColumnsJson(kind),
+                    "{\"resourceVersion\":\"" + std::to_string(object->version) + "\"}",
+                    {RowJson(kind, ParseJsonText(*text), options_.include, clock_.WallNow())});
       told_columns_ = true;
     }
     *lines += "}\n";
@@ -281,9 +280,8 @@ class WatchStream : public Stream {
 
   std::string Bookmark(uint64_t version, const std::string& annotations) const {
     const Kind& kind = *options_.target.kind;
-    std::string metadata =
-        "{\"resourceVersion\":\"" + std::to_string(version) + "\",\"creationTimestamp\":null" +
-        annotations + "}";
+    std::string metadata = "{\"resourceVersion\":\"" + std::to_string(version) +
+                           "\",\"creationTimestamp\":null" + annotations + "}";
     std::string object;
     if (options_.form == Form::kTable) {
       object = TableJson("", "{\"resourceVersion\":\"" + std::to_string(version) + "\"}", {});
@@ -384,8 +382,9 @@ Form FormOf(const std::string& accept) {
   if (known) return Form::kObject;
   throw Failure{.code = 406,
                 .reason = "NotAcceptable",
-                .message = "only the following media types are accepted: application/json, "
-                           "application/json;as=Table;v=v1;g=meta.k8s.io"};
+                .message =
+                    "only the following media types are accepted: application/json, "
+                    "application/json;as=Table;v=v1;g=meta.k8s.io"};
 }
 
 Response Reader::Show(const Target& target, const Request& request, const std::string& json,
@@ -398,8 +397,7 @@ Response Reader::Show(const Target& target, const Request& request, const std::s
     Set(object, "apiVersion", String(target.kind->ApiVersion()));
   if (form == Form::kObject) return JsonResponse(ToJson(object) + "\n", code);
   if (form == Form::kMetadata) return JsonResponse(MetadataJson(object) + "\n", code);
-  std::string row =
-      RowJson(*target.kind, object, request.Query("includeObject"), clock_.WallNow());
+  std::string row = RowJson(*target.kind, object, request.Query("includeObject"), clock_.WallNow());
   std::string metadata =
       "{\"resourceVersion\":" + Quote(TextAt(object, {"metadata", "resourceVersion"})) + "}";
   return JsonResponse(TableJson(ColumnsJson(*target.kind), metadata, {row}) + "\n", code);
@@ -447,11 +445,10 @@ Response Reader::List(const Target& target, const Request& request) const {
   }
   std::string metadata = "{\"resourceVersion\":\"" + std::to_string(listing.version) + "\"";
   if (listing.more) {
-    metadata += ",\"continue\":\"" +
-                ContinueToken(static_cast<int64_t>(listing.version), listing.objects.back()->Key()) +
-                "\"";
-    if (selection.All())
-      metadata += ",\"remainingItemCount\":" + std::to_string(listing.remaining);
+    metadata +=
+        ",\"continue\":\"" +
+        ContinueToken(static_cast<int64_t>(listing.version), listing.objects.back()->Key()) + "\"";
+    if (selection.All()) metadata += ",\"remainingItemCount\":" + std::to_string(listing.remaining);
   }
   metadata += "}";
   Response out;

@@ -20,6 +20,8 @@
 namespace sallyport::apiserver {
 namespace {
 
+constexpr std::chrono::seconds kRepairEvery{10};
+
 Result<std::string> ReadText(const std::string& path) {
   std::ifstream in(path);
   if (!in) return ErrnoError(path);
@@ -69,18 +71,17 @@ Result<Certificate> KeepAuthority(const std::string& data) {
 
 std::string Server(const ListenPlace& place, uint16_t port) {
   bool v6 = place.address.find(':') != place.address.npos;
-  return "https://" + (v6 ? "[" + place.address + "]" : place.address) + ":" +
-         std::to_string(port);
+  return "https://" + (v6 ? "[" + place.address + "]" : place.address) + ":" + std::to_string(port);
 }
 
 std::string Kubeconfig(const std::string& server, const Certificate& authority,
                        const Certificate& client) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: lab\n"
-         "clusters:\n- name: lab\n  cluster:\n    server: " + server +
-         "\n    certificate-authority-data: " + EncodeBase64(authority.certificate_pem) +
+         "clusters:\n- name: lab\n  cluster:\n    server: " +
+         server + "\n    certificate-authority-data: " + EncodeBase64(authority.certificate_pem) +
          "\nusers:\n- name: admin\n  user:\n    client-certificate-data: " +
-         EncodeBase64(client.certificate_pem) + "\n    client-key-data: " +
-         EncodeBase64(client.key_pem) +
+         EncodeBase64(client.certificate_pem) +
+         "\n    client-key-data: " + EncodeBase64(client.key_pem) +
          "\ncontexts:\n- name: lab\n  context:\n    cluster: lab\n    user: admin\n";
 }
 
@@ -141,7 +142,8 @@ Result<UniqueFd> LockData(const std::string& data) {
 Status Run(const RunOptions& given) {
   RunOptions options = given;
   if (options.service_cidrs.empty())
-    options.service_cidrs = {*net::Cidr::Parse("10.96.0.0/16"), *net::Cidr::Parse("fd00:10:96::/112")};
+    options.service_cidrs = {*net::Cidr::Parse("10.96.0.0/16"),
+                             *net::Cidr::Parse("fd00:10:96::/112")};
   std::vector<ListenPlace> places;
   for (const std::string& text : options.listen) {
     auto place = ParseListenPlace(text);
@@ -184,18 +186,26 @@ Status Run(const RunOptions& given) {
   HttpServer server(api);
   auto listening = ListenAll(server, places, {*certificate, authority->certificate_pem});
   if (!listening) return std::move(listening).error();
-  Status ready = api.Bootstrap(
-      options.advertise.empty() ? listening->for_pods : options.advertise, listening->pods_port);
-  if (!ready) return ready;
-  Status wrote = WriteText(options.data + "/admin.kubeconfig",
-                           Kubeconfig(Server(places[0], listening->first_port), *authority, *client));
+  auto set_up = [&] {
+    return api.Bootstrap(options.advertise.empty() ? listening->for_pods : options.advertise,
+                         listening->pods_port);
+  };
+  if (Status ready = set_up(); !ready) return ready;
+  Status wrote =
+      WriteText(options.data + "/admin.kubeconfig",
+                Kubeconfig(Server(places[0], listening->first_port), *authority, *client));
   if (!wrote) return wrote;
 
-  int signal = 0;
-  sigwait(&signals, &signal);
-  LogInfo("ending; watches have " +
-          std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options.drain).count()) +
-          " ms");
+  // What every cluster has comes back when somebody deletes it.
+  const timespec repair{.tv_sec = kRepairEvery.count(), .tv_nsec = 0};
+  while (sigtimedwait(&signals, nullptr, &repair) < 0) {
+    if (errno != EAGAIN) continue;
+    if (Status repaired = set_up(); !repaired) LogWarning(repaired.error().message);
+  }
+  LogInfo(
+      "ending; watches have " +
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(options.drain).count()) +
+      " ms");
   server.Stop(SystemClock().Now() + options.drain);
   return Ok();
 }

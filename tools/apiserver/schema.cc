@@ -13,8 +13,8 @@ namespace {
 using Types = std::map<std::string, Type, std::less<>>;
 
 bool IsScalar(std::string_view name) {
-  static constexpr std::string_view kScalars[] = {"string",   "int",    "bool", "number", "time",
-                                                  "quantity", "intstr", "any"};
+  static constexpr std::string_view kScalars[] = {"string", "int",      "bool",   "number",
+                                                  "time",   "quantity", "intstr", "any"};
   return std::find(std::begin(kScalars), std::end(kScalars), name) != std::end(kScalars);
 }
 
@@ -133,12 +133,19 @@ class Decoder {
       }
       if (member.second.type == Value::Type::kNull) continue;
       Any(type, *field, member.second, at);
+      if (IsOmitted(*field, member.second)) continue;
       kept.push_back(std::move(member));
     }
     value.members = std::move(kept);
   }
 
  private:
+  // Nearly every list and map of the API is left out where it is empty (omitempty).
+  static bool IsOmitted(const Field& field, const Value& value) {
+    return field.shape != Field::Shape::kOne && !field.required && value.items.empty() &&
+           value.members.empty();
+  }
+
   void Any(const Type& parent, const Field& field, Value& value, const std::string& path) {
     switch (field.shape) {
       case Field::Shape::kOne:
@@ -175,11 +182,10 @@ class Decoder {
   // encoding/json's words, which kubectl users know.
   void Wrong(const Type& parent, const Field& field, const Value& value, std::string_view prefix) {
     if (!out_->wrong_type.empty()) return;
-    out_->wrong_type = "json: cannot unmarshal " + std::string(WordOf(value)) +
-                       " into Go struct field " + parent.name + "." + field.name + " of type " +
-                       std::string(prefix) +
-                       std::string(field.type ? std::string_view(field.type_name)
-                                              : GoName(field.type_name));
+    out_->wrong_type =
+        "json: cannot unmarshal " + std::string(WordOf(value)) + " into Go struct field " +
+        parent.name + "." + field.name + " of type " + std::string(prefix) +
+        std::string(field.type ? std::string_view(field.type_name) : GoName(field.type_name));
   }
 
   Decoded* out_;

@@ -23,7 +23,7 @@ struct Field {
   std::string type_name;       // "string", "PodSpec", ...
   const Type* type = nullptr;  // null: a scalar or anything
   bool required = false;
-  bool merges = false;    // a list that is merged (by `merge_key`, of scalars: as a set)
+  bool merges = false;  // a list that is merged (by `merge_key`, of scalars: as a set)
   std::string merge_key;
   bool retain_keys = false;
 };
@@ -39,8 +39,8 @@ struct Type {
 const Type* FindType(std::string_view name);
 const std::map<std::string, Type, std::less<>>& AllTypes();
 
-// Makes the tree what the API server's decoder would make of it: null members are dropped where
-// lists and maps may be (kept in `any`), and unknown ones are dropped.
+// Makes the tree what the API server's decoder would make of it: members that are null, unknown, or
+// empty lists and maps are dropped (but in `any`, and empty ones that are required).
 struct Decoded {
   std::vector<std::string> unknown;  // `unknown field "spec.foo"`
   std::string wrong_type;            // "" or why it cannot be decoded

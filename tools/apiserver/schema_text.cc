@@ -263,7 +263,7 @@ IngressRule: host string, http IngressHTTP
 IngressHTTP: paths* []IngressPath
 IngressPath: path string, pathType* string, backend* IngressBackend
 IngressClass: spec any
-EndpointSlice: addressType* string, endpoints []Endpoint, ports []EndpointPort
+EndpointSlice: addressType* string, endpoints* []Endpoint, ports []EndpointPort
 Endpoint: addresses* []string, conditions EndpointConditions, hostname string,
   targetRef ObjectReference, deprecatedTopology {}string, nodeName string, zone string,
   hints EndpointHints
@@ -274,8 +274,8 @@ Lease: spec LeaseSpec
 LeaseSpec: holderIdentity string, leaseDurationSeconds int, acquireTime time, renewTime time,
   leaseTransitions int, strategy string, preferredHolder string
 
-Role: rules []PolicyRule
-ClusterRole: rules []PolicyRule, aggregationRule any
+Role: rules* []PolicyRule
+ClusterRole: rules* []PolicyRule, aggregationRule any
 PolicyRule: verbs* []string, apiGroups []string, resources []string, resourceNames []string,
   nonResourceURLs []string
 RoleBinding: subjects []Subject, roleRef* RoleRef

@@ -109,8 +109,8 @@ class LabelParser {
 struct SelectableField {
   std::string_view store_key;
   std::string_view field;
-  std::string_view member;  // at the top, and below it; "": the former itself
-  std::string_view below = "";
+  std::string_view outer;  // the members that lead to it
+  std::string_view inner = "";
 };
 
 // core/v1 and batch/v1 conversion: what kinds can be selected by, metadata apart.
@@ -157,8 +157,9 @@ bool CanSelect(std::string_view store_key, std::string_view field) {
 
 // A boolean that is absent is "false", and a number "0".
 std::string FieldText(const SelectableField& field, const Value& object) {
-  std::string text = field.below.empty() ? TextAt(object, {field.member})
-                                         : TextAt(object, {field.member, field.below});
+  const Value* value = object.Find(field.outer);
+  if (value && !field.inner.empty()) value = value->Find(field.inner);
+  std::string text = Text(value);
   if (!text.empty()) return text;
   if (field.field == "spec.unschedulable" || field.field == "spec.hostNetwork") return "false";
   if (field.field == "status.replicas" || field.field == "status.successful") return "0";
@@ -193,10 +194,7 @@ std::vector<FieldRequirement> ParseFieldSelector(std::string_view text,
     std::string field(one.substr(0, equal ? sign : sign - 1));
     std::string_view value = one.substr(sign + 1);
     if (equal && !value.empty() && value.front() == '=') value.remove_prefix(1);
-    if (!CanSelect(store_key, field)) {
-      throw BadRequest("Unable to find " + Quote(store_key) +
-                       " that match the field selector: field label not supported: " + field);
-    }
+    if (!CanSelect(store_key, field)) throw BadRequest("field label not supported: " + field);
     out.push_back({std::move(field), std::string(value), equal});
   }
   return out;

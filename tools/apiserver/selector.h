@@ -27,8 +27,7 @@ struct FieldRequirement {
 };
 // "metadata.name=a,status.phase!=Running". Throws BadRequest for what is no selector, and for a
 // field that objects of this kind cannot be selected by.
-std::vector<FieldRequirement> ParseFieldSelector(std::string_view text,
-                                                 std::string_view store_key);
+std::vector<FieldRequirement> ParseFieldSelector(std::string_view text, std::string_view store_key);
 bool Match(const std::vector<FieldRequirement>& requirements, const Fields& fields);
 
 }  // namespace sallyport::apiserver

@@ -122,15 +122,15 @@ void ServiceAddresses::FillFamilies(Value& spec, const Value*, std::vector<Cause
   if (policy.empty()) policy = families.size() > 1 ? "RequireDualStack" : "SingleStack";
   bool dual = policy != "SingleStack";
   if (!dual && families.size() > 1) {
-    if (spec.Find("ipFamilyPolicy") && Texts(spec.Find("ipFamilies")).size() > 1) families.resize(1);
+    if (spec.Find("ipFamilyPolicy") && Texts(spec.Find("ipFamilies")).size() > 1)
+      families.resize(1);
   }
   for (const net::Cidr& cidr : cidrs_)
     if (dual && families.size() < cidrs_.size() && families[0] != FamilyOf(cidr))
       families.push_back(FamilyOf(cidr));
   for (size_t i = 0; i < families.size(); ++i) {
-    bool there = std::any_of(cidrs_.begin(), cidrs_.end(), [&](const net::Cidr& cidr) {
-      return FamilyOf(cidr) == families[i];
-    });
+    bool there = std::any_of(cidrs_.begin(), cidrs_.end(),
+                             [&](const net::Cidr& cidr) { return FamilyOf(cidr) == families[i]; });
     if (!there)
       causes->push_back(BadValue("spec.ipFamilies[" + std::to_string(i) + "]", families[i],
                                  "not configured on this cluster"));
@@ -144,8 +144,7 @@ void ServiceAddresses::FillFamilies(Value& spec, const Value*, std::vector<Cause
   Set(spec, "ipFamilyPolicy", String(policy));
 }
 
-std::string ServiceAddresses::FreeAddress(const net::Cidr& cidr,
-                                          std::vector<Cause>* causes) const {
+std::string ServiceAddresses::FreeAddress(const net::Cidr& cidr, std::vector<Cause>* causes) const {
   // The first ones are left to those who ask for them (KEP 3070).
   uint64_t size = SizeOf(cidr);
   uint64_t low = std::min<uint64_t>(256, std::max<uint64_t>(16, size / 16));
@@ -158,7 +157,8 @@ std::string ServiceAddresses::FreeAddress(const net::Cidr& cidr,
     std::string text = Plus(cidr, i).ToString();
     if (!addresses_.count(text)) return text;
   }
-  causes->push_back({"InternalError", "failed to allocate IP: range " + cidr.ToString() + " is full",
+  causes->push_back({"InternalError",
+                     "failed to allocate IP: range " + cidr.ToString() + " is full",
                      "spec.clusterIPs"});
   return "";
 }
@@ -169,17 +169,16 @@ void ServiceAddresses::FillAddresses(Value& spec, const Value* old,
     Set(spec, "clusterIPs", Sequence({String("None")}));
     return;
   }
-  std::vector<std::string> before = old ? Texts(At(*old, {"spec", "clusterIPs"}))
-                                        : std::vector<std::string>();
+  std::vector<std::string> before =
+      old ? Texts(At(*old, {"spec", "clusterIPs"})) : std::vector<std::string>();
   std::vector<std::string> asked = Texts(spec.Find("clusterIPs"));
   std::string first = TextAt(spec, {"clusterIP"});
   if (asked.empty() && !first.empty()) asked.push_back(first);
   std::vector<std::string> families = Texts(spec.Find("ipFamilies"));
   asked.resize(families.size());
   for (size_t i = 0; i < families.size(); ++i) {
-    auto cidr = std::find_if(cidrs_.begin(), cidrs_.end(), [&](const net::Cidr& one) {
-      return FamilyOf(one) == families[i];
-    });
+    auto cidr = std::find_if(cidrs_.begin(), cidrs_.end(),
+                             [&](const net::Cidr& one) { return FamilyOf(one) == families[i]; });
     if (cidr == cidrs_.end()) continue;  // told by FillFamilies
     if (asked[i].empty()) {
       asked[i] = FreeAddress(*cidr, causes);
@@ -193,16 +192,14 @@ void ServiceAddresses::FillAddresses(Value& spec, const Value* old,
                                  "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
     } else if (!cidr->Contains(*address)) {
       Value list = Sequence({String(asked[i])});
-      causes->push_back(BadValue(field, list,
-                                 "failed to allocate IP " + asked[i] +
-                                     ": the provided IP (" + asked[i] +
-                                     ") is not in the valid range. The range of valid IPs is " +
-                                     cidr->ToString()));
+      causes->push_back(BadValue(
+          field, list,
+          "failed to allocate IP " + asked[i] + ": the provided IP (" + asked[i] +
+              ") is not in the valid range. The range of valid IPs is " + cidr->ToString()));
     } else if (addresses_.count(address->ToString())) {
       Value list = Sequence({String(asked[i])});
-      causes->push_back(BadValue(field, list,
-                                 "failed to allocate IP " + asked[i] +
-                                     ": provided IP is already allocated"));
+      causes->push_back(BadValue(
+          field, list, "failed to allocate IP " + asked[i] + ": provided IP is already allocated"));
     }
   }
   Value list = Sequence();
@@ -241,13 +238,12 @@ void ServiceAddresses::FillPorts(Value& spec, const Value*, const std::string& o
       continue;
     }
     for (int attempt = 0; attempt < kTries && number == 0; ++attempt) {
-      int64_t candidate = kFirstNodePort + static_cast<int64_t>(RandomBelow(
-                                               kLastNodePort - kFirstNodePort + 1));
+      int64_t candidate =
+          kFirstNodePort + static_cast<int64_t>(RandomBelow(kLastNodePort - kFirstNodePort + 1));
       if (!ports_.count(PortKey(candidate, protocol)) && !mine(candidate, protocol))
         number = candidate;
     }
-    if (number == 0)
-      causes->push_back({"InternalError", "no node port is free", field});
+    if (number == 0) causes->push_back({"InternalError", "no node port is free", field});
     own.push_back(PortKey(number, protocol));
     Set(port, "nodePort", Integer(number));
   }

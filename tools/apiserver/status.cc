@@ -65,10 +65,10 @@ Failure Unauthorized() {
 }
 
 Failure Forbidden(const ResourceName& resource, std::string_view name, std::string_view why) {
-  std::string what = resource.plural.empty()
-                         ? std::string("forbidden")
-                         : resource.ToString() +
-                               (name.empty() ? " is" : " " + Quote(name) + " is") + " forbidden";
+  std::string what =
+      resource.plural.empty()
+          ? std::string("forbidden")
+          : resource.ToString() + (name.empty() ? " is" : " " + Quote(name) + " is") + " forbidden";
   return About(403, "Forbidden", resource, name, what + ": " + std::string(why));
 }
 
@@ -93,9 +93,9 @@ Failure AlreadyExists(const ResourceName& resource, std::string_view name) {
 }
 
 Failure Conflict(const ResourceName& resource, std::string_view name, std::string_view why) {
-  return About(409, "Conflict", resource, name,
-               "Operation cannot be fulfilled on " + Named(resource, name) + ": " +
-                   std::string(why));
+  return About(
+      409, "Conflict", resource, name,
+      "Operation cannot be fulfilled on " + Named(resource, name) + ": " + std::string(why));
 }
 
 Failure Stale(const ResourceName& resource, std::string_view name) {
@@ -143,8 +143,7 @@ Cause BadValue(std::string field, const Value& value, std::string_view detail) {
 }
 
 Cause BadValue(std::string field, std::string_view value, std::string_view detail) {
-  return {"FieldValueInvalid", "Invalid value: " + Quote(value) + Detail(detail),
-          std::move(field)};
+  return {"FieldValueInvalid", "Invalid value: " + Quote(value) + Detail(detail), std::move(field)};
 }
 
 Cause Unsupported(std::string field, std::string_view value, std::vector<std::string> supported) {

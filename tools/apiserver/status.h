@@ -30,7 +30,7 @@ struct Failure {
   std::string kind = {};
   std::string name = {};
   std::vector<Cause> causes = {};
-  int retry_after = 0;             // seconds
+  int retry_after = 0;              // seconds
   std::string continue_token = {};  // metadata.continue
 
   Value ToTree() const;

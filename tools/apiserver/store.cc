@@ -348,10 +348,9 @@ Store::Changes Store::Read(const std::string& name, uint64_t after, size_t limit
     return out;
   }
   if (!resource) return out;
-  auto first = std::upper_bound(resource->changes.begin(), resource->changes.end(), after,
-                                [](uint64_t version, const auto& change) {
-                                  return version < change->version;
-                                });
+  auto first = std::upper_bound(
+      resource->changes.begin(), resource->changes.end(), after,
+      [](uint64_t version, const auto& change) { return version < change->version; });
   for (; first != resource->changes.end() && out.changes.size() < limit; ++first)
     out.changes.push_back(*first);
   if (first != resource->changes.end()) out.version = out.changes.back()->version;

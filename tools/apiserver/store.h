@@ -89,10 +89,10 @@ class Store {
     size_t remaining = 0;  // how many more there are
   };
   struct ListRequest {
-    std::string ns;               // "" all
-    std::string after;            // a key: only what comes after it
+    std::string ns;     // "" all
+    std::string after;  // a key: only what comes after it
     size_t limit = SIZE_MAX;
-    std::optional<uint64_t> at;   // absent: the current version
+    std::optional<uint64_t> at;  // absent: the current version
     std::function<bool(const Stored&)> filter = nullptr;
   };
   Listing List(const std::string& resource, const ListRequest& request) const;
@@ -104,7 +104,8 @@ class Store {
   };
   // The resource's changes after a version, at most `limit`; waits until there is one, `until`, or
   // Interrupt().
-  Changes Read(const std::string& resource, uint64_t after, size_t limit, MonotonicTime until) const;
+  Changes Read(const std::string& resource, uint64_t after, size_t limit,
+               MonotonicTime until) const;
   // The earliest version that Read takes as `after`.
   uint64_t Oldest(const std::string& resource) const;
   // Wakes all readers, once.

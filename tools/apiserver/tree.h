@@ -33,9 +33,7 @@ using model::Value;
 // A mapping's member, to be written to; nullptr where absent or where this is no mapping.
 Value* Find(Value& mapping, std::string_view key);
 Value* FindAt(Value& value, std::initializer_list<std::string_view> path);
-inline bool IsMapping(const Value* value) {
-  return value && value->type == Value::Type::kMapping;
-}
+inline bool IsMapping(const Value* value) { return value && value->type == Value::Type::kMapping; }
 inline bool IsSequence(const Value* value) {
   return value && value->type == Value::Type::kSequence;
 }

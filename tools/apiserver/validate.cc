@@ -42,8 +42,8 @@ void CheckSelector(const Value* selector, const std::string& path, Causes* out) 
       out->push_back(BadValue(at + ".key", TextAt(expressions[i], {"key"}), wrong));
     if (op == "In" || op == "NotIn") {
       if (values.empty())
-        out->push_back(Required(at + ".values",
-                                "must be specified when `operator` is 'In' or 'NotIn'"));
+        out->push_back(
+            Required(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'"));
     } else if (op == "Exists" || op == "DoesNotExist") {
       if (!values.empty())
         out->push_back(Prohibited(
@@ -80,8 +80,8 @@ void CheckProtocol(const Value& parent, const std::string& path, Causes* out) {
 
 void CheckIp(const std::string& text, const std::string& path, Causes* out) {
   if (!net::Address::Parse(text))
-    out->push_back(BadValue(path, text,
-                            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
+    out->push_back(
+        BadValue(path, text, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"));
 }
 
 bool Same(const Value* a, const Value* b) {
@@ -130,12 +130,13 @@ void CheckContainer(const Value& container, const std::string& path,
   if (TextAt(container, {"image"}).empty()) out->push_back(Required(path + ".image"));
   std::string pull = TextAt(container, {"imagePullPolicy"});
   if (pull != "Always" && pull != "IfNotPresent" && pull != "Never")
-    out->push_back(Unsupported(path + ".imagePullPolicy", pull,
-                               {"Always", "IfNotPresent", "Never"}));
+    out->push_back(
+        Unsupported(path + ".imagePullPolicy", pull, {"Always", "IfNotPresent", "Never"}));
   CheckContainerPorts(container, path, out);
   const std::vector<Value>& env = Items(container.Find("env"));
   for (size_t i = 0; i < env.size(); ++i)
-    if (TextAt(env[i], {"name"}).empty()) out->push_back(Required(Index(path + ".env", i) + ".name"));
+    if (TextAt(env[i], {"name"}).empty())
+      out->push_back(Required(Index(path + ".env", i) + ".name"));
   const std::vector<Value>& mounts = Items(container.Find("volumeMounts"));
   std::set<std::string> paths;
   for (size_t i = 0; i < mounts.size(); ++i) {
@@ -154,8 +155,7 @@ void CheckContainer(const Value& container, const std::string& path,
     int handlers = 0;
     for (const char* handler : {"exec", "httpGet", "tcpSocket", "grpc"})
       if (one->Find(handler)) ++handlers;
-    if (handlers == 0)
-      out->push_back(Required(path + "." + probe, "must specify a handler type"));
+    if (handlers == 0) out->push_back(Required(path + "." + probe, "must specify a handler type"));
     if (handlers > 1)
       out->push_back(Prohibited(path + "." + probe, "may not specify more than 1 handler type"));
   }
@@ -175,8 +175,7 @@ std::set<std::string> CheckVolumes(const Value& spec, const std::string& path, C
     if (!names.insert(name).second) out->push_back(Duplicate(at + ".name", name));
     if (volumes[i].members.size() > 2)
       out->push_back(Prohibited(at, "may not specify more than 1 volume type"));
-    if (volumes[i].members.size() < 2)
-      out->push_back(Required(at, "must specify a volume type"));
+    if (volumes[i].members.size() < 2) out->push_back(Required(at, "must specify a volume type"));
   }
   return names;
 }
@@ -223,8 +222,8 @@ constexpr const char* kPodUpdates =
 // What may change in a pod, made equal.
 Value FixedPart(const Value& spec) {
   Value out = spec;
-  for (const char* key : {"activeDeadlineSeconds", "tolerations", "schedulingGates",
-                          "terminationGracePeriodSeconds"})
+  for (const char* key :
+       {"activeDeadlineSeconds", "tolerations", "schedulingGates", "terminationGracePeriodSeconds"})
     Erase(out, key);
   for (const char* list : {"containers", "initContainers"})
     if (Value* containers = Find(out, list))
@@ -240,11 +239,6 @@ void CheckPod(const Value& pod, const Value* old, Causes* out) {
   if (!old || !out->empty()) return;
   Value before = FixedPart(*old->Find("spec"));
   Value after = FixedPart(*pod.Find("spec"));
-  // Binding, and what the scheduler's stand-ins do without it.
-  if (TextAt(before, {"nodeName"}).empty()) {
-    Erase(before, "nodeName");
-    Erase(after, "nodeName");
-  }
   if (!SameContent(before, after)) out->push_back(Prohibited("spec", kPodUpdates));
 }
 
@@ -272,14 +266,13 @@ void CheckTemplate(const Value& spec, const Value* selector, bool only_always, C
 void CheckWorkload(const Value& object, const Value* old, Causes* out) {
   const Value& spec = *object.Find("spec");
   if (auto replicas = IntegerAt(spec, {"replicas"}); replicas && *replicas < 0)
-    out->push_back(BadValue("spec.replicas", Integer(*replicas),
-                            "must be greater than or equal to 0"));
+    out->push_back(
+        BadValue("spec.replicas", Integer(*replicas), "must be greater than or equal to 0"));
   const Value* selector = spec.Find("selector");
   if (!selector) {
     out->push_back(Required("spec.selector"));
   } else if (selector->members.empty()) {
-    out->push_back(BadValue("spec.selector", *selector,
-                            "empty selector is invalid"));
+    out->push_back(BadValue("spec.selector", *selector, "empty selector is invalid"));
   }
   CheckSelector(selector, "spec.selector", out);
   CheckTemplate(spec, selector ? selector->Find("matchLabels") : nullptr, true, out);
@@ -311,7 +304,8 @@ void CheckJob(const Value& job, const Value* old, Causes* out) {
   CheckPodSpec(At(spec, {"template", "spec"}), "spec.template.spec", out);
   std::string restart = TextAt(spec, {"template", "spec", "restartPolicy"});
   if (restart == "Always")
-    out->push_back(Unsupported("spec.template.spec.restartPolicy", restart, {"Never", "OnFailure"}));
+    out->push_back(
+        Unsupported("spec.template.spec.restartPolicy", restart, {"Never", "OnFailure"}));
   CheckImmutable(job, old, {"spec", "completions"}, "spec.completions", out);
   CheckImmutable(job, old, {"spec", "selector"}, "spec.selector", out);
   CheckImmutable(job, old, {"spec", "template"}, "spec.template", out);
@@ -372,8 +366,8 @@ void CheckService(const Value& service, const Value* old, Causes* out) {
   CheckServicePorts(spec, headless, out);
   if (!ip.empty() && !headless && type != "ExternalName") CheckIp(ip, "spec.clusterIPs[0]", out);
   if (headless && type != "ClusterIP")
-    out->push_back(BadValue("spec.clusterIPs[0]", ip,
-                            "may not be set to 'None' for " + type + " services"));
+    out->push_back(
+        BadValue("spec.clusterIPs[0]", ip, "may not be set to 'None' for " + type + " services"));
   if (type == "ExternalName") {
     std::string name = TextAt(spec, {"externalName"});
     if (std::string wrong = model::CheckDnsSubdomain(name); !wrong.empty())
@@ -407,10 +401,10 @@ void CheckEndpointSlice(const Value& slice, const Value* old, Causes* out) {
   CheckImmutable(slice, old, {"addressType"}, "addressType", out);
   const std::vector<Value>& endpoints = Items(slice.Find("endpoints"));
   if (endpoints.size() > 1000)
-    out->push_back({"FieldValueTooMany",
-                    "Too many: " + std::to_string(endpoints.size()) +
-                        ": must have at most 1000 items",
-                    "endpoints"});
+    out->push_back(
+        {"FieldValueTooMany",
+         "Too many: " + std::to_string(endpoints.size()) + ": must have at most 1000 items",
+         "endpoints"});
   for (size_t i = 0; i < endpoints.size(); ++i) {
     std::string at = Index("endpoints", i);
     std::vector<std::string> addresses = Texts(endpoints[i].Find("addresses"));
@@ -461,8 +455,7 @@ void CheckPeer(const Value& peer, const std::string& path, Causes* out) {
   }
   if (const Value* block = peer.Find("ipBlock")) {
     if (given > 0)
-      out->push_back(
-          Prohibited(path, "may not specify both ipBlock and another peer"));
+      out->push_back(Prohibited(path, "may not specify both ipBlock and another peer"));
     ++given;
     CheckIpBlock(*block, path + ".ipBlock", out);
   }
@@ -478,11 +471,10 @@ void CheckPolicyPort(const Value& port, const std::string& path, Causes* out) {
   if (!number) {
     out->push_back(Required(path + ".port", "must be specified when endPort is specified"));
   } else if (number->type != Value::Type::kInteger) {
-    out->push_back(BadValue(path + ".endPort", *end,
-                            "may not be specified when `port` is non-numeric"));
+    out->push_back(
+        BadValue(path + ".endPort", *end, "may not be specified when `port` is non-numeric"));
   } else if (end->integer < number->integer) {
-    out->push_back(BadValue(path + ".endPort", *end,
-                            "must be greater than or equal to `port`"));
+    out->push_back(BadValue(path + ".endPort", *end, "must be greater than or equal to `port`"));
   } else {
     CheckPort(end, path + ".endPort", out);
   }
@@ -499,8 +491,7 @@ void CheckNetworkPolicy(const Value& policy, const Value*, Causes* out) {
       for (size_t j = 0; j < ports.size(); ++j)
         CheckPolicyPort(ports[j], Index(at + ".ports", j), out);
       const std::vector<Value>& list = Items(rules[i].Find(peers));
-      for (size_t j = 0; j < list.size(); ++j)
-        CheckPeer(list[j], Index(at + "." + peers, j), out);
+      for (size_t j = 0; j < list.size(); ++j) CheckPeer(list[j], Index(at + "." + peers, j), out);
     }
   }
   std::vector<std::string> types = Texts(spec.Find("policyTypes"));
@@ -519,11 +510,11 @@ void CheckNetworkPolicy(const Value& policy, const Value*, Causes* out) {
 void CheckData(const Value& object, const Value* old, Causes* out) {
   for (const char* key : {"data", "binaryData"}) {
     for (const auto& [name, value] : Members(object.Find(key))) {
-      bool good = !name.empty() && name.size() <= 253 && name != "." && name != ".." &&
-                  std::all_of(name.begin(), name.end(), [](char c) {
-                    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' ||
-                           c == '.';
-                  });
+      bool good =
+          !name.empty() && name.size() <= 253 && name != "." && name != ".." &&
+          std::all_of(name.begin(), name.end(), [](char c) {
+            return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+          });
       if (!good)
         out->push_back(BadValue(std::string(key) + "[" + name + "]", name,
                                 "a valid config key must consist of alphanumeric characters, "
@@ -582,8 +573,9 @@ void CheckNode(const Value& node, const Value* old, Causes* out) {
                               "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
   if (old && At(*old, {"spec", "podCIDRs"}) &&
       !Same(At(node, {"spec", "podCIDRs"}), At(*old, {"spec", "podCIDRs"})))
-    out->push_back(Prohibited("spec.podCIDRs", "node updates may not change podCIDR except from "
-                                               "\"\" to valid"));
+    out->push_back(Prohibited("spec.podCIDRs",
+                              "node updates may not change podCIDR except from "
+                              "\"\" to valid"));
 }
 
 void CheckDefinition(const Value& definition, const Value* old, Causes* out) {
@@ -662,8 +654,8 @@ std::vector<Cause> ValidateMetadata(const Kind& kind, const Value& object, const
     total += key.size() + Text(&value).size();
   }
   if (total > 256 * 1024)
-    out.push_back({"FieldValueTooLong", "Too long: must have at most 262144 bytes",
-                   "metadata.annotations"});
+    out.push_back(
+        {"FieldValueTooLong", "Too long: must have at most 262144 bytes", "metadata.annotations"});
   std::vector<std::string> finalizers = Texts(At(object, {"metadata", "finalizers"}));
   for (size_t i = 0; i < finalizers.size(); ++i)
     if (std::string wrong = model::CheckQualifiedName(finalizers[i]); !wrong.empty())

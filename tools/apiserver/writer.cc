@@ -20,27 +20,24 @@ constexpr std::string_view kOrphan = "orphan";
 
 // Kinds whose metadata.generation counts the changes of their spec.
 bool HasGeneration(const Kind& kind) {
-  static const std::set<std::string> kinds = {
-      "deployments.apps",
-      "daemonsets.apps",
-      "statefulsets.apps",
-      "replicasets.apps",
-      "replicationcontrollers",
-      "jobs.batch",
-      "cronjobs.batch",
-      "networkpolicies.networking.k8s.io",
-      "ingresses.networking.k8s.io",
-      "ingressclasses.networking.k8s.io",
-      "poddisruptionbudgets.policy",
-      "endpointslices.discovery.k8s.io",
-      "customresourcedefinitions.apiextensions.k8s.io"};
+  static const std::set<std::string> kinds = {"deployments.apps",
+                                              "daemonsets.apps",
+                                              "statefulsets.apps",
+                                              "replicasets.apps",
+                                              "replicationcontrollers",
+                                              "jobs.batch",
+                                              "cronjobs.batch",
+                                              "networkpolicies.networking.k8s.io",
+                                              "ingresses.networking.k8s.io",
+                                              "ingressclasses.networking.k8s.io",
+                                              "poddisruptionbudgets.policy",
+                                              "endpointslices.discovery.k8s.io",
+                                              "customresourcedefinitions.apiextensions.k8s.io"};
   return kind.custom || kinds.count(kind.StoreKey()) > 0;
 }
 
 // Kinds that can be created with a status.
-bool KeepsStatusAtCreation(const Kind& kind) {
-  return kind.StoreKey() == "nodes" || !kind.status;
-}
+bool KeepsStatusAtCreation(const Kind& kind) { return kind.StoreKey() == "nodes" || !kind.status; }
 
 bool HasFinalizers(const Value& object) {
   return !Items(At(object, {"metadata", "finalizers"})).empty() ||
@@ -67,11 +64,11 @@ void RemoveFinalizer(Value& object, std::string_view name) {
 Value InOrder(const Kind& kind, Value object) {
   Value metadata = Mapping();
   if (Value* given = Find(object, "metadata"); IsMapping(given)) metadata = std::move(*given);
-  Value out = Mapping({{"kind", String(kind.kind)},
-                       {"apiVersion", String(kind.group.empty()
-                                                 ? kind.storage_version
-                                                 : kind.group + "/" + kind.storage_version)},
-                       {"metadata", std::move(metadata)}});
+  Value out =
+      Mapping({{"kind", String(kind.kind)},
+               {"apiVersion", String(kind.group.empty() ? kind.storage_version
+                                                        : kind.group + "/" + kind.storage_version)},
+               {"metadata", std::move(metadata)}});
   for (Value::Member& member : object.members) {
     if (member.first == "kind" || member.first == "apiVersion" || member.first == "metadata")
       continue;
@@ -157,8 +154,9 @@ Writer::Options Writer::OptionsOf(const Request& request) {
   out.validation = request.Query("fieldValidation");
   if (out.validation.empty()) out.validation = "Warn";
   if (out.validation != "Ignore" && out.validation != "Warn" && out.validation != "Strict")
-    throw Invalid("meta.k8s.io", "CreateOptions", "",
-                  {Unsupported("fieldValidation", out.validation, {"", "Ignore", "Strict", "Warn"})});
+    throw Invalid(
+        "meta.k8s.io", "CreateOptions", "",
+        {Unsupported("fieldValidation", out.validation, {"", "Ignore", "Strict", "Warn"})});
   return out;
 }
 
@@ -226,21 +224,21 @@ void Writer::CheckNamespace(const Target& target) const {
   StoredPtr ns = store_.Get("namespaces", "", target.ns);
   if (!ns) throw NotFound({"namespaces", ""}, target.ns);
   if (!ns->deleting) return;
-  Failure failure = Forbidden(target.kind->Resource(), target.name,
-                              "unable to create new content in namespace " + target.ns +
-                                  " because it is being terminated");
-  failure.causes.push_back(
-      {"NamespaceTerminating", "namespace " + target.ns + " is being terminated",
-       "metadata.namespace"});
+  Failure failure = Forbidden(
+      target.kind->Resource(), target.name,
+      "unable to create new content in namespace " + target.ns + " because it is being terminated");
+  failure.causes.push_back({"NamespaceTerminating",
+                            "namespace " + target.ns + " is being terminated",
+                            "metadata.namespace"});
   throw failure;
 }
 
 void Writer::PrepareNew(const Target& target, Value& object) const {
   const Kind& kind = *target.kind;
   Value& metadata = Child(object, "metadata");
-  for (const char* key : {"resourceVersion", "selfLink", "deletionTimestamp", "uid",
-                          "deletionGracePeriodSeconds", "generation", "creationTimestamp",
-                          "managedFields"})
+  for (const char* key :
+       {"resourceVersion", "selfLink", "deletionTimestamp", "uid", "deletionGracePeriodSeconds",
+        "generation", "creationTimestamp", "managedFields"})
     Erase(metadata, key);
   std::string prefix = TextAt(metadata, {"generateName"});
   if (TextAt(metadata, {"name"}).empty() && !prefix.empty())
@@ -261,8 +259,7 @@ void Writer::PrepareNew(const Target& target, Value& object) const {
   }
   if (key == "pods")
     Set(object, "status",
-        Mapping({{"phase", String("Pending")},
-                 {"qosClass", String("BestEffort")}}));
+        Mapping({{"phase", String("Pending")}, {"qosClass", String("BestEffort")}}));
 }
 
 void Writer::FillAndValidate(const Target& target, Value& object, const Value* old) const {
@@ -288,8 +285,9 @@ Writer::Written Writer::CreateLocked(const Target& target, Value object, const O
   const Kind& kind = *target.kind;
   std::string given = TextAt(object, {"metadata", "namespace"});
   if (kind.namespaced && !given.empty() && given != target.ns)
-    throw BadRequest("the namespace of the provided object does not match the namespace sent on "
-                     "the request");
+    throw BadRequest(
+        "the namespace of the provided object does not match the namespace sent on "
+        "the request");
   Target named = target;
   named.name = TextAt(object, {"metadata", "name"});
   CheckNamespace(named);
@@ -298,8 +296,11 @@ Writer::Written Writer::CreateLocked(const Target& target, Value object, const O
   named.name = TextAt(object, {"metadata", "name"});
   if (store_.Get(kind.StoreKey(), target.ns, named.name))
     throw AlreadyExists(kind.Resource(), named.name);
-  if (kind.kind == "CustomResourceDefinition" && !kind.custom)
+  if (kind.kind == "CustomResourceDefinition" && !kind.custom) {
+    // Its objects go first (collector.h).
+    AddFinalizer(object, "customresourcecleanup.apiextensions.k8s.io");
     EstablishDefinition(object, TimeText(clock_.WallNow()));
+  }
   Written out{.json = "", .created = true, .warnings = std::move(warnings)};
   out.json = options.dry_run ? ToJson(object) : Commit(kind.StoreKey(), std::move(object))->json;
   return out;
@@ -330,9 +331,9 @@ void Writer::PrepareChanged(const Target& target, Value& object, const Value& ol
   }
   Value& metadata = Child(object, "metadata");
   const Value& before = *old.Find("metadata");
-  for (const char* key : {"uid", "creationTimestamp", "deletionTimestamp",
-                          "deletionGracePeriodSeconds", "generation", "namespace", "name",
-                          "generateName", "resourceVersion"})
+  for (const char* key :
+       {"uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+        "namespace", "name", "generateName", "resourceVersion"})
     TakeMember(metadata, key, before);
   Erase(metadata, "managedFields");
   Erase(metadata, "selfLink");
@@ -347,8 +348,8 @@ Writer::Written Writer::Replace(const Target& target, Value object, const Stored
   Value old = ParseJsonText(stored->json);
   std::string name = TextAt(object, {"metadata", "name"});
   if (name != target.name)
-    throw BadRequest("the name of the object (" + name +
-                     ") does not match the name on the URL (" + target.name + ")");
+    throw BadRequest("the name of the object (" + name + ") does not match the name on the URL (" +
+                     target.name + ")");
   std::string ns = TextAt(object, {"metadata", "namespace"});
   if (!ns.empty() && ns != target.ns)
     throw BadRequest("the namespace of the object (" + ns +
@@ -357,12 +358,13 @@ Writer::Written Writer::Replace(const Target& target, Value object, const Stored
   if (!uid.empty() && uid != stored->uid)
     throw Conflict(kind.Resource(), name,
                    "StorageError: invalid object, Code: 4, Precondition failed: UID in "
-                   "precondition: " + uid + ", UID in object meta: " + stored->uid);
+                   "precondition: " +
+                       uid + ", UID in object meta: " + stored->uid);
   std::string version = TextAt(object, {"metadata", "resourceVersion"});
   if (version.empty() && kind.custom)
-    throw Invalid(kind.group, kind.kind, name,
-                  {BadValue("metadata.resourceVersion", Integer(0),
-                            "must be specified for an update")});
+    throw Invalid(
+        kind.group, kind.kind, name,
+        {BadValue("metadata.resourceVersion", Integer(0), "must be specified for an update")});
   if (!version.empty() && version != "0" && version != std::to_string(stored->version))
     throw Stale(kind.Resource(), name);
   PrepareChanged(target, object, old);
@@ -452,8 +454,7 @@ Writer::Written Writer::Patch(const Target& target, const Request& request) {
     } catch (const Failure& failure) {
       size_t strict = failure.message.find("strict decoding error");
       if (strict == failure.message.npos) throw;
-      throw Invalid("", "", "",
-                    {BadValue("patch", request.body, failure.message.substr(strict))});
+      throw Invalid("", "", "", {BadValue("patch", request.body, failure.message.substr(strict))});
     }
   } else {
     DecodeFields(*target.kind, object, options, &warnings);
@@ -466,9 +467,9 @@ Writer::Written Writer::ScaleTo(const Target& target, const Value& scale, const 
   const Kind& kind = *target.kind;
   auto replicas = IntegerAt(scale, {"spec", "replicas"}).value_or(0);
   if (replicas < 0)
-    throw Invalid("autoscaling", "Scale", target.name,
-                  {BadValue("spec.replicas", Integer(replicas),
-                            "must be greater than or equal to 0")});
+    throw Invalid(
+        "autoscaling", "Scale", target.name,
+        {BadValue("spec.replicas", Integer(replicas), "must be greater than or equal to 0")});
   std::string version = TextAt(scale, {"metadata", "resourceVersion"});
   if (!version.empty() && version != std::to_string(stored->version))
     throw Stale(kind.Resource(), target.name);
@@ -495,8 +496,8 @@ Writer::Written Writer::DeleteLocked(const Target& target, const StoredPtr& stor
     throw Conflict(kind.Resource(), target.name,
                    "Precondition failed: ResourceVersion in precondition: " + options.version +
                        ", ResourceVersion in object meta: " + std::to_string(stored->version));
-  if (key == "namespaces" && (target.name == "default" || target.name == "kube-system" ||
-                              target.name == "kube-public"))
+  if (key == "namespaces" &&
+      (target.name == "default" || target.name == "kube-system" || target.name == "kube-public"))
     throw Forbidden(kind.Resource(), target.name, "this namespace may not be deleted");
   Value object = ParseJsonText(stored->json);
   Value before = object;
@@ -515,8 +516,7 @@ Writer::Written Writer::DeleteLocked(const Target& target, const StoredPtr& stor
     if (TextAt(object, {"spec", "nodeName"}).empty() || phase == "Succeeded" || phase == "Failed")
       grace = 0;
     if (stored->deleting)
-      grace = std::min(grace,
-                       IntegerAt(metadata, {"deletionGracePeriodSeconds"}).value_or(grace));
+      grace = std::min(grace, IntegerAt(metadata, {"deletionGracePeriodSeconds"}).value_or(grace));
     grace = std::max<int64_t>(grace, 0);
   }
   if (options.dry_run) return {.json = stored->json};
@@ -536,8 +536,8 @@ Writer::Written Writer::DeleteLocked(const Target& target, const StoredPtr& stor
       Set(again, "generation", Integer(IntegerAt(again, {"generation"}).value_or(0) + 1));
   }
   if (key == "namespaces") {
-    Set(Child(object, "status"), "phase", String("Terminating"));
     Erase(again, "deletionGracePeriodSeconds");
+    Set(Child(object, "status"), "phase", String("Terminating"));
   }
   if (SameContent(object, before)) return {.json = stored->json};
   return {.json = Commit(key, std::move(object))->json};

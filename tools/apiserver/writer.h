@@ -81,8 +81,7 @@ class Writer {
                        std::vector<std::string> warnings);
   Written ScaleTo(const Target& target, const Value& scale, const StoredPtr& stored,
                   const Options& options);
-  Written DeleteLocked(const Target& target, const StoredPtr& stored,
-                       const DeleteOptions& options);
+  Written DeleteLocked(const Target& target, const StoredPtr& stored, const DeleteOptions& options);
   StoredPtr Existing(const Target& target) const;
 
   StoredPtr Commit(const std::string& store_key, Value object);

@@ -18,10 +18,18 @@ namespace {
 constexpr uint8_t kEchoRequestV4 = ICMP_ECHO, kEchoReplyV4 = ICMP_ECHOREPLY;
 constexpr uint8_t kEchoRequestV6 = ICMP6_ECHO_REQUEST, kEchoReplyV6 = ICMP6_ECHO_REPLY;
 constexpr std::string_view kPayload = "sallyport probe\n";
+// Real servers answer only what they understand: who is the name server of the root? (RFC 1035 4.1)
+constexpr std::string_view kDnsQuery("sp\0\0\0\1\0\0\0\0\0\0\0\0\2\0\1", 17);
+constexpr size_t kDnsId = 2;  // bytes, which the answer has, too
+constexpr uint16_t kDnsPort = 53;
 constexpr size_t kEchoHeader = 8;
 
 bool IsIcmp(net::Protocol protocol) {
   return protocol == net::Protocol::kIcmp || protocol == net::Protocol::kIcmpV6;
+}
+
+bool IsDns(const Port& port) {
+  return port.protocol == net::Protocol::kUdp && port.number == kDnsPort;
 }
 
 // RFC 1071.
@@ -133,7 +141,9 @@ bool Attempt::ReadAnswer(MonotonicTime now) {
     if (n < 0) return FinishWithErrno(errno, "receive", now);
     auto size = static_cast<size_t>(n);
     if (!IsIcmp(target_.port.protocol)) {
-      return Finish(Outcome::kOpen, FirstLine({buffer.data(), size}), now);
+      std::string_view text(buffer.data(), size);
+      bool dns = IsDns(target_.port) && text.starts_with(kDnsQuery.substr(0, kDnsId));
+      return Finish(Outcome::kOpen, dns ? "" : FirstLine(text), now);
     }
     if (IsOurEcho(buffer.data(), size)) return Finish(Outcome::kOpen, "", now);
   }
@@ -154,7 +164,7 @@ bool Attempt::IsOurEcho(const char* data, size_t size) const {
 
 std::string Attempt::Packet() const {
   if (IsIcmp(target_.port.protocol)) return EchoRequest(target_.address.IsV4(), number_);
-  return std::string(kPayload);
+  return std::string(IsDns(target_.port) ? kDnsQuery : kPayload);
 }
 
 bool Attempt::Send(MonotonicTime now) {

@@ -60,8 +60,9 @@ void AddApiServer(CLI::App& parent, int* exit_code) {
   command->add_option("--service-cidr", words->service_cidrs,
                       "Where Services' addresses come from, one a family (default: 10.96.0.0/16 "
                       "fd00:10:96::/112)");
-  command->add_option("--advertise", words->advertise,
-                      "Addresses of the Service kubernetes (default: those given with a namespace)");
+  command->add_option(
+      "--advertise", words->advertise,
+      "Addresses of the Service kubernetes (default: those given with a namespace)");
   command->add_option("--name", options.names, "More names that the certificate is for");
   command->add_option("--history", options.history,
                       "Changes remembered for watches, of each resource (default: 10000)");

@@ -20,7 +20,8 @@ namespace sallyport::lab {
 struct Outcome {
   int pods = 0;
   std::vector<model::ObjectName> unready;  // not ready when patience was at its end
-  bool ok() const { return unready.empty(); }
+  std::string missing;                     // what else had not come then; "" nothing
+  bool ok() const { return unready.empty() && missing.empty(); }
 };
 
 // What a pod is not ready for, in words of its status; "" where there is nothing.

@@ -148,6 +148,7 @@ Result<View> Look(const std::string& lab) {
 
 void ReportOutcome(const std::string& lab, const Outcome& outcome, const Console& console) {
   Layout layout(lab);
+  if (!outcome.missing.empty()) console.Note("not all has come to rest: " + outcome.missing);
   for (const model::ObjectName& pod : outcome.unready) {
     PodStatus status = LoadPodStatus(layout, pod);
     std::string reason = status.reason.empty() ? "its containers are not ready" : status.reason;

@@ -48,8 +48,10 @@ class Agents : public LabTest, public testing::WithParamInterface<const char*> {
  protected:
   Agents() : LabTest(std::string("t-") + GetParam() + "-") {}
   void UpWithAgents(const std::string& yaml) {
-    ASSERT_EQ(Run({"lab", "up", "--cni", GetParam(), "--name", name(), "-f", File(yaml)}).exit_code,
-              0);
+    ASSERT_EQ(
+        Run({"lab", "up", "--no-dns", "--cni", GetParam(), "--name", name(), "-f", File(yaml)})
+            .exit_code,
+        0);
   }
   std::vector<int> Pids() {
     std::vector<int> pids;
@@ -122,7 +124,8 @@ TEST_P(Agents, SideBySideDoNotTouchEachOther) {
       StandIn("x", "a", "{containerPort: 80}") + StandIn("x", "b", "{containerPort: 80}");
   UpWithAgents(pods + kPolicies);
   ASSERT_EQ(
-      Run({"lab", "up", "--cni", GetParam(), "--name", SecondName(), "-f", File(pods)}).exit_code,
+      Run({"lab", "up", "--no-dns", "--cni", GetParam(), "--name", SecondName(), "-f", File(pods)})
+          .exit_code,
       0);
   auto probe = [&](const std::string& lab) {
     return Run({"probe", "run", "--lab", lab, "--from", "x/a", "--to", "x/b:80"}).exit_code;

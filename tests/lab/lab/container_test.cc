@@ -88,7 +88,8 @@ TEST_F(Containers, ACommandInAPodIsContained) {
       "---\n{apiVersion: v1, kind: Pod, metadata: {name: ended, namespace: x}, spec: "
       "{containers: [{name: c, image: i, command: ['false']}]}}\n";
   // Whether the pod that ends again and again is ready at that moment does not matter.
-  ASSERT_LT(Run({"lab", "up", "--no-agent", "--timeout", "1", "--name", name(), "-f", File(pods)})
+  ASSERT_LT(Run({"lab", "up", "--no-agent", "--no-dns", "--timeout", "5", "--name", name(), "-f",
+                 File(pods)})
                 .exit_code,
             2);
   for (const char* pod : {"x/b", "x/host", "x/ended"}) {
@@ -161,8 +162,8 @@ TEST_F(Containers, ReadinessProbesDecide) {
                      "{containers: [{name: c, image: agnhost, ports: [{containerPort: 8080}], "
                      "readinessProbe: {httpGet: {path: /healthz, port: 8080}}}]}}\n" +
                      Staying("tcp", "readinessProbe: {tcpSocket: {port: 81}}");
-  Finished up =
-      Run({"lab", "up", "--no-agent", "--timeout", "3", "--name", name(), "-f", File(pods)});
+  Finished up = Run({"lab", "up", "--no-agent", "--no-dns", "--timeout", "5", "--name", name(),
+                     "-f", File(pods)});
   EXPECT_EQ(up.exit_code, 1);
   EXPECT_TRUE(State("x", "web").status.ready);
   EXPECT_TRUE(State("x", "http").status.ready);

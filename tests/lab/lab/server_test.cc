@@ -75,9 +75,10 @@ TEST_F(Servers, Nginx) {
 }
 
 TEST_F(Servers, PostgresWithoutAPasswordSaysSo) {
-  Finished up = Run({"lab", "up", "--no-agent", "--timeout", "3", "--name", name(), "-f",
-                     File("{apiVersion: v1, kind: Pod, metadata: {name: db}, spec: {containers: "
-                          "[{name: postgres, image: postgres}]}}")});
+  Finished up =
+      Run({"lab", "up", "--no-agent", "--no-dns", "--timeout", "5", "--name", name(), "-f",
+           File("{apiVersion: v1, kind: Pod, metadata: {name: db}, spec: {containers: "
+                "[{name: postgres, image: postgres}]}}")});
   EXPECT_EQ(up.exit_code, 1);
   EXPECT_THAT(up.errors, HasSubstr("POSTGRES_PASSWORD is not set"));
 }
