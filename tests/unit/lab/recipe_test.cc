@@ -205,7 +205,7 @@ TEST(Images, NamesLoseRegistryTagAndDigest) {
   EXPECT_EQ(ImageName("registry.k8s.io:5000/e2e/agnhost:2.43@sha256:00"), "agnhost");
   EXPECT_EQ(ImageName("postgres"), "postgres");
   EXPECT_TRUE(FindImage("bitnami/postgresql:15"));
-  EXPECT_FALSE(FindImage("postgres-exporter"));
+  EXPECT_FALSE(FindImage("redis-exporter"));
   EXPECT_TRUE(IsStandInImage("registry.k8s.io/e2e-test-images/agnhost:2.43"));
 }
 
