@@ -203,7 +203,7 @@ std::string ProtobufParameter(const char* name) {
 
 std::string ProtobufPath(const Kind& kind) {
   constexpr int kName = 1, kValue = 2, kYaml = 2;
-  constexpr int kParameters = 8, kResponses = 9, kExtensions = 13, kPatch = 7, kPath = 2;
+  constexpr int kParameters = 8, kResponses = 9, kExtensions = 13, kPatch = 8, kPath = 2;
   std::string gvk =
       "group: \"" + kind.group + "\"\nkind: " + kind.kind + "\nversion: " + kind.version + "\n";
   std::string extension =
