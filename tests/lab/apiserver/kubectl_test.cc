@@ -29,6 +29,7 @@ class KubectlTest : public testing::Test {
     std::string pattern = std::filesystem::temp_directory_path() / "spt-kubectl-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     directory_ = pattern;
+    (void)signal(SIGPIPE, SIG_IGN);  // of connections that the server closed
     Start();
   }
   void TearDown() override {
