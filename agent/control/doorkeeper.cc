@@ -14,6 +14,7 @@ std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& 
   }
   auto attached = dataplane_.Attached();
   std::set<uint32_t> guarded(attached.begin(), attached.end());
+  pods_ = guarded;
   auto left_alone = left_alone_.Start(pairs, guarded);
   if (left_alone) return *left_alone;
 
@@ -25,6 +26,20 @@ std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& 
   return all;
 }
 
+// At once, like a new door: until it is done, what leaves there is judged by nobody. What carries
+// the programs for pods, or was left alone as one, is not touched: whether it is the node's by now,
+// the reconciler knows.
+void Doorkeeper::Watch(const endpoint::Link& link, Doors& doors) {
+  if (!endpoint::IsWayOut(link)) return;
+  for (const auto* known : {&seen_, &pods_, &watched_}) {
+    if (known->contains(link.ifindex)) return;
+  }
+  auto role = endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
+  if (!dataplane_.AttachNode(link.ifindex, link.name, role)) return;  // the reconciler tries again
+  watched_.insert(link.ifindex);
+  doors.watched.insert(link.ifindex);
+}
+
 Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
   Doors doors;
   if (first_) {
@@ -32,17 +47,24 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
     seen_ = *doors.left_alone;
     first_ = false;
   }
-  for (uint32_t ifindex : update.gone) seen_.erase(ifindex);
+  for (uint32_t ifindex : update.gone) {
+    for (auto* set : {&seen_, &pods_, &watched_}) set->erase(ifindex);
+  }
   for (const endpoint::Link& link : update.set) {
-    if (!endpoint::IsCandidate(link, filter_) || seen_.contains(link.ifindex)) continue;
+    bool candidate = endpoint::IsCandidate(link, filter_);
+    if (!candidate) Watch(link, doors);
+    if (!candidate || seen_.contains(link.ifindex)) continue;
     if (!dataplane_.Attach(link.ifindex, link.name)) continue;  // the reconciler tries again
     seen_.insert(link.ifindex);
+    pods_.insert(link.ifindex);
+    watched_.erase(link.ifindex);
     doors.closed.insert(link.ifindex);
   }
   // Here, not in the reconciler: by the time that it hears of this, another interface may have the
   // index. What cannot be taken away holds nothing, and the next start takes it away.
   for (uint32_t ifindex : update.gone) {
-    if (!doors.closed.contains(ifindex)) (void)dataplane_.Detach(ifindex);
+    bool again = doors.closed.contains(ifindex) || doors.watched.contains(ifindex);
+    if (!again) (void)dataplane_.Detach(ifindex);
   }
   return doors;
 }

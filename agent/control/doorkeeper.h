@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Closes new interfaces, and takes away what is left of those that have gone. Runs on the thread
-// that hears of them, so that no compilation stands between a pod's interface and its closed door.
+// Closes new interfaces, watches the node's own, and takes away what is left of those that have
+// gone. Runs on the thread that hears of them, so that no compilation stands between a pod's
+// interface and its closed door.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace sallyport::control {
 
 // What the doorkeeper did about an update, for the reconciler.
 struct Doors {
-  std::set<uint32_t> closed;                     // carry the programs now
+  std::set<uint32_t> closed;                     // carry the programs for pods now
+  std::set<uint32_t> watched = {};               // those for the node's own interfaces
   std::optional<std::set<uint32_t>> left_alone;  // of the first update
   std::string failure;                           // what to leave alone could not be known
 };
@@ -31,13 +33,16 @@ class Doorkeeper {
   Doors Take(const endpoint::LinkUpdate& update);
 
  private:
+  void Watch(const endpoint::Link& link, Doors& doors);
   std::set<uint32_t> First(const endpoint::LinkUpdate& update, Doors& doors);
 
   dataplane::Dataplane& dataplane_;
   LeftAlone& left_alone_;
   const endpoint::DeviceFilter& filter_;
   bool first_ = true;
-  std::set<uint32_t> seen_;  // candidates that were dealt with
+  std::set<uint32_t> seen_;     // candidates that were dealt with
+  std::set<uint32_t> pods_;     // carry the programs for pods, or did at the start
+  std::set<uint32_t> watched_;  // carry those for the node's own interfaces
 };
 
 }  // namespace sallyport::control

@@ -27,6 +27,7 @@ void Add(policy::Changes& to, policy::Changes from) {
   to.peers.merge(from.peers);
   to.prefixes.merge(from.prefixes);
   to.node_addresses |= from.node_addresses;
+  to.service_addresses.merge(from.service_addresses);
   to.sets.merge(from.sets);
   to.rules.merge(from.rules);
   to.port_sets.merge(from.port_sets);
@@ -64,6 +65,8 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
       backoff_(milliseconds(50), seconds(30)),
       verify_at_(clock.Now() + kVerifyEvery) {
   attached_ = attached_at_start_;
+  auto watched = dataplane.AttachedToNode();
+  watched_.insert(watched.begin(), watched.end());
 }
 
 void Reconciler::Take(LinksChanged links) {
@@ -72,8 +75,11 @@ void Reconciler::Take(LinksChanged links) {
   for (uint32_t ifindex : links.update.gone) {  // first: another may have its index by now
     left_alone_.Forget(ifindex);
     attached_.erase(ifindex);
+    watched_.erase(ifindex);
   }
+  for (uint32_t ifindex : links.doors.closed) watched_.erase(ifindex);
   attached_.merge(links.doors.closed);
+  watched_.merge(links.doors.watched);
   if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
   if (!links.doors.failure.empty()) {
     LogError(links.doors.failure + "; interfaces that are there now are left alone");
@@ -123,6 +129,7 @@ void Reconciler::Reconcile() {
   if (endpoints_changed_) Decide();  // what was taken off now was a pod's up to now
   if (clock_.Now() >= verify_at_) Verify();
   Guard(decision_.guarded);
+  Watch();
   Compile();
   Enforce();
   AdoptOpened();
@@ -149,6 +156,9 @@ void Reconciler::Verify() {
     }
     return missing;
   });
+  std::set<uint32_t> watched;
+  for (uint32_t ifindex : dataplane_.AttachedToNode()) watched.insert(ifindex);
+  std::erase_if(watched_, [&](uint32_t ifindex) { return !watched.contains(ifindex); });
 }
 
 void Reconciler::Decide() {
@@ -165,8 +175,36 @@ void Reconciler::Guard(const std::set<uint32_t>& interfaces) {
     Status status = dataplane_.Attach(ifindex, name);
     if (status) {
       attached_.insert(ifindex);
+      watched_.erase(ifindex);
     } else if (status.error().code != ENODEV) {  // gone: its news follows
       Told("attaching to " + name, status);
+    }
+  }
+}
+
+// Neither a pod's nor maybe one's, and packets may leave there.
+bool Reconciler::IsNodes(uint32_t ifindex) const {
+  auto link = tracker_.links().find(ifindex);
+  return link != tracker_.links().end() && endpoint::IsWayOut(link->second) &&
+         decision_.unguarded.contains(ifindex);
+}
+
+// Only where every way out is watched may anything be left to be judged there.
+void Reconciler::Watch() {
+  all_watched_ = !store_.waiting_for().contains(kLinks);
+  for (const auto& [ifindex, link] : tracker_.links()) {
+    if (!IsNodes(ifindex) || watched_.contains(ifindex)) continue;
+    if (attached_.contains(ifindex) && !MustNotCarry(ifindex)) continue;
+    auto role = endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
+    Status status = dataplane_.AttachNode(ifindex, link.name, role);
+    if (status) {
+      watched_.insert(ifindex);
+      if (attached_.erase(ifindex) > 0) {
+        LogInfo("detached from " + link.name + ": it is not a pod's");
+      }
+    } else if (status.error().code != ENODEV) {
+      all_watched_ = false;
+      Told("attaching to " + link.name, status);
     }
   }
 }
@@ -183,11 +221,13 @@ void Reconciler::Compile() {
 
 void Reconciler::Enforce() {
   if (!store_.complete()) return;
-  if (enforced_ && changes_.empty() && bindings_ == in_force_) {
+  bool same = bindings_ == in_force_ && deferring_ == all_watched_;
+  if (enforced_ && changes_.empty() && same) {
     waiting_since_.reset();  // what was news is nothing to this node
     return;
   }
   MonotonicTime start = clock_.Now();
+  dataplane_.Defer(all_watched_);
   Status status = dataplane_.Apply(image(), enforced_ ? &changes_ : nullptr, bindings_);
   if (!status) {
     Told("enforcing the latest policy", status);
@@ -202,6 +242,7 @@ void Reconciler::Enforce() {
   in_force_ = bindings_;
   changes_ = {};
   enforced_ = true;
+  deferring_ = all_watched_;
   unsettled_ = true;
   ++revision_;
   LogDoors(before);

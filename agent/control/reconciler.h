@@ -68,6 +68,8 @@ class Reconciler {
   void Noticed();
   void Compile();
   void Guard(const std::set<uint32_t>& interfaces);
+  bool IsNodes(uint32_t ifindex) const;
+  void Watch();
   void Enforce();
   void AdoptOpened();
   bool MustNotCarry(uint32_t ifindex) const;
@@ -96,6 +98,9 @@ class Reconciler {
   // What is in force.
   std::set<uint32_t> attached_;
   const std::set<uint32_t> attached_at_start_;
+  std::set<uint32_t> watched_;  // the node's own interfaces that carry the programs for them
+  bool all_watched_ = false;
+  bool deferring_ = false;   // what pods send to Services is judged there
   bool enforced_ = false;    // by this process
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;

@@ -19,6 +19,18 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(links_);
     return inner_->Attach(ifindex, name);
   }
+  Status AttachNode(uint32_t ifindex, const std::string& name, dataplane::Role role) override {
+    std::lock_guard lock(links_);
+    return inner_->AttachNode(ifindex, name, role);
+  }
+  std::vector<uint32_t> AttachedToNode() override {
+    std::lock_guard lock(links_);
+    return inner_->AttachedToNode();
+  }
+  void Defer(bool defer) override {
+    std::lock_guard lock(tables_);
+    inner_->Defer(defer);
+  }
   Status Detach(uint32_t ifindex) override {
     std::lock_guard lock(links_);
     return inner_->Detach(ifindex);

@@ -114,6 +114,14 @@ Result<uint32_t> IdOfProgram(int fd) {
   return info.id;
 }
 
+std::string NameOfProgram(uint32_t program_id) {
+  UniqueFd program(bpf_prog_get_fd_by_id(program_id));
+  bpf_prog_info info{};
+  uint32_t size = sizeof info;
+  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) < 0) return "";
+  return std::string(info.name, strnlen(info.name, sizeof info.name));
+}
+
 bool UsesMap(uint32_t program_id, const std::vector<uint32_t>& map_ids) {
   UniqueFd program(bpf_prog_get_fd_by_id(program_id));
   if (!program) return false;

@@ -35,6 +35,8 @@ Status WriteElement(int map, uint32_t key, const void* value);
 int PossibleCpus();
 
 Result<uint32_t> IdOfProgram(int fd);
+// "" if it has gone.
+std::string NameOfProgram(uint32_t program_id);
 // Whether the program uses one of these maps. False if it has gone.
 bool UsesMap(uint32_t program_id, const std::vector<uint32_t>& map_ids);
 

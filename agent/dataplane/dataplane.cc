@@ -43,9 +43,15 @@ class KernelDataplane : public Dataplane {
   Status Start(const Options& options);
 
   Status Attach(uint32_t ifindex, const std::string& name) override {
-    Status status = links_->Attach(ifindex);
+    Status status = links_->Attach(ifindex, Role::kPod);
     if (status.ok()) return status;
     return std::move(status).error().Context("attach to " + name + " (interface " +
+                                             std::to_string(ifindex) + ")");
+  }
+  Status AttachNode(uint32_t ifindex, const std::string& name, Role role) override {
+    Status status = links_->Attach(ifindex, role);
+    if (status.ok()) return status;
+    return std::move(status).error().Context("attach to " + name + " (the node's interface " +
                                              std::to_string(ifindex) + ")");
   }
   Status Detach(uint32_t ifindex) override {
@@ -53,7 +59,11 @@ class KernelDataplane : public Dataplane {
     if (status.ok()) return status;
     return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
   }
-  std::vector<uint32_t> Attached() override { return links_->Attached(); }
+  std::vector<uint32_t> Attached() override { return links_->Attached({Role::kPod}); }
+  std::vector<uint32_t> AttachedToNode() override {
+    return links_->Attached({Role::kNode, Role::kTunnel});
+  }
+  void Defer(bool defer) override { encoder_->Defer(defer); }
 
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings) override {
@@ -106,11 +116,14 @@ Status KernelDataplane::Start(const Options& options) {
   if (Status status = encoder_->Adopt(); !status.ok()) return status;
 
   Links::Programs programs;
-  for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
-    programs.fd[direction] = objects_->program(direction);
-    Result<uint32_t> id = IdOfProgram(programs.fd[direction]);
-    if (!id) return std::move(id).error();
-    programs.id[direction] = *id;
+  for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
+    for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+      int fd = objects_->program(role, direction);
+      Result<uint32_t> id = IdOfProgram(fd);
+      if (!id) return std::move(id).error();
+      programs[role].fd[direction] = fd;
+      programs[role].id[direction] = *id;
+    }
   }
   programs.control_map = objects_->control_id();
   auto links = Links::Open(options.pins, programs, options.attach);

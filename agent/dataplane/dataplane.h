@@ -26,6 +26,11 @@ namespace sallyport::dataplane {
 
 enum class AttachMode { kAuto, kTcx, kClsact };  // kAuto: tcx where the kernel has it
 
+// What an interface is to the node: a pod's; its own, with frames that have an Ethernet header; its
+// own, a tunnel whose frames begin with the IP header.
+enum class Role { kPod, kNode, kTunnel };
+inline constexpr int kRoles = 3;
+
 struct Capacities {  // 0: the default in abi/limits.h; rounded up to what the table needs
   uint32_t endpoints = 0, peers = 0, rules = 0, port_sets = 0, port_pages = 0, prefixes = 0,
            flows = 0;
@@ -95,10 +100,18 @@ class Dataplane {
   // Puts both programs on the interface and pins the links. Closed until Apply opens it.
   // Idempotent; puts back what someone took off.
   virtual Status Attach(uint32_t ifindex, const std::string& name) = 0;
+  // The same with the programs for the node's own interfaces, of role kNode or kTunnel. An
+  // interface has one role: its programs take the place of another's, in one step each.
+  virtual Status AttachNode(uint32_t ifindex, const std::string& name, Role role) = 0;
   // Takes them off again: the interface is no endpoint. Fine if it has gone.
   virtual Status Detach(uint32_t ifindex) = 0;
-  // Interfaces that carry our programs now, whoever put them there.
+  // Interfaces that carry our programs for pods now, whoever put them there; for the node.
   virtual std::vector<uint32_t> Attached() = 0;
+  virtual std::vector<uint32_t> AttachedToNode() = 0;
+
+  // From the next Apply on: does every way out of this node carry the programs for it, so that what
+  // pods send to Services may be judged there? At first not: it is judged at the pod, as it is.
+  virtual void Defer(bool defer) = 0;
 
   // Makes the kernel enforce `image` for `bindings`, in one step for the whole node. `changes` are
   // those since the last successful Apply (nullptr: unknown, compare everything). Every bound pod

@@ -61,7 +61,7 @@ Status Encoder::Apply(const policy::Image& image, const policy::Changes* changes
 Status Encoder::Prepare(const policy::Image& image, const policy::Changes* changes,
                         const Bindings& bindings, const PeerTable::Local& local) {
   uint32_t next = half() ^ 1;
-  Status status = peers_.Prepare(image, changes, local, next);
+  Status status = peers_.Prepare(image, changes, local, defer_, next);
   if (!status.ok()) return status;
   status = prefixes_.Prepare(image.prefixes, changes ? &changes->prefixes : nullptr, next);
   if (!status.ok()) return status;

@@ -34,6 +34,8 @@ class Encoder {
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings);
   Status Settle();
+  // As Dataplane::Defer.
+  void Defer(bool defer) { defer_ = defer; }
 
   uint32_t generation() const { return tables_.control->generation; }
   // Open endpoints, or about to be closed: ifindex to place in "endpoints" and "counters".
@@ -57,6 +59,7 @@ class Encoder {
   SetTable sets_;
   EndpointTable endpoints_;
   bool synced_ = false;  // an image of this process is in force, so changes mean something
+  bool defer_ = false;
   bool settled_ = true;  // both halves say the same
 };
 

@@ -19,12 +19,13 @@ class BothKinds : public Links {
 
   Status Adopt() {
     if (Status status = filters_.Adopt(); !status.ok()) return status;
-    for (uint32_t ifindex : filters_.Attached()) filtered_.insert(ifindex);
+    for (Role role : {Role::kPod, Role::kNode, Role::kTunnel})
+      filtered_.merge(filters_.Attached(role));
     return tcx_.Adopt();
   }
 
-  Status Attach(uint32_t ifindex) override {
-    Status status = use_tcx_ ? tcx_.Attach(ifindex) : filters_.Attach(ifindex);
+  Status Attach(uint32_t ifindex, Role role) override {
+    Status status = use_tcx_ ? tcx_.Attach(ifindex, role) : filters_.Attach(ifindex, role);
     return status.ok() ? DropOtherKind(ifindex) : status;
   }
 
@@ -36,9 +37,12 @@ class BothKinds : public Links {
     return status;
   }
 
-  std::vector<uint32_t> Attached() override {
-    std::set<uint32_t> out = tcx_.Attached();
-    if (!use_tcx_ || !filtered_.empty()) out.merge(filters_.Attached());
+  std::vector<uint32_t> Attached(std::initializer_list<Role> roles) override {
+    std::set<uint32_t> out;
+    for (Role role : roles) {
+      out.merge(tcx_.Attached(role));
+      if (!use_tcx_ || !filtered_.empty()) out.merge(filters_.Attached(role));
+    }
     return {out.begin(), out.end()};
   }
 
@@ -60,12 +64,19 @@ class BothKinds : public Links {
 
 }  // namespace
 
+Role Links::RoleOf(uint32_t program_id) {
+  std::string name = NameOfProgram(program_id);
+  return name.starts_with("node_")     ? Role::kNode
+         : name.starts_with("tunnel_") ? Role::kTunnel
+                                       : Role::kPod;
+}
+
 Result<std::unique_ptr<Links>> Links::Open(const std::string& pins, const Programs& programs,
                                            AttachMode mode) {
   std::string directory = pins + "/links";
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return ErrnoError("make directory " + directory);
-  bool has_tcx = mode != AttachMode::kClsact && HasTcx(programs.fd[SP_EGRESS]);
+  bool has_tcx = mode != AttachMode::kClsact && HasTcx(programs[Role::kPod].fd[SP_EGRESS]);
   if (mode == AttachMode::kTcx && !has_tcx)
     return Error{"this kernel has no tcx (it came with 6.6); attach with clsact"};
   auto links = std::make_unique<BothKinds>(pins, programs, has_tcx);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our two programs on interfaces: as tcx links, pinned as PINS/links/IFINDEX-{egress,ingress}, or
-// as clsact filters, which need no pin. Nothing is remembered here: the kernel is asked each time,
-// so what somebody else took off or displaced is noticed, and put back by the next Attach().
+// Two programs of ours on each interface, by its role: as tcx links, pinned as
+// PINS/links/IFINDEX-{egress,ingress}, or as clsact filters, which need no pin. Nothing is
+// remembered here: the kernel is asked each time, so what somebody else took off or displaced is
+// noticed, and put back by the next Attach().
 #pragma once
 
 #include <memory>
@@ -16,10 +17,17 @@ namespace sallyport::dataplane {
 class Links {
  public:
   struct Programs {
-    int fd[2] = {-1, -1};  // [enum sp_direction]
-    uint32_t id[2] = {};
+    struct Pair {  // [enum sp_direction], for the hooks as they are at a pod's interface
+      int fd[2] = {-1, -1};
+      uint32_t id[2] = {};
+    };
+    Pair of[kRoles];
     uint32_t control_map = 0;  // used by every version of the programs on these pins
+    Pair& operator[](Role role) { return of[static_cast<int>(role)]; }
+    const Pair& operator[](Role role) const { return of[static_cast<int>(role)]; }
   };
+  // The role of the interface that a program of ours, of any version, is on.
+  static Role RoleOf(uint32_t program_id);
 
   // Requires that the pins are locked. Puts these programs wherever those of an earlier instance
   // are, each in one step, and removes the pins of interfaces that have gone.
@@ -28,9 +36,9 @@ class Links {
   virtual ~Links() = default;
 
   // As Dataplane's.
-  virtual Status Attach(uint32_t ifindex) = 0;
+  virtual Status Attach(uint32_t ifindex, Role role) = 0;
   virtual Status Detach(uint32_t ifindex) = 0;
-  virtual std::vector<uint32_t> Attached() = 0;
+  virtual std::vector<uint32_t> Attached(std::initializer_list<Role> roles) = 0;
 
   // Takes away every link below `pins`, and every filter whose program uses one of the maps.
   static Status RemoveAll(const std::string& pins, const std::vector<uint32_t>& maps);

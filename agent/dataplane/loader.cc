@@ -64,6 +64,10 @@ Status CheckCapacities(const Capacities& c) {
     if (n > kMostEntries)
       return Error{"a capacity of " + std::to_string(n) + " is more than a table can have (" +
                    std::to_string(kMostEntries) + ")"};
+  if (c.endpoints > SP_ENDPOINTS_MOST)
+    return Error{"a capacity of " + std::to_string(c.endpoints) +
+                 " endpoints is more than a node can have (" + std::to_string(SP_ENDPOINTS_MOST) +
+                 ")"};
   return Ok();
 }
 
@@ -75,9 +79,12 @@ class PodObjects : public KernelObjects {
   Status Start(const Options& options, std::vector<std::string>* notes);
 
   Tables tables() const override;
-  int program(sp_direction direction) const override {
-    return bpf_program__fd(direction == SP_EGRESS ? skeleton_->progs.pod_egress
-                                                  : skeleton_->progs.pod_ingress);
+  int program(Role role, sp_direction direction) const override {
+    const auto& all = skeleton_->progs;
+    const bpf_program* at[kRoles][2] = {{all.pod_egress, all.pod_ingress},
+                                        {all.node_ingress, all.node_egress},
+                                        {all.tunnel_ingress, all.tunnel_egress}};
+    return bpf_program__fd(at[static_cast<int>(role)][direction]);
   }
   int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }

@@ -31,7 +31,8 @@ class KernelObjects {
   virtual ~KernelObjects() = default;
 
   virtual Tables tables() const = 0;
-  virtual int program(sp_direction direction) const = 0;
+  // `direction` says the hook, as for a pod: SP_EGRESS is the interface's ingress.
+  virtual int program(Role role, sp_direction direction) const = 0;
   virtual int counters() const = 0;
   virtual int events() const = 0;
   virtual int flows() const = 0;

@@ -50,12 +50,23 @@ std::vector<net::Address> PeerTable::Candidates(const policy::Image& image,
   if (!changes || changes->node_addresses)
     std::set_symmetric_difference(node_.begin(), node_.end(), image.node_addresses.begin(),
                                   image.node_addresses.end(), std::back_inserter(out));
+  AddServices(image, changes, out);
   std::vector<Local::value_type> moved;
   std::set_symmetric_difference(local_.begin(), local_.end(), local.begin(), local.end(),
                                 std::back_inserter(moved));
   for (const auto& [address, ifindex] : moved) out.push_back(address);
   SortUnique(out);
   return out;
+}
+
+void PeerTable::AddServices(const policy::Image& image, const policy::Changes* changes,
+                            std::vector<net::Address>& out) const {
+  const auto& all = image.service_addresses;
+  if (!changes || defer_ != deferred_) {
+    out.insert(out.end(), all.begin(), all.end());
+  } else {
+    out.insert(out.end(), changes->service_addresses.begin(), changes->service_addresses.end());
+  }
 }
 
 PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& local,
@@ -67,6 +78,7 @@ PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& loca
     edit.value = it->second == policy::kNoIdentity ? SP_PEER_NONE : it->second;
   }
   if (image.node_addresses.contains(address)) edit.value |= SP_PEER_NODE;
+  if (defer_ && image.service_addresses.contains(address)) edit.value |= SP_PEER_SERVICE;
   if (auto it = local.find(address); it != local.end()) {
     edit.value |= SP_PEER_ENDPOINT;
     edit.ifindex = it->second;
@@ -75,8 +87,9 @@ PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& loca
 }
 
 Status PeerTable::Prepare(const policy::Image& image, const policy::Changes* changes,
-                          const Local& local, uint32_t next) {
+                          const Local& local, bool defer, uint32_t next) {
   next_ = next;
+  defer_ = defer;
   std::vector<sp_peer> added;
   for (const net::Address& address : Candidates(image, changes, local)) {
     Edit edit = Desired(image, local, address);
@@ -116,6 +129,7 @@ void PeerTable::Undo() {
 void PeerTable::Commit(const policy::Image& image, const Local& local) {
   table_.Commit();
   node_ = image.node_addresses;
+  deferred_ = defer_;
   local_ = local;
 }
 

@@ -56,9 +56,9 @@ class PeerTable {
   void Adopt(uint32_t half);
 
   // Writes into half `next` what differs from the other. `changes`: as for Dataplane::Apply.
-  // On failure: call Undo().
+  // `defer`: Service addresses are known as such. On failure: call Undo().
   Status Prepare(const policy::Image& image, const policy::Changes* changes, const Local& local,
-                 uint32_t next);
+                 bool defer, uint32_t next);
   bool changed() const { return !edits_.empty(); }
   void Undo();
   void Commit(const policy::Image& image, const Local& local);
@@ -80,12 +80,16 @@ class PeerTable {
   std::vector<net::Address> Candidates(const policy::Image& image, const policy::Changes* changes,
                                        const Local& local) const;
   Edit Desired(const policy::Image& image, const Local& local, const net::Address& address) const;
+  void AddServices(const policy::Image& image, const policy::Changes* changes,
+                   std::vector<net::Address>& out) const;
   void Count(uint32_t word, int64_t by);
 
   BucketTable<PeerTraits> table_;
   const Surroundings& around_;
   IdentityUses& uses_;
   uint32_t next_ = 0;
+  bool defer_ = false;     // as wanted
+  bool deferred_ = false;  // in force
   std::vector<Edit> edits_;
   std::set<net::Address> node_;  // in force
   Local local_;                  // in force

@@ -40,16 +40,17 @@ Status TcFilters::Adopt() {
   for (uint32_t ifindex : Interfaces())
     for (sp_direction direction : kDirections)
       if (IsOurs(ifindex, direction, {programs_.control_map})) {
-        Status status = AttachFilter(programs_.fd[direction], ifindex, direction);
+        Role role = Links::RoleOf(FilterProgram(ifindex, direction).value_or(0));
+        Status status = AttachFilter(programs_[role].fd[direction], ifindex, direction);
         if (!status.ok() && status.error().code != ENODEV) return status;
       }
   return Ok();
 }
 
-Status TcFilters::Attach(uint32_t ifindex) {
+Status TcFilters::Attach(uint32_t ifindex, Role role) {
   for (sp_direction direction : kDirections) {
-    if (FilterProgram(ifindex, direction) == programs_.id[direction]) continue;
-    Status status = AttachFilter(programs_.fd[direction], ifindex, direction);
+    if (FilterProgram(ifindex, direction) == programs_[role].id[direction]) continue;
+    Status status = AttachFilter(programs_[role].fd[direction], ifindex, direction);
     if (!status.ok()) return status;
   }
   return Ok();
@@ -62,11 +63,12 @@ Status TcFilters::Detach(uint32_t ifindex) {
   return Ok();
 }
 
-std::set<uint32_t> TcFilters::Attached() const {
+std::set<uint32_t> TcFilters::Attached(Role role) const {
+  const auto& id = programs_[role].id;
   std::set<uint32_t> out;
   for (uint32_t ifindex : Interfaces())
-    if (FilterProgram(ifindex, SP_EGRESS) == programs_.id[SP_EGRESS] &&
-        FilterProgram(ifindex, SP_INGRESS) == programs_.id[SP_INGRESS])
+    if (FilterProgram(ifindex, SP_EGRESS) == id[SP_EGRESS] &&
+        FilterProgram(ifindex, SP_INGRESS) == id[SP_INGRESS])
       out.insert(ifindex);
   return out;
 }

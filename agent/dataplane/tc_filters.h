@@ -16,10 +16,10 @@ class TcFilters {
 
   // Swaps the programs of filters of ours.
   Status Adopt();
-  Status Attach(uint32_t ifindex);
+  Status Attach(uint32_t ifindex, Role role);
   Status Detach(uint32_t ifindex);
-  // Interfaces with both of our programs.
-  std::set<uint32_t> Attached() const;
+  // Interfaces with both of our programs for this role.
+  std::set<uint32_t> Attached(Role role) const;
 
   // Removes the filters whose program uses one of the maps, and a clsact qdisc that is then empty.
   static Status RemoveAll(const std::vector<uint32_t>& maps);

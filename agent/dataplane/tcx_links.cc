@@ -77,15 +77,16 @@ std::optional<UniqueFd> TcxLinks::Living(uint32_t ifindex, sp_direction directio
   return *std::move(link);
 }
 
-Status TcxLinks::AttachOne(uint32_t ifindex, sp_direction direction) {
+Status TcxLinks::AttachOne(uint32_t ifindex, Role role, sp_direction direction) {
+  int program = programs_[role].fd[direction];
   std::string path = PathOf(ifindex, direction);
   uint32_t program_id = 0;
   if (std::optional<UniqueFd> link = Living(ifindex, direction, &program_id)) {
-    if (program_id == programs_.id[direction]) return Ok();
-    return UpdateLink(link->get(), programs_.fd[direction]);
+    if (program_id == programs_[role].id[direction]) return Ok();
+    return UpdateLink(link->get(), program);
   }
   if (Status status = Unlink(path); !status.ok()) return status;
-  Result<UniqueFd> link = AttachWhenFree(programs_.fd[direction], ifindex, direction);
+  Result<UniqueFd> link = AttachWhenFree(program, ifindex, direction);
   if (!link) return std::move(link).error();
   Status status = Pin(link->get(), path);
   return status.ok() ? Ok() : Status(std::move(status).error().Context(path));
@@ -103,7 +104,8 @@ Status TcxLinks::Adopt() {
     for (sp_direction direction : kDirections) {
       uint32_t program_id = 0;
       bool alive = Living(ifindex, direction, &program_id).has_value();
-      Status status = alive ? AttachOne(ifindex, direction) : Unlink(PathOf(ifindex, direction));
+      Status status = alive ? AttachOne(ifindex, Links::RoleOf(program_id), direction)
+                            : Unlink(PathOf(ifindex, direction));
       if (!status.ok())
         return std::move(status).error().Context("interface " + std::to_string(ifindex));
     }
@@ -111,9 +113,9 @@ Status TcxLinks::Adopt() {
   return Ok();
 }
 
-Status TcxLinks::Attach(uint32_t ifindex) {
+Status TcxLinks::Attach(uint32_t ifindex, Role role) {
   for (sp_direction direction : kDirections)
-    if (Status status = AttachOne(ifindex, direction); !status.ok()) return status;
+    if (Status status = AttachOne(ifindex, role, direction); !status.ok()) return status;
   return Ok();
 }
 
@@ -123,14 +125,14 @@ Status TcxLinks::Detach(uint32_t ifindex) {
   return Ok();
 }
 
-std::set<uint32_t> TcxLinks::Attached() const {
+std::set<uint32_t> TcxLinks::Attached(Role role) const {
   std::set<uint32_t> out;
   for (uint32_t ifindex : Pinned()) {
     bool both = true;
     for (sp_direction direction : kDirections) {
       uint32_t program_id = 0;
-      both =
-          both && Living(ifindex, direction, &program_id) && program_id == programs_.id[direction];
+      both = both && Living(ifindex, direction, &program_id) &&
+             program_id == programs_[role].id[direction];
     }
     if (both) out.insert(ifindex);
   }

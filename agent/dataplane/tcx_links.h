@@ -18,10 +18,10 @@ class TcxLinks {
 
   // Swaps the programs of living links for ours; removes the pins of dead ones.
   Status Adopt();
-  Status Attach(uint32_t ifindex);
+  Status Attach(uint32_t ifindex, Role role);
   Status Detach(uint32_t ifindex);
-  // Interfaces with both of our programs.
-  std::set<uint32_t> Attached() const;
+  // Interfaces with both of our programs for this role.
+  std::set<uint32_t> Attached(Role role) const;
   // Interfaces with a pin, dead or alive.
   std::set<uint32_t> Pinned() const;
 
@@ -30,7 +30,7 @@ class TcxLinks {
 
  private:
   std::string PathOf(uint32_t ifindex, sp_direction direction) const;
-  Status AttachOne(uint32_t ifindex, sp_direction direction);
+  Status AttachOne(uint32_t ifindex, Role role, sp_direction direction);
   Status DetachOne(uint32_t ifindex, sp_direction direction);
   // The pinned link, if it is alive and what its name says.
   std::optional<UniqueFd> Living(uint32_t ifindex, sp_direction direction,

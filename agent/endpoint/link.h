@@ -25,7 +25,8 @@ struct Link {
   // subnet (link-local IPv6 apart) or a default route. A moment without does not make it a pod's.
   // What a router's advertisement brought does not count: a pod can send one.
   bool uplink = false;
-  bool shaped = false;  // a queueing discipline wants to see its packets
+  uint16_t hardware = 1;  // ARPHRD_*; 1: Ethernet
+  bool shaped = false;    // a queueing discipline wants to see its packets
 
   // The programs can stand on it, and its other end is in another namespace.
   bool IsPair() const { return (kind == "veth" || kind == "netkit") && peer_netns != kPeerHere; }
@@ -40,6 +41,11 @@ inline bool IsPodsKind(const Link& link, const DeviceFilter& filter) {
 inline bool IsCandidate(const Link& link, const DeviceFilter& filter) {
   return IsPodsKind(link, filter) && !link.uplink;
 }
+
+// Packets leave the node there, or may, unless it is a pod's. Not a bridge: its ports say more.
+bool IsWayOut(const Link& link);
+// Its frames begin with the IP header.
+inline bool IsTunnel(const Link& link) { return link.hardware != 1; }
 
 using Links = std::map<uint32_t, Link>;
 

@@ -54,6 +54,7 @@ void TakeLink(const NetlinkMessage& message, Taken& taken) {
   }
   Link link;
   link.ifindex = ifindex;
+  link.hardware = info.ifi_type;
   link.name = attributes.Text(IFLA_IFNAME);
   link.kind = attributes.Nested(IFLA_LINKINFO).Text(IFLA_INFO_KIND);
   link.peer_ifindex = attributes.Get<uint32_t>(IFLA_LINK).value_or(0);

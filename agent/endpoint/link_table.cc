@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "endpoint/link_table.h"
 
+#include <linux/if_arp.h>
+
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 namespace sallyport::endpoint {
+
+bool IsWayOut(const Link& link) {
+  constexpr uint16_t kNoPackets[] = {ARPHRD_LOOPBACK, ARPHRD_NETLINK, ARPHRD_CAN};
+  return link.kind != "bridge" && std::find(std::begin(kNoPackets), std::end(kNoPackets),
+                                            link.hardware) == std::end(kNoPackets);
+}
+
 namespace {
 
 // kube-proxy in ipvs mode puts every Service address on this interface: they are not the node's.

@@ -23,6 +23,15 @@ std::string IpBlock::ToString() const {
   return out;
 }
 
+std::vector<net::Address> Service::Addresses() const {
+  std::vector<net::Address> out;
+  if (type == ServiceType::kExternalName) return out;
+  for (const auto* some : {&cluster_ips, &external_ips, &load_balancer_ips}) {
+    out.insert(out.end(), some->begin(), some->end());
+  }
+  return out;
+}
+
 std::string ToString(ServiceType type) {
   switch (type) {
     case ServiceType::kClusterIp:

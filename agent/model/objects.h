@@ -159,6 +159,8 @@ struct Service {
   bool publish_not_ready = false;
   bool session_affinity = false;  // ClientIP
   Place place;
+  // Those that a node translates, for these ports: in the order above.
+  std::vector<net::Address> Addresses() const;
   friend bool operator==(const Service&, const Service&) = default;
 };
 

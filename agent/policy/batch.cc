@@ -47,6 +47,7 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   Before namespaces(snapshot.namespaces);
   Before pods(snapshot.pods);
   Before policies(snapshot.policies);
+  Before services(snapshot.services);
   Batch batch;
   for (const model::Delta& delta : deltas) {
     switch (delta.kind) {
@@ -64,14 +65,17 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         batch.node = true;
         break;
       case model::Kind::kService:
+        services.Remember(delta.name);
+        break;
       case model::Kind::kEndpointSlice:
-        break;  // policy sees no Service address
+        break;  // a backend is a pod, or an address like any other
     }
     snapshot.Apply(delta);
   }
   namespaces.Collect(batch.namespaces);
   pods.Collect(batch.pods);
   policies.Collect(batch.policies);
+  services.Collect(batch.services);
   return batch;
 }
 
@@ -80,6 +84,7 @@ Batch Everything(const model::Snapshot& snapshot) {
   AddAll(snapshot.namespaces, batch.namespaces);
   AddAll(snapshot.pods, batch.pods);
   AddAll(snapshot.policies, batch.policies);
+  AddAll(snapshot.services, batch.services);
   batch.node = true;
   return batch;
 }

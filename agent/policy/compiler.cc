@@ -45,6 +45,7 @@ class Compiler::Impl {
   Changes Take(const Batch& batch);
   void ChangePod(const model::PodPtr& before, const model::PodPtr& after);
   void ChangeNode(Changes& changes);
+  void ChangeService(const model::Service& service, int by, Changes& changes);
   void MarkTouched(const Touched& touched);
   void MarkNamespace(const std::string& ns, const model::Selector& pods);
   void MarkSelected(const PodLeaf& leaf);
@@ -57,6 +58,7 @@ class Compiler::Impl {
   model::Snapshot snapshot_;
   Image image_;
   model::Diagnostics diagnostics_;
+  std::map<net::Address, int> service_uses_;
 
   Identities identities_;
   PrefixTable prefixes_;
@@ -72,6 +74,10 @@ class Compiler::Impl {
 Changes Compiler::Impl::Take(const Batch& batch) {
   Changes changes;
   if (batch.node) ChangeNode(changes);
+  for (const auto& [before, after] : batch.services) {
+    if (after) ChangeService(*after, 1, changes);
+    if (before) ChangeService(*before, -1, changes);
+  }
   if (batch.empty()) return changes;
 
   for (const auto& [before, after] : batch.policies) selection_.Change(before, after);
@@ -116,6 +122,18 @@ void Compiler::Impl::ChangeNode(Changes& changes) {
   if (addresses == image_.node_addresses) return;
   image_.node_addresses = std::move(addresses);
   changes.node_addresses = true;
+}
+
+// Several Services may have one external address.
+void Compiler::Impl::ChangeService(const model::Service& service, int by, Changes& changes) {
+  for (const net::Address& address : service.Addresses()) {
+    int& uses = service_uses_[address];
+    uses += by;
+    bool changed = uses > 0 ? image_.service_addresses.insert(address).second
+                            : image_.service_addresses.erase(address) > 0;
+    if (changed) changes.service_addresses.insert(address);
+    if (uses == 0) service_uses_.erase(address);
+  }
 }
 
 void Compiler::Impl::MarkTouched(const Touched& touched) {

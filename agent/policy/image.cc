@@ -59,6 +59,7 @@ class Renumbering {
   Image Apply() const {
     Image out;
     out.node_addresses = image_.node_addresses;
+    out.service_addresses = image_.service_addresses;
     for (const auto& [address, id] : image_.peers) out.peers[address] = identities_.at(id);
     for (const auto& [cidr, id] : image_.prefixes) out.prefixes[cidr] = identities_.at(id);
     for (const auto& [id, ports] : image_.port_sets) out.port_sets[port_sets_.at(id)] = ports;
@@ -135,6 +136,8 @@ std::string Image::ToString() const {
   std::ostringstream out;
   out << "node\n";
   for (const net::Address& address : node_addresses) out << "  " << address.ToString() << "\n";
+  if (!service_addresses.empty()) out << "services\n";
+  for (const net::Address& address : service_addresses) out << "  " << address.ToString() << "\n";
   out << "endpoints\n";
   for (const auto& [name, endpoint] : endpoints) {
     out << "  " << name.ToString() << " egress " << endpoint.egress << " ingress "
@@ -169,7 +172,7 @@ Image Canonical(const Image& image) { return Renumbering(image).Apply(); }
 
 bool Changes::empty() const {
   return peers.empty() && prefixes.empty() && !node_addresses && sets.empty() && rules.empty() &&
-         port_sets.empty() && endpoints.empty();
+         port_sets.empty() && endpoints.empty() && service_addresses.empty();
 }
 
 }  // namespace sallyport::policy

@@ -72,6 +72,8 @@ struct Image {
   std::map<net::Cidr, IdentityId> prefixes;
   // This node's own addresses: traffic between a pod and its node is always allowed.
   std::set<net::Address> node_addresses;
+  // Services': what is sent to them is translated, and judged as what it has become.
+  std::set<net::Address> service_addresses;
   std::map<SetId, PolicySet> sets;
   std::map<PortSetId, PortSet> port_sets;  // without kNoPorts and kAllPorts
   std::map<model::ObjectName, Endpoint> endpoints;
@@ -94,6 +96,7 @@ struct Changes {
   std::set<net::Address> peers;
   std::set<net::Cidr> prefixes;
   bool node_addresses = false;
+  std::set<net::Address> service_addresses;
   std::set<SetId> sets;
   std::set<std::pair<SetId, IdentityId>> rules;  // of sets that are not in `sets`
   std::set<PortSetId> port_sets;

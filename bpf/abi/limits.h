@@ -9,12 +9,14 @@
 #define SALLYPORT_ABI_LIMITS_H
 
 /* Layout of all pinned maps. Another number: not ours to touch. */
-#define SP_ABI_VERSION 1
+#define SP_ABI_VERSION 2
 
 /* Endpoints of a node; power of two. 64 bytes each. Filled to at most 3/4. */
 #define SP_ENDPOINTS 4096
 /* Places an endpoint may stand in, from its ifindex on. */
 #define SP_ENDPOINT_PROBES 8
+/* The most there may be: a packet names its sender's place in 15 bits. */
+#define SP_ENDPOINTS_MOST 16384
 
 /* Buckets of peers (pods in policies): 4 peers, 128 bytes each; power of two. */
 #define SP_PEER_BUCKETS 32768

@@ -70,8 +70,9 @@ struct sp_endpoint {
  */
 #define SP_PEER_NODE 0x80000000u     /* this node's own address */
 #define SP_PEER_ENDPOINT 0x40000000u /* of an endpoint here: `ifindex` says which */
-#define SP_PEER_IDENTITY 0x3fffffffu
-#define SP_PEER_NONE 0x3fffffffu
+#define SP_PEER_SERVICE 0x20000000u  /* a Service's: judged when it has been translated */
+#define SP_PEER_IDENTITY 0x1fffffffu
+#define SP_PEER_NONE 0x1fffffffu
 struct sp_peer {
 	struct sp_address address;
 	__u32 identity[2]; /* [half] */
@@ -147,8 +148,11 @@ struct sp_flow_key {
 #define SP_FLOW_FIN_OPENER 0x0010u
 #define SP_FLOW_FIN_OTHER 0x0020u
 #define SP_FLOW_RESET 0x0040u
-#define SP_FLOW_CUT 0x0080u    /* policy has ended it, until it allows it or it is opened anew */
-#define SP_FLOW_DIRECT 0x0100u /* both ends are endpoints here that may be handed packets */
+#define SP_FLOW_CUT 0x0080u      /* policy has ended it, until it allows it or it is opened anew */
+#define SP_FLOW_DIRECT 0x0100u   /* both ends are endpoints here that may be handed packets */
+#define SP_FLOW_CARRIED 0x0200u  /* the opener's packets leave it with SP_TAG_UNJUDGED */
+#define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
+#define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;
@@ -166,6 +170,15 @@ struct sp_flow_bucket {
 	__u64 reserved[3];
 	struct sp_flow flow[SP_FLOW_WAYS];
 };
+
+/*
+ * skb->tc_index of a packet that left an endpoint, worth something with config.mark in skb->mark
+ * only: the endpoint's place in "endpoints" plus one, and whether its egress is still to be judged
+ * for what the packet has become.
+ */
+#define SP_TAG_SENDER 0x7fffu
+#define SP_TAG_CLOSED 0x7fffu /* as a sender: an interface without an endpoint */
+#define SP_TAG_UNJUDGED 0x8000u
 
 /* map "fragments" (LRU hash): first fragments that were allowed. */
 struct sp_fragment_key {
@@ -224,6 +237,7 @@ struct sp_config {
 	__u32 hash_seed; /* secret; the same for all users of the pinned maps */
 };
 
+SP_STATIC_ASSERT(SP_ENDPOINTS_MOST + 1 < SP_TAG_CLOSED, "a tag for each endpoint");
 SP_STATIC_ASSERT(sizeof(struct sp_address) == 16, "address");
 SP_STATIC_ASSERT(sizeof(struct sp_control) == 64, "control");
 SP_STATIC_ASSERT(sizeof(struct sp_endpoint) == 64, "endpoint");

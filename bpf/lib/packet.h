@@ -2,7 +2,7 @@
 /*
  * A packet as policy sees it: who, to whom, which ports, and what kind of packet.
  *
- * parse_packet() reads Ethernet frames. It never guesses: what it cannot read to the end is
+ * parse_packet() reads frames, VLAN tags apart. It never guesses: what it cannot read to the end is
  * PACKET_MALFORMED. Header lengths come from the headers (IHL, extension headers), never from the
  * usual case; every offset is checked against the packet and against what the IP header claims.
  */
@@ -345,17 +345,15 @@ static __always_inline int parse_v6(struct __sk_buff *ctx, struct packet *p, con
 	return parse_transport(ctx, p);
 }
 
-/* Fills `p`, which the caller has zeroed. */
-GLOBAL int parse_packet(struct __sk_buff *ctx, struct packet *p)
+/* Fills `p`, which the caller has zeroed. `at`: the length of the frame's header, 0 if there is none. */
+GLOBAL int parse_packet(struct __sk_buff *ctx, struct packet *p, __u32 at)
 {
-	if (!p)
+	if (!p || at > ETH_HLEN)
 		return 0;
-	if (ctx->vlan_present)
-		p->kind = PACKET_OTHER;
-	else if (ctx->protocol == bpf_htons(ETH_P_IP))
-		p->kind = parse_v4(ctx, p, ETH_HLEN);
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		p->kind = parse_v4(ctx, p, at);
 	else if (ctx->protocol == bpf_htons(ETH_P_IPV6))
-		p->kind = parse_v6(ctx, p, ETH_HLEN);
+		p->kind = parse_v6(ctx, p, at);
 	else
 		p->kind = ctx->protocol == bpf_htons(ETH_P_ARP) ? PACKET_ARP : PACKET_OTHER;
 	return 0;

@@ -5,6 +5,7 @@
 
 #include "endpoint.h"
 #include "packet.h"
+#include "sender.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -26,6 +27,7 @@ struct judge {
 	__u32 set;
 	__u32 generation;
 	__u32 hand_over; /* SP_DIRECT: ifindex to hand the packet to */
+	__u32 unjudged;  /* SP_TAG_UNJUDGED or 0: what a packet that leaves the endpoint carries */
 };
 
 static __always_inline void count_pass(struct __sk_buff *ctx, __u32 direction,
@@ -113,14 +115,17 @@ static __always_inline int hand_over(struct __sk_buff *ctx, __u32 ifindex)
 	return (int)bpf_redirect_peer(ifindex, 0);
 }
 
+/* `tag`: of a packet that leaves an endpoint. */
 static __always_inline int report_pass(struct __sk_buff *ctx, int verdict, __u32 direction,
-				       struct sp_counters *c, __u32 other)
+				       struct sp_counters *c, __u32 other, __u32 tag)
 {
 	count_pass(ctx, direction, c);
 	if (verdict == SP_DIRECT)
 		return hand_over(ctx, other);
-	if (direction == SP_EGRESS)
+	if (direction == SP_EGRESS) {
 		ctx->mark |= config.mark;
+		tag_packet(ctx, tag);
+	}
 	return TC_ACT_UNSPEC;
 }
 
@@ -130,7 +135,7 @@ static __always_inline int report(struct __sk_buff *ctx, const struct packet *p,
 	if (verdict < 0)
 		return report_drop(ctx, p, j, (__u32)-verdict);
 	return report_pass(ctx, verdict, j->direction, bpf_map_lookup_elem(&counters, &j->place),
-			   j->hand_over);
+			   j->hand_over, sender_tag(j->place) | j->unjudged);
 }
 
 #endif

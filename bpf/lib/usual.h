@@ -65,33 +65,33 @@ static __always_inline int usual_ports(struct __sk_buff *ctx, struct ends *e, co
 	return 1;
 }
 
-static __always_inline int usual_v4(struct __sk_buff *ctx, struct ends *e)
+static __always_inline int usual_v4(struct __sk_buff *ctx, struct ends *e, const __u32 at)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	const struct iphdr *ip = data + ETH_HLEN;
+	const struct iphdr *ip = data + at;
 	__u32 end;
 
-	if (data + ETH_HLEN + sizeof(*ip) > data_end)
+	if (data + at + sizeof(*ip) > data_end)
 		return 0;
-	end = ETH_HLEN + bpf_ntohs(ip->tot_len);
+	end = at + bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || ip->ihl != 5 || end > ctx->len ||
 	    (ip->frag_off & bpf_htons(IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET)))
 		return 0;
 	set_v4(&e->source, ip->saddr);
 	set_v4(&e->destination, ip->daddr);
 	e->protocol = ip->protocol;
-	return usual_ports(ctx, e, ETH_HLEN + sizeof(*ip), end);
+	return usual_ports(ctx, e, at + sizeof(*ip), end);
 }
 
-static __always_inline int usual_v6(struct __sk_buff *ctx, struct ends *e)
+static __always_inline int usual_v6(struct __sk_buff *ctx, struct ends *e, const __u32 at)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	const struct ipv6hdr *ip = data + ETH_HLEN;
+	const struct ipv6hdr *ip = data + at;
 	__u32 end;
 
-	if (data + ETH_HLEN + sizeof(*ip) > data_end)
+	if (data + at + sizeof(*ip) > data_end)
 		return 0;
-	end = ETH_HLEN + sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	end = at + sizeof(*ip) + bpf_ntohs(ip->payload_len);
 	if (ip->version != 6 || end > ctx->len)
 		return 0;
 	set_v6(&e->source, &ip->saddr);
@@ -100,16 +100,17 @@ static __always_inline int usual_v6(struct __sk_buff *ctx, struct ends *e)
 	if (e->source.halves[0] == 0 || e->destination.halves[0] == 0)
 		return 0;
 	e->protocol = ip->nexthdr;
-	return usual_ports(ctx, e, ETH_HLEN + sizeof(*ip), end);
+	return usual_ports(ctx, e, at + sizeof(*ip), end);
 }
 
-static __always_inline int parse_usual(struct __sk_buff *ctx, struct ends *e)
+/* `at`: the length of the frame's header. */
+static __always_inline int parse_usual(struct __sk_buff *ctx, struct ends *e, const __u32 at)
 {
 	if (ctx->vlan_present)
 		return 0;
 	if (ctx->protocol == bpf_htons(ETH_P_IP))
-		return usual_v4(ctx, e);
-	return ctx->protocol == bpf_htons(ETH_P_IPV6) && usual_v6(ctx, e);
+		return usual_v4(ctx, e, at);
+	return ctx->protocol == bpf_htons(ETH_P_IPV6) && usual_v6(ctx, e, at);
 }
 
 static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
@@ -156,7 +157,19 @@ static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key,
 /* May the node have sent it to the pod? What came in through an interface, or left a pod, it has not. */
 static __always_inline int may_be_the_nodes(struct __sk_buff *ctx, __u32 direction)
 {
-	return direction == SP_INGRESS && !ctx->ingress_ifindex && !(ctx->mark & config.mark);
+	return direction == SP_INGRESS && !ctx->ingress_ifindex && !left_endpoint(ctx);
+}
+
+/* At the other end's interface: is it sent by the endpoint that is noted as the flow's opener? */
+static __always_inline int is_openers(struct __sk_buff *ctx, __u64 state, __u32 ifindex, __u32 half)
+{
+	struct sp_endpoint *sender;
+	__u32 place;
+
+	if (!left_endpoint(ctx))
+		return !(state & SP_FLOW_JOINT);
+	sender = sender_find(ctx->tc_index, half, &place);
+	return sender && READ_ONCE(sender->ifindex) == ifindex;
 }
 
 /*
@@ -171,12 +184,13 @@ GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 
 	__u64 peer;
 	__u32 set;
 
-	if (!endpoint || !c || may_be_the_nodes(ctx, direction) || !parse_usual(ctx, &e) ||
+	if (!endpoint || !c || may_be_the_nodes(ctx, direction) ||
+	    (direction == SP_INGRESS && left_endpoint(ctx)) || !parse_usual(ctx, &e, ETH_HLEN) ||
 	    same_address(&e.source, &e.destination))
 		return NO_OPINION;
 	set = READ_ONCE(endpoint->set[half & 1][direction & 1]);
 	peer = peer_find(direction == SP_EGRESS ? &e.destination : &e.source, half);
-	if (!set || (peer_is_node(peer) && direction == SP_EGRESS))
+	if (!set || (direction == SP_EGRESS && (peer_is_node(peer) || peer_is_service(peer))))
 		return NO_OPINION;
 	if (policy_allows(set, peer_identity(peer), e.protocol, e.destination_port) !=
 	    -SP_DROP_POLICY)
@@ -198,13 +212,13 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	struct ends e;
 	__u64 state;
 	int high, opener, verdict = SP_PASS;
-	__u32 other = 0;
+	__u32 other = 0, carried = at + 1;
 	__u16 tag;
 
 	if (!endpoint || !c || READ_ONCE(endpoint->ifindex) != ctx->ifindex ||
 	    !(READ_ONCE(endpoint->flags[half]) & SP_ENDPOINT_OPEN))
 		return NO_OPINION;
-	if (!parse_usual(ctx, &e))
+	if (!parse_usual(ctx, &e, ETH_HLEN))
 		return NO_OPINION;
 	if (e.turning && !events_are_spent(c, now))
 		return NO_OPINION;
@@ -226,6 +240,9 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	    !(opener || (state & SP_FLOW_ANSWERED)) ||
 	    READ_ONCE(f->ifindex[(direction == SP_EGRESS) == high]) != ctx->ifindex)
 		return NO_OPINION;
+	if (direction == SP_INGRESS && opener &&
+	    !is_openers(ctx, state, READ_ONCE(f->ifindex[high ? 1 : 0]), half))
+		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > USUAL_LIFE)
 			return NO_OPINION;
@@ -236,7 +253,9 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 		if (other)
 			verdict = SP_DIRECT;
 	}
-	return report_pass(ctx, verdict, direction, c, other);
+	if (opener && (state & SP_FLOW_CARRIED))
+		carried |= SP_TAG_UNJUDGED;
+	return report_pass(ctx, verdict, direction, c, other, carried);
 }
 
 /* Not inlined: what they keep on the stack is not there on the long way. */

@@ -169,6 +169,9 @@ policy::Changes Difference(const Image& before, const Image& after) {
   ForEachDifference(before.endpoints, after.endpoints,
                     [&](const auto& key) { out.endpoints.insert(key); });
   out.node_addresses = before.node_addresses != after.node_addresses;
+  std::set_symmetric_difference(before.service_addresses.begin(), before.service_addresses.end(),
+                                after.service_addresses.begin(), after.service_addresses.end(),
+                                std::inserter(out.service_addresses, out.service_addresses.end()));
   ForEachDifference(before.sets, after.sets, [&](policy::SetId id) {
     auto was = before.sets.find(id);
     auto is = after.sets.find(id);
@@ -188,6 +191,7 @@ std::string ToString(const policy::Changes& changes) {
   for (const auto& key : changes.peers) out << " peer " << key.ToString();
   for (const auto& key : changes.prefixes) out << " prefix " << key.ToString();
   if (changes.node_addresses) out << " node";
+  for (const auto& key : changes.service_addresses) out << " service " << key.ToString();
   for (policy::SetId key : changes.sets) out << " set " << key;
   for (const auto& [set, identity] : changes.rules) out << " rule " << set << "/" << identity;
   for (policy::PortSetId key : changes.port_sets) out << " ports " << key;

@@ -232,6 +232,13 @@ Kernel::Kernel(const KernelOptions& options)
 
 Kernel::~Kernel() {
   links_.clear();
+  for (uint32_t ifindex : filtered_) {
+    bpf_tc_hook qdisc{};
+    qdisc.sz = sizeof qdisc;
+    qdisc.ifindex = static_cast<int>(ifindex);
+    qdisc.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+    (void)bpf_tc_hook_destroy(&qdisc);
+  }
   loaded_.in_use = false;
 }
 
@@ -307,16 +314,47 @@ Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame
   return outcome;
 }
 
-void Kernel::Attach(uint32_t ifindex) {
-  // tcx, which libbpf 1.1 has no names for: at the interface's ingress is what leaves the pod.
+void Kernel::AttachBoth(uint32_t ifindex, Hook hook, int at_ingress, int at_egress) {
+  // tcx, which libbpf 1.1 has no names for.
   constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
   constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
-  for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
-    int link = bpf_link_create(loaded_.ProgramFd(direction), static_cast<int>(ifindex),
-                               direction == SP_EGRESS ? kTcxIngress : kTcxEgress, nullptr);
-    CHECK(link >= 0) << "cannot attach: " << std::strerror(-link);
-    links_.emplace_back(link);
+  auto device = static_cast<int>(ifindex);
+  if (hook == Hook::kTcx) {
+    for (auto [program, type] :
+         {std::pair(at_ingress, kTcxIngress), std::pair(at_egress, kTcxEgress)}) {
+      int link = bpf_link_create(program, device, type, nullptr);
+      CHECK(link >= 0) << "cannot attach: " << std::strerror(-link);
+      links_.emplace_back(link);
+    }
+    return;
   }
+  bpf_tc_hook qdisc{};
+  qdisc.sz = sizeof qdisc;
+  qdisc.ifindex = device;
+  qdisc.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  CHECK(bpf_tc_hook_create(&qdisc) == 0) << "cannot make a clsact qdisc";
+  filtered_.push_back(ifindex);
+  for (auto [program, point] :
+       {std::pair(at_ingress, BPF_TC_INGRESS), std::pair(at_egress, BPF_TC_EGRESS)}) {
+    bpf_tc_hook at = qdisc;
+    at.attach_point = point;
+    bpf_tc_opts options{};
+    options.sz = sizeof options;
+    options.prog_fd = program;
+    CHECK(bpf_tc_attach(&at, &options) == 0) << "cannot attach a filter";
+  }
+}
+
+void Kernel::Attach(uint32_t ifindex, Hook hook) {
+  // At the interface's ingress is what leaves the pod.
+  AttachBoth(ifindex, hook, loaded_.ProgramFd(SP_EGRESS), loaded_.ProgramFd(SP_INGRESS));
+}
+
+void Kernel::AttachNode(uint32_t ifindex, Hook hook, bool tunnel) {
+  const auto& programs = loaded_.pod_->progs;
+  AttachBoth(ifindex, hook,
+             bpf_program__fd(tunnel ? programs.tunnel_ingress : programs.node_ingress),
+             bpf_program__fd(tunnel ? programs.tunnel_egress : programs.node_egress));
 }
 
 std::vector<sp_event> Kernel::TakeEvents() { return loaded_.Events(); }

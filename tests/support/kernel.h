@@ -98,6 +98,8 @@ struct Arrival {
   uint32_t gso_size = 0;
 };
 
+enum class Hook { kTcx, kClsact };
+
 class Kernel {
  public:
   explicit Kernel(const KernelOptions& options = {});
@@ -123,8 +125,10 @@ class Kernel {
   Outcome Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
               const Arrival& arrival = {});
 
-  // Puts both programs on an interface until the Kernel goes.
-  void Attach(uint32_t ifindex);
+  // Puts both programs for pods on an interface until the Kernel goes.
+  void Attach(uint32_t ifindex, Hook hook = Hook::kTcx);
+  // The same with those for the node's own interfaces; `tunnel`: frames there begin with IP.
+  void AttachNode(uint32_t ifindex, Hook hook = Hook::kTcx, bool tunnel = false);
   // The events that came since the last packet that was run, or the last call.
   std::vector<sp_event> TakeEvents();
 
@@ -155,9 +159,11 @@ class Kernel {
  private:
   class Loaded;
   struct Stated;
+  void AttachBoth(uint32_t ifindex, Hook hook, int at_ingress, int at_egress);
   Loaded& loaded_;
   std::unique_ptr<Stated> stated_;
   std::vector<UniqueFd> links_;
+  std::vector<uint32_t> filtered_;  // interfaces with clsact filters
 };
 
 // "policy", "closed", ...

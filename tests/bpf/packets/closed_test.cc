@@ -72,8 +72,13 @@ TEST_P(ClosedTest, AnIsolatedPodReachesItsNode) {
   EXPECT_PASS(FromWeb(Tcp(kWeb, 10250, kNode, 1024, kSyn | kAck)));
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kNode, 53)));
   EXPECT_PASS(FromWeb(Ping(kWeb, kNode)));
+  EXPECT_PASS(FromWeb(Pong(kWeb, kNode, 9)));
   EXPECT_PASS(FromWeb(Error(kWeb, kNode, Udp(kNode, 1024, kWeb, 53))));
-  EXPECT_EQ(k.Flows().size(), 0u);
+  // What it opens is remembered: the node may translate it, and the answer, for a Service.
+  EXPECT_EQ(k.Flows().size(), 3u);
+  EXPECT_PASS(ToWeb(Tcp(kNode, 80, kWeb, 1024, kSyn | kAck)));
+  EXPECT_PASS(ToWeb(Udp(kNode, 53, kWeb, 1024)));
+  EXPECT_DROP(ToWeb(Udp(kNode, 54, kWeb, 1024)), "policy");
 }
 
 // A test run gives each packet a socket of its family. More of this in traffic_test.cc.
@@ -90,7 +95,7 @@ TEST_P(ClosedTest, WhatCameInOrLeftAPodIsNotTheNodesOwn) {
   Web(kOpen, kNothing);
   EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.ingress_ifindex = db}), "policy");
   EXPECT_DROP(k.ToPod(web, Tcp(kNode, 1024, kWeb, 80), {.mark = 0x100, .ingress_ifindex = 0}),
-              "policy");
+              "sender");
 }
 
 TEST_P(ClosedTest, APodReachesItself) {

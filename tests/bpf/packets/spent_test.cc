@@ -100,9 +100,9 @@ TEST_P(SpentTest, WhatIsNotForPolicyIsNotJudgedByIt) {
   EXPECT_EQ(From(Udp(kWeb, 1024, kWeb, 53)), SP_PASS);
   EXPECT_EQ(From(Udp(kDb, 1024, kFar, 53)), SP_DROP_SPOOFED);
   // Answers of the node that have no socket: from no interface, and without a pod's mark.
-  Packet answer = Tcp(kNode, 53, kWeb, 1024, kAck);
+  Packet answer = Tcp(kNode, 53, kWeb, 1025, kAck);
   EXPECT_EQ(To(answer, {.ingress_ifindex = 0}), SP_PASS);
-  EXPECT_EQ(To(answer, {.mark = 0x100, .ingress_ifindex = 0}), SP_DROP_POLICY);
+  EXPECT_EQ(To(answer, {.mark = 0x100, .ingress_ifindex = 0}), SP_DROP_SENDER);
   EXPECT_EQ(To(answer), SP_DROP_POLICY);
   Web(kOpen, kNothing);
   EXPECT_EQ(From(Udp(kWeb, 1024, kStranger, 80)), SP_PASS);

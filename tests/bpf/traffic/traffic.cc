@@ -65,7 +65,7 @@ Place OnNode() {
   return [](const std::function<void()>& body) { body(); };
 }
 
-TrafficTest::TrafficTest(const KernelOptions& options) : k(options) {
+TrafficTest::TrafficTest(const KernelOptions& options, Hook hook) : k(options) {
   Shell(std::string("ip addr replace ") + kNodeV4 + "/32 dev lo && ip addr replace " + kNodeV6 +
         "/128 dev lo nodad");
   for (const char* node : {kNodeV4, kNodeV6, "169.254.1.1", "fe80::1"})
@@ -77,8 +77,8 @@ TrafficTest::TrafficTest(const KernelOptions& options) : k(options) {
   peer(web, kWebIdentity, true);
   peer(db, kDbIdentity, true);
   peer(outside, kOutsideIdentity, false);
-  k.Attach(web.ifindex());
-  k.Attach(db.ifindex());
+  k.Attach(web.ifindex(), hook);
+  k.Attach(db.ifindex(), hook);
 }
 
 void TrafficTest::Enforce(const Endpoint& web_policy, const Endpoint& db_policy) {
@@ -102,6 +102,8 @@ UniqueFd TrafficTest::Listen(const Place& place, int type, uint16_t port,
                              std::optional<net::Address> address) const {
   UniqueFd fd = Socket(place, v6() ? AF_INET6 : AF_INET, type);
   SocketAddress own(address.value_or(Ip(v6() ? "::" : "0.0.0.0")), port);
+  const int yes = 1;  // also while connections of an earlier one are ending
+  CHECK(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == 0);
   CHECK(::bind(fd.get(), own.get(), own.size()) == 0) << std::strerror(errno);
   CHECK(type != SOCK_STREAM || ::listen(fd.get(), 16) == 0) << std::strerror(errno);
   return fd;
@@ -116,7 +118,8 @@ std::string TrafficTest::Dropped(uint16_t port) {
   return "";
 }
 
-std::string TrafficTest::Connect(const Place& from, const net::Address& to, uint16_t port) {
+std::string TrafficTest::Connect(const Place& from, const net::Address& to, uint16_t port,
+                                 uint16_t translated) {
   k.TakeEvents();
   UniqueFd fd = Socket(from, FamilyOf(to), SOCK_STREAM);
   SocketAddress there(to, port);
@@ -128,13 +131,15 @@ std::string TrafficTest::Connect(const Place& from, const net::Address& to, uint
       ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
       return error == 0 ? "open" : error == ECONNREFUSED ? "refused" : std::strerror(error);
     }
-    if (std::string reason = Dropped(port); !reason.empty()) return reason;
+    std::string reason = Dropped(translated ? translated : port);
+    if (!reason.empty()) return reason;
   }
   return "nothing happens";
 }
 
-UniqueFd TrafficTest::Connected(const Place& from, const net::Address& to, uint16_t port) {
-  UniqueFd fd = Socket(from, FamilyOf(to), SOCK_STREAM);
+UniqueFd TrafficTest::Connected(const Place& from, const net::Address& to, uint16_t port,
+                                int type) {
+  UniqueFd fd = Socket(from, FamilyOf(to), type);
   SocketAddress there(to, port);
   (void)::connect(fd.get(), there.get(), there.size());
   for (int i = 0; i < kTries && !Ready(fd.get(), POLLOUT); i++) {

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -31,9 +33,9 @@ Place OnNode();
 
 class TrafficTest : public testing::TestWithParam<int> {
  protected:
-  explicit TrafficTest(const KernelOptions& options = {.endpoints = 4096});
+  explicit TrafficTest(const KernelOptions& options = {.endpoints = 4096}, Hook hook = Hook::kTcx);
 
-  bool v6() const { return GetParam() == 6; }
+  bool v6() const { return GetParam() % 10 == 6; }
   net::Address Of(const Pod& pod) const { return v6() ? pod.v6() : pod.v4(); }
   net::Address Node() const { return Ip(v6() ? kNodeV6 : kNodeV4); }
 
@@ -43,10 +45,13 @@ class TrafficTest : public testing::TestWithParam<int> {
   // A listening TCP or a bound UDP socket; by default on every address.
   UniqueFd Listen(const Place& place, int type, uint16_t port,
                   std::optional<net::Address> address = {}) const;
-  // What comes of connecting: "open", "refused", or the reason of the drop that ended it.
-  std::string Connect(const Place& from, const net::Address& to, uint16_t port);
+  // What comes of connecting: "open", "refused", or the reason of the drop that ended it, of a
+  // packet to or from `translated` if the node translates the port.
+  std::string Connect(const Place& from, const net::Address& to, uint16_t port,
+                      uint16_t translated = 0);
   // The connected socket; what must come of it is "open".
-  UniqueFd Connected(const Place& from, const net::Address& to, uint16_t port);
+  UniqueFd Connected(const Place& from, const net::Address& to, uint16_t port,
+                     int type = SOCK_STREAM);
   // What comes of a datagram, with `server` bound to that port: "open", or the reason of its drop.
   // If it arrives it is answered, and the answer's reason counts too.
   std::string Ask(const Place& from, const net::Address& to, uint16_t port, const UniqueFd& server,

@@ -17,10 +17,32 @@ namespace sallyport::dataplane {
 class FakeDataplane : public Dataplane {
  public:
   Status Attach(uint32_t ifindex, const std::string&) override {
-    return Do("attach " + std::to_string(ifindex), [&] { attached.insert(ifindex); });
+    return Do("attach " + std::to_string(ifindex), [&] {
+      attached.insert(ifindex);
+      watched.erase(ifindex);
+    });
   }
+  Status AttachNode(uint32_t ifindex, const std::string&, Role role) override {
+    std::lock_guard lock(mutex_);
+    if (std::string("node").starts_with(failing_.first)) {
+      return Error{"the test says no", failing_.second};
+    }
+    attached.erase(ifindex);
+    watched[ifindex] = role;
+    return Ok();
+  }
+  std::vector<uint32_t> AttachedToNode() override {
+    std::lock_guard lock(mutex_);
+    std::vector<uint32_t> out;
+    for (const auto& [ifindex, role] : watched) out.push_back(ifindex);
+    return out;
+  }
+  void Defer(bool defer) override { deferring = defer; }
   Status Detach(uint32_t ifindex) override {
-    return Do("detach " + std::to_string(ifindex), [&] { attached.erase(ifindex); });
+    return Do("detach " + std::to_string(ifindex), [&] {
+      attached.erase(ifindex);
+      watched.erase(ifindex);
+    });
   }
   std::vector<uint32_t> Attached() override {
     std::lock_guard lock(mutex_);
@@ -67,6 +89,8 @@ class FakeDataplane : public Dataplane {
   void Heal() { failing_ = {"-", 0}; }
 
   std::set<uint32_t> attached;
+  std::map<uint32_t, Role> watched;  // the node's own; not in the log
+  bool deferring = false;
   policy::Image image;
   policy::Changes changes;
   Bindings bindings;

@@ -183,9 +183,47 @@ TEST_F(ReconcilerTest, UplinkIsDetachedWhenItTurnsOutToBeOne) {
   Link uplink = Veth(3, "up0");
   uplink.uplink = true;
   Links({uplink});
-  EXPECT_EQ(Log(), "detach 3");
+  EXPECT_EQ(kernel_.attached, std::set<uint32_t>{});
+  EXPECT_EQ(kernel_.watched, (std::map<uint32_t, dataplane::Role>{{3, dataplane::Role::kNode}}));
+  EXPECT_EQ(reconciler_->attached(), std::set<uint32_t>{});
   Links({uplink});
   EXPECT_EQ(Log(), "");
+}
+
+TEST_F(ReconcilerTest, EveryWayOutIsWatchedAtOnce) {
+  using dataplane::Role;
+  StartListed();
+  EXPECT_TRUE(kernel_.deferring);
+  Link lo{.ifindex = 1, .name = "lo", .kind = "", .hardware = 772};
+  Link eth{.ifindex = 2, .name = "eth0", .kind = ""};
+  Link bridge{.ifindex = 4, .name = "br0", .kind = "bridge"};
+  Link tunnel{.ifindex = 5, .name = "wg0", .kind = "wireguard", .hardware = 0xfffe};
+  Links({lo, eth, Veth(3, "veth3"), bridge, tunnel});
+  EXPECT_EQ(kernel_.watched, (std::map<uint32_t, Role>{{2, Role::kNode}, {5, Role::kTunnel}}));
+  EXPECT_EQ(kernel_.attached, std::set<uint32_t>{3});
+  Links({}, {5});
+  EXPECT_EQ(kernel_.watched, (std::map<uint32_t, Role>{{2, Role::kNode}}));
+}
+
+TEST_F(ReconcilerTest, NothingIsDeferredWhileAWayOutIsNotWatched) {
+  StartListed();
+  kernel_.Fail("node");
+  Links({Link{.ifindex = 2, .name = "eth0", .kind = ""}});
+  EXPECT_FALSE(kernel_.deferring);
+  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("attaching to eth0")));
+  kernel_.Heal();
+  reconciler_->Reconcile();
+  EXPECT_TRUE(kernel_.deferring);
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
+TEST_F(ReconcilerTest, ProgramsForTheNodeThatSomebodyTookOffArePutBack) {
+  StartListed();
+  Links({Link{.ifindex = 2, .name = "eth0", .kind = ""}});
+  kernel_.watched.clear();
+  clock_.Advance(std::chrono::minutes(2));
+  reconciler_->Reconcile();
+  EXPECT_TRUE(kernel_.watched.contains(2));
 }
 
 TEST_F(ReconcilerTest, ClaimedInterfaceKeepsItsProgramsWhateverItsAddresses) {
@@ -220,8 +258,10 @@ TEST_F(ReconcilerTest, UplinkThatNothingClaimsIsDetachedOnceClaimsAreRead) {
   uplink.uplink = true;
   Links({uplink});
   EXPECT_EQ(Log(), "");
+  EXPECT_EQ(kernel_.attached, std::set<uint32_t>{3});
   Claims({});
-  EXPECT_EQ(Log(), "detach 3");
+  EXPECT_EQ(kernel_.attached, std::set<uint32_t>{});
+  EXPECT_TRUE(kernel_.watched.contains(3));
 }
 
 TEST_F(ReconcilerTest, InterfaceThatIsGoneLeavesNothing) {

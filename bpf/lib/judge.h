@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A packet against its flow, and a flow against policy: for the endpoint of the interface, for both
+ * ends, or on an interface of the node's for the endpoint that the packet left.
+ */
+#ifndef SALLYPORT_LIB_JUDGE_H
+#define SALLYPORT_LIB_JUDGE_H
+
+#include "endpoint.h"
+#include "flow.h"
+#include "flow_insert.h"
+#include "fragment.h"
+#include "peer.h"
+#include "policy.h"
+#include "report.h"
+#include "sender.h"
+
+/* In context.tag, beside what the packet carries. */
+#define TAG_LEFT 0x10000u
+
+/* What is known while one packet is judged at one interface. */
+struct context {
+	struct packet packet;
+	struct judge judge;
+	struct flow_ref ref;
+	struct sp_endpoint *endpoint; /* NULL: closed */
+	struct sp_endpoint *other;    /* the opener, where a flow is judged for both ends */
+	__u32 other_place;
+	__u32 tag; /* at pod_ingress, of a packet that left an endpoint; TAG_LEFT is in it */
+	__u32 now;
+	__u16 half;
+	__u16 at_node; /* judged for its sender on an interface of the node's */
+};
+
+static __always_inline void begin(struct context *c, __u32 direction, __u32 generation, __u32 now)
+{
+	__builtin_memset(&c->packet, 0, sizeof(c->packet));
+	__builtin_memset(&c->judge, 0, sizeof(c->judge));
+	c->judge.direction = direction;
+	c->judge.generation = generation;
+	c->other = NULL;
+	c->tag = 0;
+	c->now = now;
+	c->half = generation & 1;
+	c->at_node = 0;
+}
+
+static __always_inline const struct sp_address *seen_address(const struct context *c)
+{
+	return c->judge.direction == SP_EGRESS ? &c->packet.destination : &c->packet.source;
+}
+
+/* Of the other end: its own, if it is known, whatever the node wrote into the packet. */
+static __always_inline const struct sp_address *peer_address(const struct context *c)
+{
+	if (c->other)
+		return &c->other->address[is_v4(seen_address(c)) ? 0 : 1];
+	return seen_address(c);
+}
+
+static __always_inline const struct sp_address *own_address(const struct context *c)
+{
+	return c->judge.direction == SP_EGRESS ? &c->packet.source : &c->packet.destination;
+}
+
+static __always_inline __u32 endpoint_set(const struct sp_endpoint *e, __u32 half, __u32 direction)
+{
+	return READ_ONCE(e->set[half & 1][direction & 1]);
+}
+
+static __always_inline __u32 endpoint_flags(const struct sp_endpoint *e, __u32 half)
+{
+	return READ_ONCE(e->flags[half & 1]);
+}
+
+/* What cannot be judged by ports passes only where nothing is to be judged. */
+static __always_inline int unless_isolated(struct context *c, int verdict)
+{
+	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
+	return c->judge.set ? verdict : SP_PASS;
+}
+
+/* A local endpoint at the peer's address that packets may be handed to; NULL: none. */
+static __always_inline struct sp_endpoint *local_peer(const struct context *c, __u32 ifindex,
+						      __u32 *place)
+{
+	const __u32 both = SP_ENDPOINT_OPEN | SP_ENDPOINT_DIRECT;
+	struct sp_endpoint *other;
+
+	if (!config.fast_path || c->at_node || ifindex == 0 || ifindex == c->judge.ifindex)
+		return NULL;
+	if (c->judge.direction != SP_EGRESS || c->packet.in_fragments)
+		return NULL;
+	if ((endpoint_flags(c->endpoint, c->half) & both) != both ||
+	    !endpoint_has(c->endpoint, own_address(c)))
+		return NULL;
+	other = endpoint_find(ifindex, place);
+	if (!other || !endpoint_has(other, peer_address(c)))
+		return NULL;
+	return (endpoint_flags(other, c->half) & both) == both ? other : NULL;
+}
+
+/* The other end's word on a flow that E has allowed; a denial is reported as the other end's. */
+static __always_inline int judge_other(struct context *c, struct sp_endpoint *other, __u32 place,
+				       __u32 direction, __be16 port)
+{
+	__u32 set = endpoint_set(other, c->half, direction);
+	int verdict;
+
+	if (set == 0)
+		return SP_PASS;
+	verdict = policy_allows(set, peer_identity(peer_find(own_address(c), c->half)),
+				c->packet.protocol, port);
+	if (verdict < 0) {
+		c->judge.place = place;
+		c->judge.ifindex = READ_ONCE(other->ifindex);
+		c->judge.direction = direction;
+		c->judge.set = set;
+	}
+	return verdict;
+}
+
+/* What judge_flow decided: SP_FLOW_EGRESS, _INGRESS, _DIRECT; the local peer's interface. */
+struct decision {
+	__u32 flags; /* 0 with SP_PASS: our own node, nothing to remember */
+	__u32 other;
+};
+
+/*
+ * At E's own interface: what E opens to its node or to a Service is judged when the node has
+ * translated it, or delivered. Whatever else may be translated is judged here and there, for an
+ * isolated E.
+ */
+static __always_inline __u32 deferral(const struct context *c, __u64 peer)
+{
+	if (c->at_node)
+		return 0;
+	if (peer_is_node(peer) || (peer_is_service(peer) && !peer_is_pod(peer)))
+		return SP_FLOW_CARRIED | SP_FLOW_DEFERRED;
+	return c->judge.set && (peer_is_service(peer) || !peer_is_pod(peer)) ? SP_FLOW_CARRIED : 0;
+}
+
+/*
+ * Judges the flow of this packet for E, as opened by E or by the peer; for the other end as well if
+ * it is known, or if `both`.
+ */
+OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decision *out)
+{
+	__u32 direction = own_opens ? SP_EGRESS : SP_INGRESS, place = 0;
+	int with_flow = own_opens == (c->judge.direction == SP_EGRESS);
+	__be16 port = with_flow ? c->packet.destination_port : c->packet.source_port;
+	__u64 peer = peer_find(peer_address(c), c->half);
+	struct sp_endpoint *other;
+	int verdict;
+
+	out->flags = out->other = 0;
+	if (peer_is_node(peer) && !own_opens && c->judge.direction == SP_EGRESS)
+		return SP_PASS;
+	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
+	if (own_opens) {
+		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
+		if (out->flags & SP_FLOW_DEFERRED)
+			return SP_PASS;
+	}
+	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
+	if (verdict < 0)
+		return verdict;
+	if (!own_opens)
+		out->flags = SP_FLOW_INGRESS;
+	other = c->other;
+	if (other)
+		place = c->other_place;
+	else if (both)
+		other = local_peer(c, peer_ifindex(peer), &place);
+	if (!other)
+		return SP_PASS;
+	out->flags = SP_FLOW_EGRESS | SP_FLOW_INGRESS | (c->other ? SP_FLOW_JOINT : SP_FLOW_DIRECT);
+	out->other = READ_ONCE(other->ifindex);
+	return judge_other(c, other, place, own_opens ? SP_INGRESS : SP_EGRESS, port);
+}
+
+/* The way on for an allowed packet of a flow with these flags; `other`: interface of its other end. */
+static __always_inline int go(struct context *c, __u64 flags, int opener, __u32 other)
+{
+	c->judge.unjudged = opener && (flags & SP_FLOW_CARRIED) ? SP_TAG_UNJUDGED : 0;
+	if (c->at_node || (flags & SP_FLOW_JOINT) || !config.fast_path ||
+	    !(flags & SP_FLOW_DIRECT) || !other || c->judge.direction != SP_EGRESS ||
+	    c->packet.in_fragments)
+		return SP_PASS;
+	c->judge.hand_over = other;
+	return SP_DIRECT;
+}
+
+static __always_inline void note_ends(const struct context *c, const struct decision *d)
+{
+	if (c->judge.direction == SP_EGRESS)
+		flow_note_ends(&c->ref, c->judge.ifindex, d->other);
+	else
+		flow_note_ends(&c->ref, d->other, c->judge.ifindex);
+}
+
+/*
+ * What the node has made of the packets of a flow between two endpoints here, only the other end's
+ * interface sees: there the flow is judged for the opener as well, whoever it seems to be from. But
+ * for one that the opener's own interface has judged as it is.
+ */
+OUTLINE int choose_other(struct context *c, int opener)
+{
+	struct flow_ref *ref = &c->ref;
+	const __u32 judged = SP_FLOW_EGRESS | SP_FLOW_JOINT | SP_FLOW_DEFERRED;
+	struct sp_flow *f;
+
+	c->other = NULL;
+	if (c->at_node)
+		return SP_PASS;
+	if (c->judge.direction == SP_EGRESS) {
+		if (opener || !ref->alive || !(ref->state & SP_FLOW_JOINT))
+			return SP_PASS;
+		f = flow_at(ref->place);
+		if (f)
+			c->other = endpoint_find(READ_ONCE(f->ifindex[!ref->source_is_high]),
+						 &c->other_place);
+		return c->other && (endpoint_flags(c->other, c->half) & SP_ENDPOINT_OPEN)
+			       ? SP_PASS
+			       : -SP_DROP_CLOSED;
+	}
+	if (!opener || !c->tag)
+		return SP_PASS;
+	if (!(c->tag & SP_TAG_SENDER))
+		return -SP_DROP_SENDER;
+	c->other = sender_find(c->tag, c->half, &c->other_place);
+	if (!c->other) {
+		c->judge.place = c->other_place;
+		c->judge.ifindex = 0;
+		c->judge.direction = SP_EGRESS;
+		return -SP_DROP_CLOSED;
+	}
+	if (ref->alive && state_generation(ref->state) == c->judge.generation &&
+	    (ref->state & judged) == SP_FLOW_EGRESS &&
+	    flow_is_noted(ref, 1, READ_ONCE(c->other->ifindex)))
+		c->other = NULL;
+	return SP_PASS;
+}
+
+/*
+ * The first packet of a flow, or one from the other side that asks for a new one. In the middle of a
+ * connection it is not handed over: it may be a reply that the node has to translate back.
+ */
+OUTLINE int judge_new(struct context *c)
+{
+	struct flow_ref *ref = &c->ref;
+	struct flow_new new;
+	struct decision d;
+	int egress = c->judge.direction == SP_EGRESS;
+	int from_start = c->packet.opening || !is_connection(c->packet.protocol);
+	int verdict = choose_other(c, 1), deferred;
+
+	if (verdict < 0)
+		return verdict;
+	verdict = judge_flow(c, egress || c->at_node, from_start, &d);
+	if (verdict < 0 || d.flags == 0)
+		return verdict;
+	/* What opens nothing is an answer to the node, as far as can be told. */
+	deferred = d.flags & SP_FLOW_DEFERRED;
+	if (deferred && !(c->packet.opening || c->packet.protocol == IPPROTO_UDP))
+		return SP_PASS;
+	if (ref->source_is_high)
+		d.flags |= SP_FLOW_FROM_HIGH;
+	if (c->packet.ending == PACKET_RESET)
+		d.flags |= SP_FLOW_RESET;
+	new = (struct flow_new){
+		.state = make_state(c->judge.generation, ref->tag, d.flags),
+		.source_ifindex = egress ? c->judge.ifindex : d.other,
+		.destination_ifindex = egress ? d.other : c->judge.ifindex,
+		.owner = c->judge.ifindex,
+		.now = c->now,
+	};
+	if (ref->place != FLOW_NONE)
+		flow_renew(ref, &new);
+	else
+		verdict = flow_insert(ref, &new);
+	if (verdict < 0)
+		return deferred ? SP_PASS : verdict; /* the node is reached all the same */
+	flow_settle(ref);
+	return go(c, d.flags, 1, d.other);
+}
+
+/* Flags that say what went over the wire: they stay when a flow is judged again. */
+#define FLOW_HISTORY                                                                     \
+	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
+	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT)
+
+/* Flags that this packet adds to its flow. */
+static __always_inline __u32 packet_flags(const struct context *c, int opener)
+{
+	__u32 flags = opener ? 0 : SP_FLOW_ANSWERED;
+
+	if (c->packet.ending == PACKET_RESET)
+		flags |= SP_FLOW_RESET;
+	else if (c->packet.ending == PACKET_FIN)
+		flags |= opener ? SP_FLOW_FIN_OPENER : SP_FLOW_FIN_OTHER;
+	return flags;
+}
+
+/* From judge_again: the flow is no more, and this packet is the first of another. */
+#define JUDGE_NEW 0x100
+
+/*
+ * A packet of a flow whose decision is of an earlier generation, or that E was not asked about
+ * yet: the flow is judged as it was opened. Denied, a connection stays cut until it is opened
+ * again; of other protocols, any packet from the other side is a first one, unless the node may
+ * translate it into an answer. But what is denied to a bystander, whom a bridge shows others'
+ * packets, changes nothing for them.
+ *
+ * Handed over is only what both ends have seen like this: else the node may translate in between.
+ */
+OUTLINE int judge_again(struct context *c)
+{
+	struct flow_ref *ref = &c->ref;
+	const struct judge own = c->judge;
+	struct decision d;
+	__u32 state = (__u32)ref->state & 0x7fff;
+	const __u32 both = SP_FLOW_EGRESS | SP_FLOW_INGRESS;
+	int egress = c->judge.direction == SP_EGRESS;
+	int opener = from_opener(ref), own_opens = opener == egress;
+	int verdict = choose_other(c, opener);
+
+	if (verdict < 0)
+		return verdict;
+	verdict = judge_flow(c, own_opens, (state & both) == both && !(state & SP_FLOW_JOINT), &d);
+	if (verdict == SP_PASS && d.flags == 0)
+		return SP_PASS;
+	if (verdict == SP_PASS) {
+		if (state_generation(ref->state) == c->judge.generation) {
+			d.flags |= state & (SP_FLOW_EGRESS | SP_FLOW_INGRESS);
+			if (!own_opens)
+				d.flags |= state & SP_FLOW_DEFERRED;
+		}
+		d.flags |= (state & FLOW_HISTORY) | packet_flags(c, opener);
+		note_ends(c, &d);
+		flow_touch(ref, c->now);
+		flow_update(ref, make_state(c->judge.generation, ref->tag, d.flags));
+		return go(c, d.flags, opener, d.other);
+	}
+	if (verdict != -SP_DROP_POLICY)
+		return verdict;
+	if (!endpoint_has(c->endpoint, own_address(c)) && !flow_is_noted(ref, egress, own.ifindex))
+		return verdict;
+	if (is_connection(c->packet.protocol) || c->at_node || (state & SP_FLOW_JOINT)) {
+		flow_touch(ref, c->now);
+		flow_update(ref, make_state(c->judge.generation, ref->tag,
+					    (state & FLOW_HISTORY) | SP_FLOW_CUT));
+		return verdict;
+	}
+	flow_free(ref);
+	if (opener)
+		return verdict;
+	c->judge = own; /* the denial may have been the other end's */
+	return JUDGE_NEW;
+}
+
+/* A packet of a live flow that E has allowed under this generation. */
+static __always_inline int judge_known(struct context *c, int opener)
+{
+	struct flow_ref *ref = &c->ref;
+	struct sp_flow *f = flow_at(ref->place);
+
+	if (!f)
+		return -SP_DROP_INTERNAL;
+	flow_touch(ref, c->now);
+	flow_add(ref, packet_flags(c, opener));
+	return go(c, ref->state, opener, READ_ONCE(f->ifindex[ref->source_is_high ? 0 : 1]));
+}
+
+/* Does what the flow says of this end count for this packet, sent by whoever sent it? */
+static __always_inline int is_settled(const struct context *c, int opener)
+{
+	struct sp_endpoint *sender;
+	__u32 place;
+
+	if (c->at_node)
+		return !(c->ref.state & SP_FLOW_DEFERRED);
+	if (c->judge.direction == SP_EGRESS || !opener)
+		return 1;
+	if (!c->tag)
+		return !(c->ref.state & SP_FLOW_JOINT);
+	sender = sender_find(c->tag, c->half, &place);
+	return sender && flow_is_noted(&c->ref, 1, READ_ONCE(sender->ifindex));
+}
+
+/* A packet of a live flow. */
+OUTLINE int judge_found(struct context *c)
+{
+	struct flow_ref *ref = &c->ref;
+	int egress = c->judge.direction == SP_EGRESS, opener, verdict;
+	__u32 need;
+
+	opener = from_opener(ref);
+	if (c->packet.opening && (!opener || flow_is_over(ref->state)))
+		return judge_new(c);
+	need = opener == egress ? SP_FLOW_EGRESS : SP_FLOW_INGRESS;
+	if (state_generation(ref->state) == c->judge.generation) {
+		if ((ref->state & need) && flow_is_noted(ref, egress, c->judge.ifindex) &&
+		    is_settled(c, opener))
+			return judge_known(c, opener);
+		if (ref->state & SP_FLOW_CUT) {
+			flow_touch(ref, c->now);
+			return -SP_DROP_CUT;
+		}
+	}
+	verdict = judge_again(c);
+	return verdict == JUDGE_NEW ? judge_new(c) : verdict;
+}
+
+static __always_inline int judge_transport(struct context *c)
+{
+	flow_find(&c->ref, &c->packet, c->now);
+	return c->ref.alive ? judge_found(c) : judge_new(c);
+}
+
+/* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
+OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
+{
+	int egress = c->judge.direction == SP_EGRESS, opener;
+	struct packet quoted = {};
+	struct flow_ref *ref = &c->ref;
+	__u64 peer;
+
+	if (parse_quoted(ctx, &c->packet, &quoted) != PACKET_TRANSPORT)
+		return 0;
+	/*
+	 * The quoted packet went the other way: E has received it at pod_egress, sent it at pod_ingress.
+	 * E may tell only who sent it; E may be told by any router on the way.
+	 */
+	if (!same_address(egress ? &quoted.destination : &quoted.source, own_address(c)))
+		return 0;
+	if (egress && !same_address(&quoted.source, peer_address(c)))
+		return 0;
+	flow_find(ref, &quoted, c->now);
+	if (!ref->alive || (ref->state & SP_FLOW_CUT))
+		return 0;
+	opener = from_opener(ref);
+	if (state_generation(ref->state) == c->judge.generation &&
+	    (ref->state & (opener == egress ? SP_FLOW_INGRESS : SP_FLOW_EGRESS)) &&
+	    flow_is_noted(ref, !egress, c->judge.ifindex) &&
+	    !(c->at_node && (ref->state & SP_FLOW_DEFERRED)))
+		return 1;
+	/* Judged elsewhere, or as somebody else's: its next packet is. */
+	if (ref->state & (SP_FLOW_DEFERRED | SP_FLOW_JOINT))
+		return 0;
+	c->judge.set =
+		endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
+	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
+	return policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
+			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS;
+}
+
+/* An ICMP error passes if the flow it is about does, or if policy allows ICMP with its sender. */
+static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct context *c)
+{
+	__u64 peer;
+
+	if (quotes_allowed_flow(ctx, c))
+		return SP_PASS;
+	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
+	peer = peer_find(peer_address(c), c->half);
+	if (policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, 0) == SP_PASS)
+		return SP_PASS;
+	return -SP_DROP_ICMP_ERROR;
+}
+
+/* A packet with addresses, of an open endpoint. */
+static __always_inline int judge_addressed(struct __sk_buff *ctx, struct context *c)
+{
+	struct packet *p = &c->packet;
+	int verdict;
+
+	if (p->kind == PACKET_ICMP_ERROR)
+		return judge_icmp_error(ctx, c);
+	if (p->kind == PACKET_FRAGMENT &&
+	    fragment_place(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
+		return unless_isolated(c, -SP_DROP_FRAGMENT);
+	verdict = judge_transport(c);
+	if (verdict < 0 || !p->in_fragments || p->kind == PACKET_FRAGMENT)
+		return verdict;
+	if (fragment_remember(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
+		return unless_isolated(c, -SP_DROP_FRAGMENT);
+	return verdict;
+}
+
+#endif

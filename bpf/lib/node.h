@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * On an interface of the node's: what an endpoint was let send without a last word is judged here,
+ * for what the node has made of it, and so are the answers once policy has moved on.
+ *
+ * Leaving: a packet that carries SP_TAG_UNJUDGED, by its sender's egress and its own destination as
+ * it is now. It carries the bit no longer, so what a tunnel wraps it in is not judged.
+ * Coming: an answer to a flow that an endpoint here has opened. What is cut stays out, and the
+ * first one under another generation is judged as the flow was opened. All else is not ours to say.
+ */
+#ifndef SALLYPORT_LIB_NODE_H
+#define SALLYPORT_LIB_NODE_H
+
+#include "judge.h"
+#include "usual.h"
+
+static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *c)
+{
+	struct packet *p = &c->packet;
+
+	if (p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR)
+		return SP_PASS;
+	c->endpoint = sender_find(ctx->tc_index, c->half, &c->judge.place);
+	if (!c->endpoint)
+		return -SP_DROP_CLOSED;
+	c->judge.ifindex = READ_ONCE(c->endpoint->ifindex);
+	if (p->kind == PACKET_OTHER)
+		return unless_isolated(c, -SP_DROP_ETHERTYPE);
+	if (p->kind == PACKET_MALFORMED)
+		return unless_isolated(c, -SP_DROP_MALFORMED);
+	return judge_addressed(ctx, c);
+}
+
+static __always_inline int judge_coming(struct context *c)
+{
+	struct flow_ref *ref = &c->ref;
+	struct sp_flow *f;
+
+	if (c->packet.kind != PACKET_TRANSPORT || c->packet.opening)
+		return SP_PASS;
+	flow_find(ref, &c->packet, c->now);
+	if (!ref->alive || from_opener(ref) || (ref->state & SP_FLOW_DEFERRED))
+		return SP_PASS;
+	f = flow_at(ref->place);
+	if (!f)
+		return SP_PASS;
+	c->judge.ifindex = READ_ONCE(f->ifindex[!ref->source_is_high]);
+	if (!c->judge.ifindex)
+		return SP_PASS;
+	c->endpoint = endpoint_find(c->judge.ifindex, &c->judge.place);
+	if (!c->endpoint || !(endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
+		return SP_PASS;
+	return judge_found(c);
+}
+
+OUTLINE int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 at)
+{
+	struct context c;
+	int verdict;
+
+	begin(&c, direction, generation, tick_now());
+	c.at_node = 1;
+	parse_packet(ctx, &c.packet, at);
+	verdict = direction == SP_EGRESS ? judge_leaving(ctx, &c) : judge_coming(&c);
+	if (verdict < 0)
+		return report_drop(ctx, &c.packet, &c.judge, (__u32)-verdict);
+	if (direction == SP_EGRESS)
+		tag_packet(ctx, ctx->tc_index & SP_TAG_SENDER);
+	return TC_ACT_UNSPEC;
+}
+
+/* Flags of a flow that node_usual() does not pass. */
+#define NODE_UNUSUAL (SP_FLOW_RESET | SP_FLOW_CUT | SP_FLOW_DEFERRED)
+
+/*
+ * TCP or UDP behind plain headers: of a flow that the endpoint behind it has allowed under this
+ * generation, or coming, and of no such flow. 0: has to go the long way.
+ */
+OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation, const __u32 at)
+{
+	__u32 now = tick_now(), place, ifindex;
+	struct sp_endpoint *sender;
+	struct sp_flow_key key;
+	struct sp_flow *f;
+	struct ends e;
+	__u64 state;
+	int high;
+	__u16 tag;
+
+	if (!parse_usual(ctx, &e, at))
+		return 0;
+	high = flow_key(&key, &e.source, &e.destination, e.source_port, e.destination_port,
+			e.protocol);
+	f = usual_flow(&key, &tag);
+	if (!f)
+		return direction == SP_INGRESS;
+	state = READ_ONCE(f->state);
+	if ((__u16)(state >> 16) != tag)
+		return 0;
+	ifindex = READ_ONCE(f->ifindex[(direction == SP_EGRESS) == high]);
+	if (direction == SP_INGRESS && (!ifindex || !!(state & SP_FLOW_FROM_HIGH) == high))
+		return 1;
+	if (e.turning || state >> 32 != generation || (state & NODE_UNUSUAL) ||
+	    !(state & SP_FLOW_EGRESS) || now - READ_ONCE(f->seen) > USUAL_LIFE)
+		return 0;
+	if (direction == SP_INGRESS) {
+		if (!(state & SP_FLOW_ANSWERED))
+			return 0;
+	} else {
+		sender = sender_find(ctx->tc_index, generation & 1, &place);
+		if (!sender || READ_ONCE(sender->ifindex) != ifindex ||
+		    !!(state & SP_FLOW_FROM_HIGH) != high)
+			return 0;
+		tag_packet(ctx, ctx->tc_index & SP_TAG_SENDER);
+	}
+	if (READ_ONCE(f->seen) != now)
+		WRITE_ONCE(f->seen, now);
+	return 1;
+}
+
+static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, const __u32 at)
+{
+	__u32 zero = 0, generation;
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+
+	if (!control_word)
+		return TC_ACT_SHOT;
+	generation = READ_ONCE(control_word->generation);
+	if (node_usual(ctx, direction, generation, at))
+		return TC_ACT_UNSPEC;
+	return node_way(ctx, direction, generation, at);
+}
+
+static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
+{
+	if (!left_endpoint(ctx) || !(ctx->tc_index & SP_TAG_UNJUDGED))
+		return TC_ACT_UNSPEC;
+	return handle_node(ctx, SP_EGRESS, at);
+}
+
+static __always_inline int handle_coming(struct __sk_buff *ctx, const __u32 at)
+{
+	return handle_node(ctx, SP_INGRESS, at);
+}
+
+#endif
