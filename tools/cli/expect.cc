@@ -63,6 +63,12 @@ bool HoldsOne(const net::Cidr& cidr, const std::vector<net::Address>& addresses)
                      [&](const net::Address& address) { return cidr.Contains(address); });
 }
 
+// By the namespace and label under which every cluster has it; its Deployment's name varies.
+bool IsClusterDns(const model::Pod& pod) {
+  const std::string* app = pod.labels.Find("k8s-app");
+  return pod.name.ns == "kube-system" && app != nullptr && *app == "kube-dns";
+}
+
 bool IsSingle(const net::Cidr& cidr) { return cidr.mapped_length() == 128; }
 
 }  // namespace
@@ -205,6 +211,7 @@ class Expectations::Reader {
     if (text == "any") return Who(Word::kAny);
     if (text == "pods") return Who(Word::kPods);
     if (text == "outside") return Who(Word::kOutside);
+    if (text == "cluster-dns") return Who(Word::kClusterDns);
     auto cidr = net::Cidr::Parse(text);
     if (cidr) return Who(*cidr);
     if (auto address = net::Address::Parse(text)) {
@@ -219,7 +226,8 @@ class Expectations::Reader {
     std::string_view name = has_namespace ? text.substr(slash + 1) : text;
     if (!IsPatternName(ns) || !IsPatternName(name)) {
       return Error{"\"" + std::string(text) +
-                   "\" is no pod, workload, pattern, address or CIDR, nor any, pods or outside"};
+                   "\" is no pod, workload, pattern, address or CIDR, nor any, pods, outside or "
+                   "cluster-dns"};
     }
     return Who(ObjectName{std::string(ns), std::string(name)});
   }
@@ -364,6 +372,7 @@ bool Expectations::IsWorkloadName(const ObjectName& name) const {
 
 bool Expectations::Matches(const Who& who, const Side& side, const net::Address& address) const {
   if (const auto* word = std::get_if<Word>(&who)) {
+    if (*word == Word::kClusterDns) return side.pod && IsClusterDns(*side.pod);
     return *word == Word::kAny || (*word == Word::kPods) == (side.pod != nullptr);
   }
   if (const auto* cidr = std::get_if<net::Cidr>(&who)) return !side.pod && cidr->Contains(address);

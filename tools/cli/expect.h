@@ -16,6 +16,7 @@
 //   with * or ?      any pod whose namespace and name match, part by part
 //   address, CIDR    an address outside, or all of a block
 //   any              whoever it is;  pods: any pod;  outside: any address that is no pod's
+//   cluster-dns      the cluster's DNS pods (kube-system, k8s-app: kube-dns), if there are any
 // and ports a comma-separated list of 80, 80/UDP, ICMP, a port's name on the destination, or *.
 // Without ports: every port. Quote a line that starts with *.
 //
@@ -66,7 +67,7 @@ class Expectations {
     net::Protocol protocol;
   };
   using PortPattern = std::variant<AnyPort, Port, NamedPort>;
-  enum class Word { kAny, kPods, kOutside };
+  enum class Word { kAny, kPods, kOutside, kClusterDns };
   using Who = std::variant<Word, model::ObjectName, net::Cidr>;
   struct Line {
     bool allows = false;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "unit/cli/small_world.h"
 
 namespace sallyport::cli {
@@ -65,6 +67,26 @@ TEST_F(ExpectTest, AddressesAndWordsForTheOutside) {
   EXPECT_FALSE(Allows(e, "shop/web", "mon/scraper/ICMP"));
   EXPECT_TRUE(Allows(e, "mon/scraper", "192.0.2.9:53/UDP"));
   EXPECT_FALSE(Allows(e, "mon/scraper", "shop/web:53/UDP"));
+}
+
+TEST_F(ExpectTest, TheClustersDnsIsKnownByItsLabelAndMayBeAbsent) {
+  const std::string text = "allowed: ['pods -> cluster-dns:53/UDP', 'cluster-dns -> shop/web:80']";
+  Read(text);  // nobody is meant, which is no error
+  model::Snapshot snapshot = SmallSnapshot();
+  for (auto [ns, name, app] :
+       {std::tuple{"kube-system", "names-x7k2p", "kube-dns"},
+        std::tuple{"kube-system", "other", "proxy"}, std::tuple{"mon", "impostor", "kube-dns"}}) {
+    model::Pod pod = MakePod(ns, name, {"10.0.2." + std::to_string(snapshot.pods.size())});
+    pod.labels = {{"k8s-app", app}};
+    Add(snapshot, pod);
+  }
+  world_ = World(snapshot);
+  Expectations e = Read(text);
+  EXPECT_TRUE(Allows(e, "mon/scraper", "kube-system/names-x7k2p:53/UDP"));
+  EXPECT_TRUE(Allows(e, "kube-system/names-x7k2p", "shop/web:80"));
+  EXPECT_FALSE(Allows(e, "192.0.2.1", "kube-system/names-x7k2p:53/UDP"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "kube-system/other:53/UDP"));
+  EXPECT_FALSE(Allows(e, "mon/scraper", "mon/impostor:53/UDP"));
 }
 
 TEST_F(ExpectTest, PortsByNameOfTheDestination) {
