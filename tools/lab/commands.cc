@@ -52,8 +52,11 @@ Status TakeNetworks(const std::vector<std::string>& texts, const char* flag,
   for (const std::string& text : texts) {
     auto cidr = net::Cidr::Parse(text);
     if (!cidr) return std::move(cidr).error().Context(flag);
-    std::erase_if(*networks, [&](const net::Cidr& old) { return old.IsV4() == cidr->IsV4(); });
-    networks->push_back(*cidr);
+    // In its place: the first family is the one that Services have if they do not say.
+    auto old = std::find_if(networks->begin(), networks->end(),
+                            [&](const net::Cidr& one) { return one.IsV4() == cidr->IsV4(); });
+    if (old == networks->end()) old = networks->insert(old, *cidr);
+    *old = *cidr;
   }
   return Ok();
 }
