@@ -42,6 +42,11 @@ lab    knot                         knotd knotc
 lab    redis-server                 redis-server redis-cli
 lab    postgresql
 lab    nginx-light                  nginx
+lab    prometheus                   prometheus promtool
+lab    prometheus-postgres-exporter prometheus-postgres-exporter
+lab    curl                         curl
+lab    openssl                      openssl
+lab    perl-base                    perl
 test   git                          git
 test   libclang-rt-dev
 test   clang-format                 clang-format
@@ -110,7 +115,7 @@ install_packages() (
   apt_get() { apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"; }
   apt_get update
   apt_get install -y --no-install-recommends "$@"
-  for unit in redis-server nginx postgresql knot; do
+  for unit in redis-server nginx postgresql knot prometheus prometheus-postgres-exporter; do
     if [[ " $* " == *" $unit"* ]] && command -v systemctl >/dev/null; then
       systemctl disable "$unit" 2>&1 || true
     fi

@@ -74,16 +74,30 @@ mkdir -p /var/log/nginx /var/lib/nginx /run
 exec nginx "$@"
 )script";
 
+constexpr std::string_view kPrometheus = R"script(
+[ "$1" != prometheus ] || shift
+[ $# -gt 0 ] || set -- --config.file=/etc/prometheus/prometheus.yml
+mkdir -p /prometheus && cd /prometheus
+exec prometheus "$@"
+)script";
+
+constexpr std::string_view kPostgresExporter = R"script(
+exec prometheus-postgres-exporter "$@"
+)script";
+
 // Cluster DNS: this tool, feeding Knot with what the API server says (dns_command.h).
 constexpr std::string_view kCoreDns = R"script(
 exec /run/sallyport lab dns "$@"
 )script";
 
-constexpr std::array<KnownImage, 5> kImages = {{
+constexpr std::array<KnownImage, 7> kImages = {{
     {"coredns", "knotd", 53, "knot", kCoreDns},
     {"nginx", "nginx", 80, "nginx-light", kNginx},
     {"postgres", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
     {"postgresql", "/usr/lib/postgresql", 5432, "postgresql", kPostgres},
+    {"postgres-exporter", "prometheus-postgres-exporter", 9187, "prometheus-postgres-exporter",
+     kPostgresExporter},
+    {"prometheus", "prometheus", 9090, "prometheus", kPrometheus},
     {"redis", "redis-server", 6379, "redis-server", kRedis},
 }};
 
