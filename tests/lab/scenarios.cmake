@@ -1,14 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 # The scenarios of policies/, end to end: each pod, and the outside, tries each port of each other;
 # what it finds must be what `explain` says and what the scenario's expect.yaml says.
-foreach(scenario three-databases)
-  set(folder ${PROJECT_SOURCE_DIR}/policies/${scenario})
-  foreach(cni ptp bridge)
-    add_test(NAME lab.${scenario}.${cni}
-      COMMAND sallyport lab test --name spt-${scenario}-${cni} --cni ${cni} --outside
-        -f ${folder} --expect ${folder}/expect.yaml)
-    set_tests_properties(lab.${scenario}.${cni} PROPERTIES
-      LABELS lab TIMEOUT 300 RESOURCE_LOCK machine)
+function(scenario_matrix name cni)
+  cmake_parse_arguments(arg "" "EXPECT" "FILES;OPTIONS" ${ARGN})
+  set(files)
+  foreach(file ${arg_FILES})
+    list(APPEND files -f ${PROJECT_SOURCE_DIR}/policies/${file})
   endforeach()
-endforeach()
+  add_test(NAME lab.${name}.${cni}
+    COMMAND sallyport lab test --name spt-${name}-${cni} --cni ${cni} --outside ${files}
+      --expect ${PROJECT_SOURCE_DIR}/policies/${arg_EXPECT}/expect.yaml ${arg_OPTIONS})
+  set_tests_properties(lab.${name}.${cni} PROPERTIES
+    LABELS lab TIMEOUT 300 RESOURCE_LOCK machine)
+endfunction()
 add_dependencies(tests-lab sallyport sallyportd)
+
+foreach(cni ptp bridge)
+  scenario_matrix(three-databases ${cni} FILES three-databases EXPECT three-databases)
+endforeach()
+# In the load balancer's ranges, both partners, and somebody who is none.
+scenario_matrix(message-pipeline ptp FILES message-pipeline EXPECT message-pipeline
+  OPTIONS --outside-address 130.211.3.255 130.211.4.0 35.191.0.5 198.51.100.20 198.51.100.21)
+scenario_matrix(retro-board bridge FILES retro-board EXPECT retro-board
+  OPTIONS --outside-address 198.51.100.30 198.51.100.31 198.51.100.40 198.51.100.41)
+
+# scenarios/: what is more than a matrix. In the lab with its API server, through kubectl.
+sallyport_test(scenarios LABEL lab
+  SOURCES
+    scenarios/scenario_fixture.cc
+    scenarios/pipeline_test.cc
+    scenarios/databases_test.cc
+    scenarios/regions_test.cc
+    scenarios/board_test.cc
+  DEPS sallyport_lab_fixture
+  TIMEOUT 600)
+target_compile_definitions(lab_scenarios PRIVATE
+  SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
