@@ -33,6 +33,6 @@ sallyport_test(scenarios LABEL lab
     scenarios/regions_test.cc
     scenarios/board_test.cc
   DEPS sallyport_lab_fixture
-  TIMEOUT 300)
+  TIMEOUT 600)
 target_compile_definitions(lab_scenarios PRIVATE
   SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -301,10 +301,9 @@ class SchemaValidator {
 
 std::vector<std::string> PathKeys(const std::string& path) {
   std::vector<std::string> out;
-  std::string rest = path;
-  for (size_t at = 0; at < rest.size();) {
-    size_t end = std::min(rest.find('.', at + 1), rest.size());
-    out.push_back(rest.substr(at + 1, end - at - 1));
+  for (size_t at = 0; at < path.size();) {
+    size_t end = std::min(path.find('.', at + 1), path.size());
+    out.push_back(path.substr(at + 1, end - at - 1));
     at = end;
   }
   return out;

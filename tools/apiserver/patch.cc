@@ -211,11 +211,12 @@ class StrategicMerge {
   }
 
   static void DeleteFromLists(Value& target, const Value& patch) {
-    for (const auto& [key, gone] : patch.members) {
-      if (!key.starts_with(kDeleteFromList)) continue;
-      Value* list = Find(target, key.substr(kDeleteFromList.size()));
+    for (const Value::Member& member : patch.members) {
+      if (!member.first.starts_with(kDeleteFromList)) continue;
+      Value* list = Find(target, member.first.substr(kDeleteFromList.size()));
       if (!list) continue;
-      std::erase_if(list->items, [&](const Value& item) { return Contains(gone, item); });
+      std::erase_if(list->items,
+                    [&](const Value& item) { return Contains(member.second, item); });
     }
   }
 

@@ -31,10 +31,11 @@ void ReconcileNamespaces(const Cluster& cluster, const ControllerInputs& inputs,
                          std::vector<Change>* changes) {
   for (const auto& [key, ns] : cluster.Of("Namespace")) {
     if (IsTerminating(*ns)) continue;
+    const std::string& within = key.name;
     auto create = [&](const std::string& kind, const std::string& name, Value::Member content) {
-      model::ObjectName object{key.name, name};
+      model::ObjectName object{within, name};
       if (cluster.Find(kind, object)) return;
-      Value metadata = Mapping({{"name", String(name)}, {"namespace", String(key.name)}});
+      Value metadata = Mapping({{"name", String(name)}, {"namespace", String(within)}});
       Value tree = Mapping({{"apiVersion", String("v1")},
                             {"kind", String(kind)},
                             {"metadata", std::move(metadata)}});

@@ -99,8 +99,9 @@ Result<Inventory> ReadInventory(const std::string& lab_name) {
   for (const auto& [name, pod] : out.snapshot.pods) {
     if (pod->phase == model::PodPhase::kSucceeded || pod->phase == model::PodPhase::kFailed)
       continue;  // its namespace is gone
+    const std::string& on = pod->node;
     bool here = std::any_of(state->nodes.begin(), state->nodes.end(),
-                            [&](const NodePlan& node) { return node.name() == pod->node; });
+                            [&](const NodePlan& node) { return node.name() == on; });
     if (!here) continue;  // it has no node yet, or one that is none of this lab
     std::string netns = pod->host_network ? layout.node_netns(pod->node) : layout.pod_netns(name);
     out.pods.push_back(

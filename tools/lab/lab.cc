@@ -93,9 +93,9 @@ Status BuildLab(const LabState& state, const UpOptions& options, const Plan& pla
   if (done) done = MountPins(state);
   if (done) done = BuildFabric(state);
   for (const std::string& name : state.peers) {
-    auto peer = done ? LoadWholeState(name) : Result<LabState>(Error{});
-    if (done && !peer) done = std::move(peer).error();
-    if (done) done = WireLabs(state, *peer);
+    if (!done) break;
+    auto peer = LoadWholeState(name);
+    done = peer ? WireLabs(state, *peer) : Status(std::move(peer).error());
   }
   if (done) done = MakeServer(state);
   if (!done) return done;

@@ -301,9 +301,12 @@ class Node {
     Change change{Change::Verb::kPatchStatus, "Pod", NameOf(tree),
                   Mapping({{"status", std::move(status)}}), ""};
     auto told = api_->Carry(change);
-    if (told && *told) watch_->Learn("Pod", **std::move(told));
     // One that is gone needs no telling.
-    if (told || told.error().code == kNotFound) return true;
+    if (!told && told.error().code == kNotFound) return true;
+    if (told) {
+      if (*told) watch_->Learn("Pod", **std::move(told));
+      return true;
+    }
     Later("tell of " + NameOf(tree).ToString(), told.error().message);
     return false;
   }
