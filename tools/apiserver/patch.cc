@@ -215,8 +215,7 @@ class StrategicMerge {
       if (!member.first.starts_with(kDeleteFromList)) continue;
       Value* list = Find(target, member.first.substr(kDeleteFromList.size()));
       if (!list) continue;
-      std::erase_if(list->items,
-                    [&](const Value& item) { return Contains(member.second, item); });
+      std::erase_if(list->items, [&](const Value& item) { return Contains(member.second, item); });
     }
   }
 

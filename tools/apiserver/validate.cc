@@ -244,6 +244,19 @@ void CheckPod(const Value& pod, const Value* old, Causes* out) {
 
 // ---- workloads
 
+// A StatefulSet's pod spec with the volumes that its claims become.
+Value WithClaims(Value pod, const Value* claims) {
+  for (const Value& claim : Items(claims)) {
+    std::string name = TextAt(claim, {"metadata", "name"});
+    Value& volumes = Child(pod, "volumes");
+    if (volumes.type != Value::Type::kSequence) volumes = Sequence();
+    std::erase_if(volumes.items,
+                  [&](const Value& volume) { return TextAt(volume, {"name"}) == name; });
+    volumes.items.push_back(Mapping({{"name", String(name)}, {"emptyDir", Mapping()}}));
+  }
+  return pod;
+}
+
 void CheckTemplate(const Value& spec, const Value* selector, bool only_always, Causes* out) {
   const Value* labels = At(spec, {"template", "metadata", "labels"});
   CheckLabels(labels, "spec.template.labels", out);
@@ -257,7 +270,12 @@ void CheckTemplate(const Value& spec, const Value* selector, bool only_always, C
       }
     }
   }
-  CheckPodSpec(At(spec, {"template", "spec"}), "spec.template.spec", out);
+  if (const Value* pod = At(spec, {"template", "spec"})) {
+    Value whole = WithClaims(*pod, spec.Find("volumeClaimTemplates"));
+    CheckPodSpec(&whole, "spec.template.spec", out);
+  } else {
+    CheckPodSpec(nullptr, "spec.template.spec", out);
+  }
   std::string restart = TextAt(spec, {"template", "spec", "restartPolicy"});
   if (only_always && !restart.empty() && restart != "Always")
     out->push_back(Unsupported("spec.template.spec.restartPolicy", restart, {"Always"}));
@@ -301,7 +319,12 @@ void CheckReplicationController(const Value& object, const Value*, Causes* out) 
 
 void CheckJob(const Value& job, const Value* old, Causes* out) {
   const Value& spec = *job.Find("spec");
-  CheckPodSpec(At(spec, {"template", "spec"}), "spec.template.spec", out);
+  if (const Value* pod = At(spec, {"template", "spec"})) {
+    Value whole = WithClaims(*pod, spec.Find("volumeClaimTemplates"));
+    CheckPodSpec(&whole, "spec.template.spec", out);
+  } else {
+    CheckPodSpec(nullptr, "spec.template.spec", out);
+  }
   std::string restart = TextAt(spec, {"template", "spec", "restartPolicy"});
   if (restart == "Always")
     out->push_back(

@@ -247,6 +247,20 @@ TEST_F(ObjectsTest, WhatUsersGetWrongIsTold) {
             std::string::npos);
 }
 
+TEST_F(ObjectsTest, AStatefulSetsPodsMayMountItsClaims) {
+  auto set = [](const std::string& mount) {
+    return R"({"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":")" + mount +
+           R"("},"spec":{"serviceName":"s","selector":{"matchLabels":{"a":"b"}},"template":{)"
+           R"("metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i",)"
+           R"("volumeMounts":[{"name":")" +
+           mount +
+           R"(","mountPath":"/data"}]}]}},"volumeClaimTemplates":[{"metadata":{"name":"data"},)"
+           R"("spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}]}})";
+  };
+  EXPECT_EQ(Post(apps_ + "statefulsets", set("data")).code, 201);
+  EXPECT_EQ(Post(apps_ + "statefulsets", set("other")).code, 422);
+}
+
 TEST_F(ObjectsTest, FieldsThatDoNotExist) {
   std::string body = R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i",)"
                      R"("portz":[]}]}})";
