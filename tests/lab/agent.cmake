@@ -7,7 +7,7 @@ target_link_libraries(sallyport_test_node
   PRIVATE sallyport_options)
 add_dependencies(sallyport_test_node sallyportd)
 
-sallyport_test(agent LABEL lab
+sallyport_test(agent LABEL lab SANDBOX
   SOURCES
     agent/agent_test.cc
     agent/api_test.cc

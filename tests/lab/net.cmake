@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_test(net LABEL lab
+sallyport_test(net LABEL lab SANDBOX
   SOURCES
     net/dns_test.cc
     net/proxy_test.cc

@@ -11,7 +11,7 @@ function(scenario_matrix name cni)
     COMMAND sallyport lab test --name spt-${name}-${cni} --cni ${cni} --outside ${files}
       --expect ${PROJECT_SOURCE_DIR}/policies/${arg_EXPECT}/expect.yaml ${arg_OPTIONS})
   set_tests_properties(lab.${name}.${cni} PROPERTIES
-    LABELS lab TIMEOUT 300 RESOURCE_LOCK machine)
+    LABELS lab TIMEOUT 300 RESOURCE_LOCK labs)
 endfunction()
 add_dependencies(tests-lab sallyport sallyportd)
 
