@@ -56,7 +56,7 @@ model::Snapshot SnapshotOf(const Cluster& cluster) {
   for (const char* kind : kKnown)
     for (const auto& [name, object] : cluster.Of(kind)) documents.push_back(*object);
   model::Snapshot snapshot;
-  for (const model::Delta& delta : model::DecodeDocuments(documents, "API server").objects)
+  for (const model::Delta& delta : model::DecodeDocuments(documents, "").objects)
     snapshot.Apply(delta);
   return snapshot;
 }
