@@ -148,7 +148,7 @@ World::~World() {
 
 void World::StartServer() {
   server_ = std::make_unique<Process>(
-      std::vector<std::string>{SALLYPORT_TOOL, "lab", "apiserver", "--data", root_ + "/api",
+      std::vector<std::string>{SALLYPORT_TOOL, "lab", "run", "apiserver", "--data", root_ + "/api",
                                "--listen", kServerAddress},
       root_ + "/apiserver.log");
   std::string kubeconfig = root_ + "/api/admin.kubeconfig";
