@@ -205,6 +205,7 @@ int Main(int argc, char** argv) {
   app.add_option("--json", json_path, "write the figures to this file, too");
   CLI11_PARSE(app, argc, argv);
 
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each row as it is there, in a pipe, too
   nlohmann::json json;
   World world;
   if (part != "size") {
