@@ -76,8 +76,11 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 			return SP_PASS;
 	}
 	if (p->kind != PACKET_TRANSPORT && c->judge.direction == SP_EGRESS &&
-	    is_for_node(p, c->half))
+	    is_for_node(p, c->half)) {
+		if (p->kind == PACKET_ICMP_ERROR)
+			quotes_allowed_flow(ctx, c); /* and who opened it */
 		return SP_PASS;
+	}
 	return judge_addressed(ctx, c);
 }
 
@@ -104,6 +107,8 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 	}
 	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx, c))
 		return SP_PASS;
+	if (c->judge.direction == SP_INGRESS && lost_its_tag(ctx, c->half))
+		return -SP_DROP_SENDER;
 	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
 		return judge_open(ctx, c);
 	if (c->judge.direction == SP_EGRESS && is_for_node(&c->packet, c->half))

@@ -128,8 +128,7 @@ void Reconciler::Reconcile() {
   failures_.clear();
   if (endpoints_changed_) Decide();  // what was taken off now was a pod's up to now
   if (clock_.Now() >= verify_at_) Verify();
-  Guard(decision_.guarded);
-  Watch();
+  Watch(Guard(decision_.guarded));
   Compile();
   Enforce();
   AdoptOpened();
@@ -168,7 +167,8 @@ void Reconciler::Decide() {
   endpoints_changed_ = false;
 }
 
-void Reconciler::Guard(const std::set<uint32_t>& interfaces) {
+bool Reconciler::Guard(const std::set<uint32_t>& interfaces) {
+  bool all = true;
   for (uint32_t ifindex : interfaces) {
     if (attached_.contains(ifindex)) continue;
     std::string name = NameOf(tracker_.links(), ifindex);
@@ -177,21 +177,23 @@ void Reconciler::Guard(const std::set<uint32_t>& interfaces) {
       attached_.insert(ifindex);
       watched_.erase(ifindex);
     } else if (status.error().code != ENODEV) {  // gone: its news follows
+      all = false;
       Told("attaching to " + name, status);
     }
   }
+  return all;
 }
 
-// Neither a pod's nor maybe one's, and packets may leave there.
+// Packets may leave there, and no pod's programs judge them: it is the node's, or left alone.
 bool Reconciler::IsNodes(uint32_t ifindex) const {
   auto link = tracker_.links().find(ifindex);
   return link != tracker_.links().end() && endpoint::IsWayOut(link->second) &&
-         decision_.unguarded.contains(ifindex);
+         !decision_.guarded.contains(ifindex);
 }
 
 // Only where every way out is watched may anything be left to be judged there.
-void Reconciler::Watch() {
-  all_watched_ = !store_.waiting_for().contains(kLinks);
+void Reconciler::Watch(bool all_guarded) {
+  all_watched_ = all_guarded && !store_.waiting_for().contains(kLinks);
   for (const auto& [ifindex, link] : tracker_.links()) {
     if (!IsNodes(ifindex) || watched_.contains(ifindex)) continue;
     if (attached_.contains(ifindex) && !MustNotCarry(ifindex)) continue;
@@ -252,7 +254,7 @@ void Reconciler::Enforce() {
 void Reconciler::AdoptOpened() {
   for (const auto& [pod, binding] : in_force_) {
     if (!decision_.guarded_once_open.contains(binding.ifindex)) continue;
-    Guard({binding.ifindex});
+    (void)Guard({binding.ifindex});  // told; tried again
     if (!attached_.contains(binding.ifindex)) continue;
     tracker_.Adopt(binding.ifindex);
     left_alone_.Forget(binding.ifindex);

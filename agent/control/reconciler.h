@@ -67,9 +67,10 @@ class Reconciler {
   void Decide();
   void Noticed();
   void Compile();
-  void Guard(const std::set<uint32_t>& interfaces);
+  // False where one that is still there does not carry the programs.
+  bool Guard(const std::set<uint32_t>& interfaces);
   bool IsNodes(uint32_t ifindex) const;
-  void Watch();
+  void Watch(bool all_guarded);
   void Enforce();
   void AdoptOpened();
   bool MustNotCarry(uint32_t ifindex) const;

@@ -20,13 +20,14 @@ namespace {
 constexpr uint32_t kLinkTypeTcx = 11;
 constexpr int kTcxIngress = 46;
 constexpr int kTcxEgress = 47;
+constexpr uint32_t kFirst = 1u << 3;  // BPF_F_BEFORE, and nothing named: before all
 struct TcxLinkInfo {
   uint32_t type, id, program_id, padding;
   uint32_t ifindex, attach_type;
 };
 
-constexpr uint32_t kFilterHandle = 1;
-constexpr uint32_t kFilterPriority = 0x5350;  // "SP"
+constexpr uint32_t kFilterHandle = 0x5350;  // "SP"
+constexpr uint32_t kFilterPriority = 1;     // the first
 
 // An interface that is not there: what attaching to it fails with says what the kernel knows.
 constexpr int kNoInterface = 0x7fffffff;
@@ -106,33 +107,12 @@ Status WriteElement(int map, uint32_t key, const void* value) {
 
 int PossibleCpus() { return libbpf_num_possible_cpus(); }
 
-Result<uint32_t> IdOfProgram(int fd) {
+Result<ProgramInfo> InfoOfProgram(int fd) {
   bpf_prog_info info{};
   uint32_t size = sizeof info;
   int result = bpf_obj_get_info_by_fd(fd, &info, &size);
   if (result < 0) return ErrnoError("program info", -result);
-  return info.id;
-}
-
-std::string NameOfProgram(uint32_t program_id) {
-  UniqueFd program(bpf_prog_get_fd_by_id(program_id));
-  bpf_prog_info info{};
-  uint32_t size = sizeof info;
-  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) < 0) return "";
-  return std::string(info.name, strnlen(info.name, sizeof info.name));
-}
-
-bool UsesMap(uint32_t program_id, const std::vector<uint32_t>& map_ids) {
-  UniqueFd program(bpf_prog_get_fd_by_id(program_id));
-  if (!program) return false;
-  uint32_t used[64];
-  bpf_prog_info info{};
-  info.map_ids = reinterpret_cast<uintptr_t>(used);
-  info.nr_map_ids = static_cast<uint32_t>(std::size(used));
-  uint32_t size = sizeof info;
-  if (bpf_obj_get_info_by_fd(program.get(), &info, &size) < 0) return false;
-  auto count = std::min<size_t>(info.nr_map_ids, std::size(used));
-  return std::find_first_of(used, used + count, map_ids.begin(), map_ids.end()) != used + count;
+  return ProgramInfo{info.id, std::string(info.name, strnlen(info.name, sizeof info.name))};
 }
 
 bool HasTcx(int program) {
@@ -142,7 +122,8 @@ bool HasTcx(int program) {
 
 Result<UniqueFd> AttachTcx(int program, uint32_t ifindex, sp_direction direction) {
   auto hook = static_cast<bpf_attach_type>(TcxHook(direction));
-  return ToFd(bpf_link_create(program, static_cast<int>(ifindex), hook, nullptr),
+  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = kFirst);
+  return ToFd(bpf_link_create(program, static_cast<int>(ifindex), hook, &options),
               "attach tcx link");
 }
 

@@ -34,11 +34,11 @@ Status ReadElement(int map, uint32_t key, void* value);
 Status WriteElement(int map, uint32_t key, const void* value);
 int PossibleCpus();
 
-Result<uint32_t> IdOfProgram(int fd);
-// "" if it has gone.
-std::string NameOfProgram(uint32_t program_id);
-// Whether the program uses one of these maps. False if it has gone.
-bool UsesMap(uint32_t program_id, const std::vector<uint32_t>& map_ids);
+struct ProgramInfo {
+  uint32_t id = 0;
+  std::string name;  // its first 15 characters
+};
+Result<ProgramInfo> InfoOfProgram(int fd);
 
 // tcx links (kernel 6.6). SP_EGRESS, from the pod, is the interface's ingress hook.
 struct LinkInfo {

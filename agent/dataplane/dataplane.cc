@@ -120,13 +120,12 @@ Status KernelDataplane::Start(const Options& options) {
   for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
     for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
       int fd = objects_->program(role, direction);
-      Result<uint32_t> id = IdOfProgram(fd);
-      if (!id) return std::move(id).error();
+      Result<ProgramInfo> info = InfoOfProgram(fd);
+      if (!info) return std::move(info).error();
       programs[role].fd[direction] = fd;
-      programs[role].id[direction] = *id;
+      programs[role].id[direction] = info->id;
     }
   }
-  programs.control_map = objects_->control_id();
   auto links = Links::Open(options.pins, programs, options.attach);
   if (!links) return std::move(links).error();
   links_ = *std::move(links);
@@ -178,18 +177,6 @@ Status KernelDataplane::PollEvents(Duration timeout,
   });
 }
 
-// Ids of the maps pinned there, of any version.
-std::vector<uint32_t> PinnedMaps(const std::string& directory) {
-  std::vector<uint32_t> out;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, none)) {
-    Result<UniqueFd> pin = OpenPin(entry.path());
-    if (!pin) continue;
-    if (Result<MapInfo> info = InfoOfMap(pin->get()); info) out.push_back(info->id);
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Dataplane>> Dataplane::Open(const Options& options) {
@@ -204,10 +191,9 @@ Status Dataplane::RemoveAll(const std::string& pins) {
   Result<UniqueFd> lock = LockPins(pins);
   if (!lock) return std::move(lock).error();
   CaptureBpfLog();
-  // The maps go last: filters are known by them.
-  Status links = Links::RemoveAll(pins, PinnedMaps(pins + "/maps"));
-  if (!links.ok()) return links;
-  for (const char* folder : {"/maps", "/links"}) {
+  // The programs' pins go after what they are on: filters are known by them.
+  if (Status links = Links::RemoveAll(pins); !links.ok()) return links;
+  for (const char* folder : {"/maps", "/links", "/programs"}) {
     std::filesystem::remove_all(pins + folder, none);
     if (none) return ErrnoError("remove " + pins + folder, none.value());
   }

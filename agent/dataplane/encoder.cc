@@ -33,6 +33,7 @@ Status Encoder::Adopt() {
   prefixes_.Adopt(half());
   endpoints_.Adopt(half());
   sets_.Adopt(endpoints_.SetsInForce(half()));
+  WriteDeferring(half() ^ 1, IsDeferring());
   uses_.Commit();
   return around_.grace_period();
 }
@@ -61,6 +62,7 @@ Status Encoder::Apply(const policy::Image& image, const policy::Changes* changes
 Status Encoder::Prepare(const policy::Image& image, const policy::Changes* changes,
                         const Bindings& bindings, const PeerTable::Local& local) {
   uint32_t next = half() ^ 1;
+  WriteDeferring(next, defer_);
   Status status = peers_.Prepare(image, changes, local, defer_, next);
   if (!status.ok()) return status;
   status = prefixes_.Prepare(image.prefixes, changes ? &changes->prefixes : nullptr, next);
@@ -72,7 +74,12 @@ Status Encoder::Prepare(const policy::Image& image, const policy::Changes* chang
 }
 
 bool Encoder::changed() const {
-  return peers_.changed() || prefixes_.changed() || sets_.changed() || endpoints_.changed();
+  return peers_.changed() || prefixes_.changed() || sets_.changed() || endpoints_.changed() ||
+         IsDeferring() != defer_;
+}
+
+void Encoder::WriteDeferring(uint32_t half, bool deferring) {
+  around_.pen.Update(tables_.control->deferring[half], deferring ? 1u : 0u);
 }
 
 Status Encoder::Flip() {
@@ -98,6 +105,7 @@ void Encoder::Undo() {
   sets_.Undo();
   prefixes_.Undo();
   peers_.Undo();
+  WriteDeferring(half() ^ 1, IsDeferring());
   uses_.Commit();
 }
 
@@ -108,6 +116,7 @@ Status Encoder::Settle() {
   prefixes_.Settle();
   sets_.Settle();
   endpoints_.Settle();
+  WriteDeferring(half() ^ 1, IsDeferring());
   settled_ = true;
   return Ok();
 }

@@ -44,6 +44,8 @@ class Encoder {
 
  private:
   uint32_t half() const { return generation() & 1; }
+  bool IsDeferring() const { return tables_.control->deferring[half()] != 0; }
+  void WriteDeferring(uint32_t half, bool deferring);
   Status Prepare(const policy::Image& image, const policy::Changes* changes,
                  const Bindings& bindings, const PeerTable::Local& local);
   bool changed() const;

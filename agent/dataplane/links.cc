@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "dataplane/bpf_calls.h"
+#include "dataplane/program_pins.h"
 #include "dataplane/tc_filters.h"
 #include "dataplane/tcx_links.h"
 
@@ -14,14 +15,23 @@ namespace {
 
 class BothKinds : public Links {
  public:
-  BothKinds(const std::string& pins, const Programs& programs, bool use_tcx)
-      : tcx_(pins, programs), filters_(programs), use_tcx_(use_tcx) {}
+  BothKinds(const std::string& pins, ProgramPins known, const Programs& programs, bool use_tcx)
+      : known_(std::move(known)),
+        programs_(programs),
+        tcx_(pins, programs, known_),
+        filters_(programs, known_),
+        use_tcx_(use_tcx) {}
 
+  // At each moment every program that is on an interface is pinned.
   Status Adopt() {
-    if (Status status = filters_.Adopt(); !status.ok()) return status;
-    for (Role role : {Role::kPod, Role::kNode, Role::kTunnel})
-      filtered_.merge(filters_.Attached(role));
-    return tcx_.Adopt();
+    std::set<uint32_t> current;
+    for (const Programs::Pair& pair : programs_.of) {
+      for (int fd : pair.fd)
+        if (Status status = known_.Add(fd); !status.ok()) return status;
+      current.insert(std::begin(pair.id), std::end(pair.id));
+    }
+    if (Status status = AdoptBoth(); !status.ok()) return status;
+    return known_.KeepOnly(current);
   }
 
   Status Attach(uint32_t ifindex, Role role) override {
@@ -47,6 +57,13 @@ class BothKinds : public Links {
   }
 
  private:
+  Status AdoptBoth() {
+    if (Status status = filters_.Adopt(); !status.ok()) return status;
+    for (Role role : {Role::kPod, Role::kNode, Role::kTunnel})
+      filtered_.merge(filters_.Attached(role));
+    return tcx_.Adopt();
+  }
+
   // An earlier instance may have attached in the other way. Judged twice for a moment, never not.
   Status DropOtherKind(uint32_t ifindex) {
     if (!use_tcx_) return tcx_.Detach(ifindex);
@@ -56,6 +73,8 @@ class BothKinds : public Links {
     return status;
   }
 
+  ProgramPins known_;
+  const Programs programs_;
   TcxLinks tcx_;
   TcFilters filters_;
   const bool use_tcx_;
@@ -63,13 +82,6 @@ class BothKinds : public Links {
 };
 
 }  // namespace
-
-Role Links::RoleOf(uint32_t program_id) {
-  std::string name = NameOfProgram(program_id);
-  return name.starts_with("node_")     ? Role::kNode
-         : name.starts_with("tunnel_") ? Role::kTunnel
-                                       : Role::kPod;
-}
 
 Result<std::unique_ptr<Links>> Links::Open(const std::string& pins, const Programs& programs,
                                            AttachMode mode) {
@@ -79,13 +91,17 @@ Result<std::unique_ptr<Links>> Links::Open(const std::string& pins, const Progra
   bool has_tcx = mode != AttachMode::kClsact && HasTcx(programs[Role::kPod].fd[SP_EGRESS]);
   if (mode == AttachMode::kTcx && !has_tcx)
     return Error{"this kernel has no tcx (it came with 6.6); attach with clsact"};
-  auto links = std::make_unique<BothKinds>(pins, programs, has_tcx);
+  Result<ProgramPins> known = ProgramPins::Open(pins);
+  if (!known) return std::move(known).error();
+  auto links = std::make_unique<BothKinds>(pins, *std::move(known), programs, has_tcx);
   if (Status status = links->Adopt(); !status.ok()) return std::move(status).error();
   return std::unique_ptr<Links>(std::move(links));
 }
 
-Status Links::RemoveAll(const std::string& pins, const std::vector<uint32_t>& maps) {
-  Status filters = TcFilters::RemoveAll(maps);
+Status Links::RemoveAll(const std::string& pins) {
+  Result<ProgramPins> known = ProgramPins::Open(pins);
+  if (!known) return std::move(known).error();
+  Status filters = TcFilters::RemoveAll(*known);
   Status tcx = TcxLinks::RemoveAll(pins);
   return filters.ok() ? tcx : filters;
 }

@@ -2,7 +2,7 @@
 // Two programs of ours on each interface, by its role: as tcx links, pinned as
 // PINS/links/IFINDEX-{egress,ingress}, or as clsact filters, which need no pin. Nothing is
 // remembered here: the kernel is asked each time, so what somebody else took off or displaced is
-// noticed, and put back by the next Attach().
+// noticed, and put back by the next Attach(). Whose a program is, program_pins.h knows.
 #pragma once
 
 #include <memory>
@@ -22,13 +22,9 @@ class Links {
       uint32_t id[2] = {};
     };
     Pair of[kRoles];
-    uint32_t control_map = 0;  // used by every version of the programs on these pins
     Pair& operator[](Role role) { return of[static_cast<int>(role)]; }
     const Pair& operator[](Role role) const { return of[static_cast<int>(role)]; }
   };
-  // The role of the interface that a program of ours, of any version, is on.
-  static Role RoleOf(uint32_t program_id);
-
   // Requires that the pins are locked. Puts these programs wherever those of an earlier instance
   // are, each in one step, and removes the pins of interfaces that have gone.
   static Result<std::unique_ptr<Links>> Open(const std::string& pins, const Programs& programs,
@@ -40,8 +36,8 @@ class Links {
   virtual Status Detach(uint32_t ifindex) = 0;
   virtual std::vector<uint32_t> Attached(std::initializer_list<Role> roles) = 0;
 
-  // Takes away every link below `pins`, and every filter whose program uses one of the maps.
-  static Status RemoveAll(const std::string& pins, const std::vector<uint32_t>& maps);
+  // Takes away every link below `pins`, and every filter whose program is pinned there.
+  static Status RemoveAll(const std::string& pins);
 };
 
 }  // namespace sallyport::dataplane

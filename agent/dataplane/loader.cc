@@ -9,6 +9,7 @@
 
 #include <bit>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -90,7 +91,6 @@ class PodObjects : public KernelObjects {
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
   int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
-  uint32_t control_id() const override { return control_id_; }
 
  private:
   std::string PathOf(const bpf_map* map) const { return pins_ + "/maps/" + bpf_map__name(map); }
@@ -107,9 +107,19 @@ class PodObjects : public KernelObjects {
   pod* skeleton_ = nullptr;
   bool adopted_ = false;
   uint32_t hash_seed_ = 0;
-  uint32_t control_id_ = 0;
+  uint32_t mark_ = 0;
   std::map<const bpf_map*, Mapped> memory_;
 };
+
+// One interface after the other gets the new programs: until the last has, all need the same mark.
+std::string KeepsMark(uint32_t mark, uint32_t wanted) {
+  char text[200];
+  std::snprintf(text, sizeof text,
+                "the mark stays 0x%x, not 0x%x: programs in force set it; sallyportd --detach, "
+                "then a start, would change it",
+                mark, wanted);
+  return text;
+}
 
 std::vector<bpf_map*> PodObjects::Maps() const {
   std::vector<bpf_map*> out;
@@ -141,6 +151,7 @@ Result<bool> PodObjects::FindPins() {
                  std::to_string(control.abi_version) + " of the tables, this agent knows version " +
                  std::to_string(SP_ABI_VERSION) + ": left as it is, and in force" + kStartAfresh};
   hash_seed_ = control.hash_seed;
+  mark_ = control.mark;
   return true;
 }
 
@@ -185,7 +196,7 @@ void PodObjects::Configure(const Options& options) {
   config.peer_mask = bpf_map__max_entries(skeleton_->maps.peers) - 1;
   config.rule_mask = bpf_map__max_entries(skeleton_->maps.rules) - 1;
   config.flow_mask = flow_buckets() - 1;
-  config.mark = options.mark;
+  config.mark = mark_;
   config.anti_spoofing = options.anti_spoofing ? 1 : 0;
   config.fast_path = options.fast_path ? 1 : 0;
   config.events_per_tick =
@@ -254,19 +265,19 @@ Status PodObjects::Start(const Options& options, std::vector<std::string>* notes
       if (Status status = AdoptMap(map); !status.ok()) return status;
   } else {
     hash_seed_ = std::random_device{}();
+    mark_ = options.mark;
   }
+  if (mark_ != options.mark) notes->push_back(KeepsMark(mark_, options.mark));
   SizeMaps(options.capacities, notes);
   Configure(options);
   if (Status status = Load(); !status.ok()) return status;
   if (Status status = PinMaps(); !status.ok()) return status;
   if (Status status = MapMemory(); !status.ok()) return status;
-  Result<MapInfo> control = InfoOfMap(bpf_map__fd(skeleton_->maps.control));
-  if (!control) return std::move(control).error();
-  control_id_ = control->id;
   if (!adopted_) {
     Pen pen;
     sp_control* entry = tables().control;
     pen.Store(entry->hash_seed, hash_seed_);
+    pen.Store(entry->mark, mark_);
     pen.Store(entry->abi_version, SP_ABI_VERSION);
   }
   return Ok();

@@ -37,8 +37,6 @@ class KernelObjects {
   virtual int events() const = 0;
   virtual int flows() const = 0;
   virtual uint32_t flow_buckets() const = 0;
-  // The one map that every version of the programs uses.
-  virtual uint32_t control_id() const = 0;
 };
 
 }  // namespace sallyport::dataplane

@@ -62,11 +62,10 @@ std::vector<net::Address> PeerTable::Candidates(const policy::Image& image,
 void PeerTable::AddServices(const policy::Image& image, const policy::Changes* changes,
                             std::vector<net::Address>& out) const {
   const auto& all = image.service_addresses;
-  if (!changes || defer_ != deferred_) {
-    out.insert(out.end(), all.begin(), all.end());
-  } else {
+  if (!changes || defer_ != deferred_) out.insert(out.end(), all.begin(), all.end());
+  // Those that have gone, too.
+  if (changes)
     out.insert(out.end(), changes->service_addresses.begin(), changes->service_addresses.end());
-  }
 }
 
 PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& local,

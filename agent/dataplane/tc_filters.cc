@@ -21,9 +21,10 @@ std::vector<uint32_t> Interfaces() {
   return out;
 }
 
-bool IsOurs(uint32_t ifindex, sp_direction direction, const std::vector<uint32_t>& maps) {
+// Of a filter of ours; nothing where there is none, or somebody else's.
+std::optional<Role> RoleThere(uint32_t ifindex, sp_direction direction, const ProgramPins& known) {
   std::optional<uint32_t> program = FilterProgram(ifindex, direction);
-  return program && UsesMap(*program, maps);
+  return program ? known.RoleOf(*program) : std::nullopt;
 }
 
 // Fine if filter, qdisc or interface have gone.
@@ -39,9 +40,8 @@ Status Remove(uint32_t ifindex, sp_direction direction) {
 Status TcFilters::Adopt() {
   for (uint32_t ifindex : Interfaces())
     for (sp_direction direction : kDirections)
-      if (IsOurs(ifindex, direction, {programs_.control_map})) {
-        Role role = Links::RoleOf(FilterProgram(ifindex, direction).value_or(0));
-        Status status = AttachFilter(programs_[role].fd[direction], ifindex, direction);
+      if (std::optional<Role> role = RoleThere(ifindex, direction, known_)) {
+        Status status = AttachFilter(programs_[*role].fd[direction], ifindex, direction);
         if (!status.ok() && status.error().code != ENODEV) return status;
       }
   return Ok();
@@ -58,7 +58,7 @@ Status TcFilters::Attach(uint32_t ifindex, Role role) {
 
 Status TcFilters::Detach(uint32_t ifindex) {
   for (sp_direction direction : kDirections)
-    if (IsOurs(ifindex, direction, {programs_.control_map}))
+    if (RoleThere(ifindex, direction, known_))
       if (Status status = Remove(ifindex, direction); !status.ok()) return status;
   return Ok();
 }
@@ -73,13 +73,12 @@ std::set<uint32_t> TcFilters::Attached(Role role) const {
   return out;
 }
 
-Status TcFilters::RemoveAll(const std::vector<uint32_t>& maps) {
+Status TcFilters::RemoveAll(const ProgramPins& known) {
   Status result;
-  if (maps.empty()) return result;
   for (uint32_t ifindex : Interfaces()) {
     bool ours = false;
     for (sp_direction direction : kDirections) {
-      if (!IsOurs(ifindex, direction, maps)) continue;
+      if (!RoleThere(ifindex, direction, known)) continue;
       ours = true;
       if (Status status = Remove(ifindex, direction); !status.ok()) result = std::move(status);
     }

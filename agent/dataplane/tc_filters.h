@@ -7,12 +7,15 @@
 #include <vector>
 
 #include "dataplane/links.h"
+#include "dataplane/program_pins.h"
 
 namespace sallyport::dataplane {
 
 class TcFilters {
  public:
-  explicit TcFilters(const Links::Programs& programs) : programs_(programs) {}
+  // `known` must outlive it.
+  TcFilters(const Links::Programs& programs, const ProgramPins& known)
+      : programs_(programs), known_(known) {}
 
   // Swaps the programs of filters of ours.
   Status Adopt();
@@ -21,11 +24,12 @@ class TcFilters {
   // Interfaces with both of our programs for this role.
   std::set<uint32_t> Attached(Role role) const;
 
-  // Removes the filters whose program uses one of the maps, and a clsact qdisc that is then empty.
-  static Status RemoveAll(const std::vector<uint32_t>& maps);
+  // Removes the filters whose program is known, and a clsact qdisc that is then empty.
+  static Status RemoveAll(const ProgramPins& known);
 
  private:
   Links::Programs programs_;
+  const ProgramPins& known_;
 };
 
 }  // namespace sallyport::dataplane

@@ -47,8 +47,9 @@ Status Unlink(const std::string& path) {
 
 }  // namespace
 
-TcxLinks::TcxLinks(const std::string& pins, const Links::Programs& programs)
-    : directory_(pins + "/links"), programs_(programs) {}
+TcxLinks::TcxLinks(const std::string& pins, const Links::Programs& programs,
+                   const ProgramPins& known)
+    : directory_(pins + "/links"), programs_(programs), known_(known) {}
 
 std::string TcxLinks::PathOf(uint32_t ifindex, sp_direction direction) const {
   return directory_ + "/" + std::to_string(ifindex) + NameOf(direction);
@@ -104,8 +105,13 @@ Status TcxLinks::Adopt() {
     for (sp_direction direction : kDirections) {
       uint32_t program_id = 0;
       bool alive = Living(ifindex, direction, &program_id).has_value();
-      Status status = alive ? AttachOne(ifindex, Links::RoleOf(program_id), direction)
-                            : Unlink(PathOf(ifindex, direction));
+      std::optional<Role> role = known_.RoleOf(program_id);
+      if (alive && !role)
+        return Error{PathOf(ifindex, direction) + ": its program is none of those pinned in " +
+                         "programs/ beside it; it stays; take all off with --detach and start anew",
+                     0};
+      Status status =
+          alive ? AttachOne(ifindex, *role, direction) : Unlink(PathOf(ifindex, direction));
       if (!status.ok())
         return std::move(status).error().Context("interface " + std::to_string(ifindex));
     }

@@ -9,12 +9,14 @@
 #include "abi/verdict.h"
 #include "base/unique_fd.h"
 #include "dataplane/links.h"
+#include "dataplane/program_pins.h"
 
 namespace sallyport::dataplane {
 
 class TcxLinks {
  public:
-  TcxLinks(const std::string& pins, const Links::Programs& programs);
+  // `known` must outlive it.
+  TcxLinks(const std::string& pins, const Links::Programs& programs, const ProgramPins& known);
 
   // Swaps the programs of living links for ours; removes the pins of dead ones.
   Status Adopt();
@@ -38,6 +40,7 @@ class TcxLinks {
 
   std::string directory_;
   Links::Programs programs_;
+  const ProgramPins& known_;
 };
 
 }  // namespace sallyport::dataplane

@@ -64,6 +64,7 @@
 #define SP_LIFE_RESET 10          /* TCP: RST; SCTP: ABORT */
 #define SP_LIFE_DATAGRAM 60       /* UDP and others: one way only so far */
 #define SP_LIFE_CONVERSATION 180  /* UDP and others: answered */
+#define SP_LIFE_BRIEF 27          /* either, with the node: less than conntrack's shortest, 30 s */
 #define SP_LIFE_FRAGMENT 30       /* as the kernel's own reassembly (ipfrag_time) */
 
 #endif

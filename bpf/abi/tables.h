@@ -42,11 +42,13 @@ struct sp_address {
 
 /* map "control", one entry */
 struct sp_control {
-	__u32 abi_version; /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
-	__u32 generation;  /* lowest bit: the half in force; flows of another are judged afresh */
-	__u32 trie[2][2];  /* [half][0: IPv4, 1: IPv6] root of the prefixes, as a trie slot */
-	__u32 hash_seed;   /* as in sp_config, for the next user of the maps; before abi_version */
-	__u32 reserved[9];
+	__u32 abi_version;  /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
+	__u32 generation;   /* lowest bit: the half in force; flows of another are judged afresh */
+	__u32 trie[2][2];   /* [half][0: IPv4, 1: IPv6] root of the prefixes, as a trie slot */
+	__u32 hash_seed;    /* as in sp_config, for the next user of the maps; before abi_version */
+	__u32 mark;         /* the same */
+	__u32 deferring[2]; /* [half] 1: every way out of the node carries its programs */
+	__u32 reserved[6];
 };
 
 /*
@@ -153,6 +155,7 @@ struct sp_flow_key {
 #define SP_FLOW_CARRIED 0x0200u  /* the opener's packets leave it with SP_TAG_UNJUDGED */
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
+#define SP_FLOW_BRIEF 0x1000u    /* datagrams with this node's address, as seen here */
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;

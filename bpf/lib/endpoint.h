@@ -13,20 +13,24 @@ struct {
 	__type(value, struct sp_endpoint);
 } endpoints SEC(".maps");
 
-/* NULL: the interface is closed. *place: index in the table, one past the end without an entry. */
-static __always_inline struct sp_endpoint *endpoint_find(__u32 ifindex, __u32 *place)
+/* Index in the table, one past the end without an entry. */
+GLOBAL __u32 endpoint_place(__u32 ifindex)
 {
 	for (__u32 i = 0; i < SP_ENDPOINT_PROBES; i++) {
 		__u32 at = (ifindex + i) & config.endpoint_mask;
 		struct sp_endpoint *e = bpf_map_lookup_elem(&endpoints, &at);
 
-		if (e && READ_ONCE(e->ifindex) == ifindex) {
-			*place = at;
-			return e;
-		}
+		if (e && READ_ONCE(e->ifindex) == ifindex)
+			return at;
 	}
-	*place = config.endpoint_mask + 1;
-	return NULL;
+	return config.endpoint_mask + 1;
+}
+
+/* NULL: the interface is closed. `place`: as above. */
+static __always_inline struct sp_endpoint *endpoint_find(__u32 ifindex, __u32 *place)
+{
+	*place = endpoint_place(ifindex);
+	return bpf_map_lookup_elem(&endpoints, place);
 }
 
 static __always_inline int endpoint_has(const struct sp_endpoint *e, const struct sp_address *a)

@@ -59,8 +59,11 @@ static __always_inline __u32 flow_life(__u64 state, __u8 protocol)
 {
 	if (state & SP_FLOW_RESET)
 		return SP_LIFE_RESET;
-	if (!is_connection(protocol))
+	if (!is_connection(protocol)) {
+		if (state & SP_FLOW_BRIEF)
+			return SP_LIFE_BRIEF;
 		return state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION : SP_LIFE_DATAGRAM;
+	}
 	if (state & SP_FLOW_CUT)
 		return SP_LIFE_CLOSING;
 	if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER))
@@ -292,6 +295,15 @@ static __always_inline void flow_note_ends(const struct flow_ref *ref, __u32 sou
 		WRITE_ONCE(f->ifindex[0], low);
 	if (high && READ_ONCE(f->ifindex[1]) != high)
 		WRITE_ONCE(f->ifindex[1], high);
+}
+
+/* Nobody here is noted any more for the end that the packet is from. */
+static __always_inline void flow_forget_source(const struct flow_ref *ref)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	if (f)
+		WRITE_ONCE(f->ifindex[ref->source_is_high ? 1 : 0], 0);
 }
 
 /*

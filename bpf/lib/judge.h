@@ -122,9 +122,24 @@ static __always_inline int judge_other(struct context *c, struct sp_endpoint *ot
 
 /* What judge_flow decided: SP_FLOW_EGRESS, _INGRESS, _DIRECT; the local peer's interface. */
 struct decision {
-	__u32 flags; /* 0 with SP_PASS: our own node, nothing to remember */
+	__u32 flags; /* 0 with SP_PASS: our own node, or a Service's; nothing to remember */
 	__u32 other;
 };
+
+/*
+ * An established connection that was left to be judged further on stays so, as long as anything is:
+ * it may be translated still when its Service is no more.
+ */
+GLOBAL int stays_deferred(const struct flow_ref *ref, __u32 half)
+{
+	const __u32 established = SP_FLOW_DEFERRED | SP_FLOW_ANSWERED;
+	__u32 zero = 0;
+	struct sp_control *word = bpf_map_lookup_elem(&control, &zero);
+
+	return ref && word && READ_ONCE(word->deferring[half & 1]) && ref->alive &&
+	       is_connection(ref->key.protocol) &&
+	       (ref->state & (established | SP_FLOW_CUT)) == established;
+}
 
 /*
  * At E's own interface: what E opens to its node or to a Service is judged when the node has
@@ -135,7 +150,8 @@ static __always_inline __u32 deferral(const struct context *c, __u64 peer)
 {
 	if (c->at_node)
 		return 0;
-	if (peer_is_node(peer) || (peer_is_service(peer) && !peer_is_pod(peer)))
+	if (peer_is_node(peer) ||
+	    (!peer_is_pod(peer) && (peer_is_service(peer) || stays_deferred(&c->ref, c->half))))
 		return SP_FLOW_CARRIED | SP_FLOW_DEFERRED;
 	return c->judge.set && (peer_is_service(peer) || !peer_is_pod(peer)) ? SP_FLOW_CARRIED : 0;
 }
@@ -154,8 +170,11 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	int verdict;
 
 	out->flags = out->other = 0;
-	if (peer_is_node(peer) && !own_opens && c->judge.direction == SP_EGRESS)
+	/* An answer to the node, or to whom it has translated: the next question is judged. */
+	if (peer_is_node(peer) && !own_opens && c->judge.direction == SP_EGRESS) {
+		c->judge.unjudged = 0;
 		return SP_PASS;
+	}
 	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
 	if (own_opens) {
 		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
@@ -165,6 +184,9 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
 	if (verdict < 0)
 		return verdict;
+	/* A Service opens nothing: what E sends there is E's own, and judged when it is translated. */
+	if (!own_opens && peer_is_service(peer) && !peer_is_node(peer) && !peer_is_pod(peer))
+		return SP_PASS;
 	if (!own_opens)
 		out->flags = SP_FLOW_INGRESS;
 	other = c->other;
@@ -243,6 +265,17 @@ OUTLINE int choose_other(struct context *c, int opener)
 }
 
 /*
+ * Datagrams with the node's address may be somebody else's whom the node has translated. Once
+ * conntrack has forgotten that, what looks like an answer would be translated anew, unjudged.
+ */
+GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *seen, __u32 half)
+{
+	if (!ref || !seen || is_connection(ref->key.protocol))
+		return 0;
+	return peer_is_node(peer_find(seen, half)) ? SP_FLOW_BRIEF : 0;
+}
+
+/*
  * The first packet of a flow, or one from the other side that asks for a new one. In the middle of a
  * connection it is not handed over: it may be a reply that the node has to translate back.
  */
@@ -266,6 +299,7 @@ OUTLINE int judge_new(struct context *c)
 		return SP_PASS;
 	if (ref->source_is_high)
 		d.flags |= SP_FLOW_FROM_HIGH;
+	d.flags |= brief_flag(ref, seen_address(c), c->half);
 	if (c->packet.ending == PACKET_RESET)
 		d.flags |= SP_FLOW_RESET;
 	new = (struct flow_new){
@@ -288,7 +322,7 @@ OUTLINE int judge_new(struct context *c)
 /* Flags that say what went over the wire: they stay when a flow is judged again. */
 #define FLOW_HISTORY                                                                     \
 	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
-	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT)
+	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT | SP_FLOW_BRIEF)
 
 /* Flags that this packet adds to its flow. */
 static __always_inline __u32 packet_flags(const struct context *c, int opener)
@@ -300,6 +334,13 @@ static __always_inline __u32 packet_flags(const struct context *c, int opener)
 	else if (c->packet.ending == PACKET_FIN)
 		flags |= opener ? SP_FLOW_FIN_OPENER : SP_FLOW_FIN_OTHER;
 	return flags;
+}
+
+/* What an endpoint here had opened was taken over by somebody with the same address: the node's. */
+static __always_inline void become_strangers(const struct flow_ref *ref, struct decision *d)
+{
+	d->flags &= ~(__u32)SP_FLOW_JOINT;
+	flow_forget_source(ref);
 }
 
 /* From judge_again: the flow is no more, and this packet is the first of another. */
@@ -337,6 +378,8 @@ OUTLINE int judge_again(struct context *c)
 				d.flags |= state & SP_FLOW_DEFERRED;
 		}
 		d.flags |= (state & FLOW_HISTORY) | packet_flags(c, opener);
+		if (!egress && opener && !c->tag && (state & SP_FLOW_JOINT))
+			become_strangers(ref, &d);
 		note_ends(c, &d);
 		flow_touch(ref, c->now);
 		flow_update(ref, make_state(c->judge.generation, ref->tag, d.flags));
@@ -418,6 +461,14 @@ static __always_inline int judge_transport(struct context *c)
 	return c->ref.alive ? judge_found(c) : judge_new(c);
 }
 
+/* An error that E sends to who opened the flow is not judged again, as no answer is. 1. */
+static __always_inline int is_answer_to(struct context *c, int opener)
+{
+	if (c->judge.direction == SP_EGRESS && opener)
+		c->judge.unjudged = 0;
+	return 1;
+}
+
 /* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
 OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 {
@@ -444,7 +495,7 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	    (ref->state & (opener == egress ? SP_FLOW_INGRESS : SP_FLOW_EGRESS)) &&
 	    flow_is_noted(ref, !egress, c->judge.ifindex) &&
 	    !(c->at_node && (ref->state & SP_FLOW_DEFERRED)))
-		return 1;
+		return is_answer_to(c, opener);
 	/* Judged elsewhere, or as somebody else's: its next packet is. */
 	if (ref->state & (SP_FLOW_DEFERRED | SP_FLOW_JOINT))
 		return 0;
@@ -452,7 +503,8 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 		endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
 	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
 	return policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
-			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS;
+			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS &&
+	       is_answer_to(c, opener);
 }
 
 /* An ICMP error passes if the flow it is about does, or if policy allows ICMP with its sender. */

@@ -14,6 +14,14 @@
 #include "judge.h"
 #include "usual.h"
 
+/* By the node itself, on its way here: what is inside can be judged no more. */
+static __always_inline int is_wrapped(const struct packet *p)
+{
+	return p->protocol == IPPROTO_ESP || p->protocol == IPPROTO_AH ||
+	       p->protocol == IPPROTO_GRE || p->protocol == IPPROTO_IPIP ||
+	       p->protocol == IPPROTO_IPV6;
+}
+
 static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *c)
 {
 	struct packet *p = &c->packet;
@@ -24,6 +32,8 @@ static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *
 	if (!c->endpoint)
 		return -SP_DROP_CLOSED;
 	c->judge.ifindex = READ_ONCE(c->endpoint->ifindex);
+	if (is_wrapped(p) && peer_is_node(peer_find(&p->source, c->half)))
+		return unless_isolated(c, -SP_DROP_SENDER);
 	if (p->kind == PACKET_OTHER)
 		return unless_isolated(c, -SP_DROP_ETHERTYPE);
 	if (p->kind == PACKET_MALFORMED)
@@ -69,6 +79,19 @@ OUTLINE int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, _
 	return TC_ACT_UNSPEC;
 }
 
+/* It left an endpoint, and does not say so any more. */
+OUTLINE int node_lost(struct __sk_buff *ctx, __u32 generation, __u32 at)
+{
+	struct context c;
+
+	begin(&c, SP_EGRESS, generation, tick_now());
+	c.at_node = 1;
+	parse_packet(ctx, &c.packet, at);
+	endpoint_find(ctx->ingress_ifindex, &c.judge.place);
+	c.judge.ifindex = ctx->ingress_ifindex;
+	return report_drop(ctx, &c.packet, &c.judge, SP_DROP_SENDER);
+}
+
 /* Flags of a flow that node_usual() does not pass. */
 #define NODE_UNUSUAL (SP_FLOW_RESET | SP_FLOW_CUT | SP_FLOW_DEFERRED)
 
@@ -101,7 +124,7 @@ OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 	if (direction == SP_INGRESS && (!ifindex || !!(state & SP_FLOW_FROM_HIGH) == high))
 		return 1;
 	if (e.turning || state >> 32 != generation || (state & NODE_UNUSUAL) ||
-	    !(state & SP_FLOW_EGRESS) || now - READ_ONCE(f->seen) > USUAL_LIFE)
+	    !(state & SP_FLOW_EGRESS) || now - READ_ONCE(f->seen) > usual_life(state))
 		return 0;
 	if (direction == SP_INGRESS) {
 		if (!(state & SP_FLOW_ANSWERED))
@@ -131,9 +154,23 @@ static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, c
 	return node_way(ctx, direction, generation, at);
 }
 
+/* What the node forwards, and no endpoint seems to have sent. */
+static __always_inline int handle_untagged(struct __sk_buff *ctx, const __u32 at)
+{
+	__u32 zero = 0, generation;
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+
+	if (!control_word)
+		return TC_ACT_SHOT;
+	generation = READ_ONCE(control_word->generation);
+	return lost_its_tag(ctx, generation & 1) ? node_lost(ctx, generation, at) : TC_ACT_UNSPEC;
+}
+
 static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
 {
-	if (!left_endpoint(ctx) || !(ctx->tc_index & SP_TAG_UNJUDGED))
+	if (!left_endpoint(ctx))
+		return ctx->ingress_ifindex ? handle_untagged(ctx, at) : TC_ACT_UNSPEC;
+	if (!(ctx->tc_index & SP_TAG_UNJUDGED))
 		return TC_ACT_UNSPEC;
 	return handle_node(ctx, SP_EGRESS, at);
 }

@@ -49,4 +49,20 @@ static __always_inline struct sp_endpoint *sender_find(__u32 tag, __u32 half, __
 	return e;
 }
 
+/*
+ * Did it come in through the interface of an endpoint that is closed, or isolated for egress, and
+ * has somebody taken the mark off since? A bridge hides that: there it came in through the bridge.
+ */
+GLOBAL int lost_its_tag(struct __sk_buff *ctx, __u32 half)
+{
+	struct sp_endpoint *e;
+	__u32 place;
+
+	if (!ctx->ingress_ifindex || left_endpoint(ctx))
+		return 0;
+	e = endpoint_find(ctx->ingress_ifindex, &place);
+	return e && (!(READ_ONCE(e->flags[half & 1]) & SP_ENDPOINT_OPEN) ||
+		     READ_ONCE(e->set[half & 1][SP_EGRESS]));
+}
+
 #endif

@@ -17,11 +17,16 @@
 #include "policy.h"
 #include "report.h"
 
-/* A flow younger than this is alive, whatever happened to it short of a reset. */
+/* A flow younger than this is alive, whatever happened to it short of a reset, unless it is brief. */
 #define USUAL_LIFE 60
 _Static_assert(USUAL_LIFE <= SP_LIFE_SYN && USUAL_LIFE <= SP_LIFE_CLOSING &&
 		       USUAL_LIFE <= SP_LIFE_DATAGRAM && USUAL_LIFE <= SP_LIFE_CONVERSATION,
 	       "alive in every state but reset");
+
+static __always_inline __u32 usual_life(__u64 state)
+{
+	return state & SP_FLOW_BRIEF ? SP_LIFE_BRIEF : USUAL_LIFE;
+}
 
 /* From usual_packet() and its parts: not a usual packet. */
 #define NO_OPINION -2
@@ -244,7 +249,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	    !is_openers(ctx, state, READ_ONCE(f->ifindex[high ? 1 : 0]), half))
 		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
-		if (now - READ_ONCE(f->seen) > USUAL_LIFE)
+		if (now - READ_ONCE(f->seen) > usual_life(state))
 			return NO_OPINION;
 		WRITE_ONCE(f->seen, now);
 	}

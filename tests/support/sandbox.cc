@@ -3,11 +3,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -132,6 +134,17 @@ void Send(int socket, const net::Address& to, uint16_t port, const std::string& 
   sockaddr_storage there;
   socklen_t size = ToSocketAddress(to, port, &there);
   (void)!::sendto(socket, text.data(), text.size(), 0, reinterpret_cast<sockaddr*>(&there), size);
+}
+
+UniqueFd LoadTcProgram(std::span<const bpf_insn> instructions) {
+  union bpf_attr attr {};
+  attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
+  attr.insns = reinterpret_cast<uintptr_t>(instructions.data());
+  attr.insn_cnt = static_cast<uint32_t>(instructions.size());
+  attr.license = reinterpret_cast<uintptr_t>("GPL");
+  UniqueFd program(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr)));
+  CHECK(program) << "cannot load a program: " << std::strerror(errno);
+  return program;
 }
 
 std::string Receive(int socket) {

@@ -6,16 +6,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.h"
 #include "net/address.h"
+
+struct bpf_insn;
 
 namespace sallyport::test {
 
 // Enters the sandbox, once per program, on one processor. Returns the directory of the bpf file
 // system.
 const std::string& EnterSandbox();
+
+// A TC program of these instructions: somebody else's, that is.
+UniqueFd LoadTcProgram(std::span<const bpf_insn> instructions);
 
 // Runs a command of the shell; ends the test program if it fails.
 void Shell(const std::string& command);

@@ -3,11 +3,14 @@
 // programs attached in either way.
 #include "dataplane/dataplane.h"
 
+#include <linux/bpf.h>
+
 #include <atomic>
 #include <cstdio>
 #include <thread>
 
 #include "bpf/dataplane/two_pods.h"
+#include "dataplane/bpf_calls.h"
 
 namespace sallyport::dataplane {
 namespace {
@@ -191,6 +194,36 @@ TEST_P(DataplaneTest, WhatSomebodyTookOffIsNoticedAndPutBack) {
   EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex()));
   AttachBoth();
   EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));
+  EXPECT_FALSE(Reaches()) << "closed";
+}
+
+// Whoever was there first says TC_ACT_OK, which ends the row.
+TEST_P(DataplaneTest, NobodyLetsPacketsPassBeforeUs) {
+  bpf_insn program[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  UniqueFd foreign = test::LoadTcProgram(program);
+  std::string pin = test::EnterSandbox() + "/spt-foreign";
+  ASSERT_TRUE(Pin(foreign.get(), pin).ok());
+  std::vector<UniqueFd> links;
+  for (const test::Pod* pod : {&a_, &b_}) {
+    if (GetParam() == AttachMode::kTcx) {
+      for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+        auto link = AttachTcx(foreign.get(), pod->ifindex(), direction);
+        ASSERT_TRUE(link);
+        links.push_back(*std::move(link));
+      }
+    } else {
+      test::Shell("tc qdisc add dev " + pod->device() + " clsact");
+      for (const char* hook : {" ingress", " egress"})
+        test::Shell("tc filter add dev " + pod->device() + hook +
+                    " prio 10 bpf direct-action pinned " + pin);
+    }
+  }
+  ASSERT_EQ(::unlink(pin.c_str()), 0);
+  Open();
+  EXPECT_TRUE(Reaches());
+  AttachBoth();
   EXPECT_FALSE(Reaches()) << "closed";
 }
 

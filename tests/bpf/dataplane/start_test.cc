@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting on what is pinned, or is not: what is adopted, what is refused, and in which words.
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -7,6 +8,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
+#include <thread>
 
 #include "abi/tables.h"
 #include "bpf/dataplane/two_pods.h"
@@ -155,6 +158,64 @@ TEST_F(StartTest, CapacitiesAreRoundedUp) {
 }
 
 // In a container whose seccomp filter refuses membarrier, or with nohz_full.
+TEST_F(StartTest, ProgramsInForceKeepTheirMark) {
+  Open();
+  EXPECT_THAT(dataplane_->notes(), testing::IsEmpty());
+  EXPECT_EQ(ReadControl().mark, options_.mark);
+  uint32_t first = std::exchange(options_.mark, 0x40);
+  Open();
+  EXPECT_THAT(dataplane_->notes(), testing::ElementsAre(HasSubstr("0x40")));
+  EXPECT_EQ(ReadControl().mark, first);
+}
+
+// In a thread with the capabilities that the DaemonSet gives, and no others.
+void WithFewCapabilities(const std::function<void()>& body) {
+  std::thread([&] {
+    uint64_t kept = 1ull << CAP_BPF | 1ull << CAP_NET_ADMIN | 1ull << CAP_PERFMON;
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct data[2]{};
+    for (int i : {0, 1})
+      data[i].effective = data[i].permitted = static_cast<uint32_t>(kept >> (32 * i));
+    ASSERT_EQ(::syscall(SYS_capset, &header, data), 0);
+    body();
+  }).join();
+}
+
+// A program's number is worth nothing without CAP_SYS_ADMIN; the agent knows its own all the same.
+TEST_F(StartTest, KnowsItsProgramsWithFewCapabilities) {
+  for (AttachMode mode : {AttachMode::kTcx, AttachMode::kClsact}) {
+    SCOPED_TRACE(mode == AttachMode::kTcx ? "tcx" : "clsact");
+    options_.attach = mode;
+    WithFewCapabilities([&] {
+      Open();
+      ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+      ASSERT_TRUE(dataplane_->AttachNode(b_.ifindex(), b_.device(), Role::kNode).ok());
+      Open();
+      EXPECT_THAT(dataplane_->Attached(), testing::ElementsAre(a_.ifindex()));
+      EXPECT_THAT(dataplane_->AttachedToNode(), testing::ElementsAre(b_.ifindex()));
+      EXPECT_TRUE(dataplane_->Detach(b_.ifindex()).ok());
+      EXPECT_THAT(dataplane_->AttachedToNode(), testing::IsEmpty());
+    });
+    EXPECT_FALSE(Reaches()) << "A is closed";
+    End();
+    WithFewCapabilities([&] { RemoveAll(); });
+    EXPECT_TRUE(Reaches());
+  }
+}
+
+TEST_F(StartTest, ALinkWithAStrangersProgramIsLeftAlone) {
+  options_.attach = AttachMode::kTcx;
+  Open();
+  AttachBoth();
+  End();
+  for (const auto& pin : std::filesystem::directory_iterator(options_.pins + "/programs"))
+    ASSERT_EQ(::unlink(pin.path().c_str()), 0);
+  std::string message = Refused();
+  EXPECT_THAT(message, HasSubstr("/links/" + std::to_string(a_.ifindex())));
+  EXPECT_THAT(message, HasSubstr("--detach"));
+  EXPECT_FALSE(Reaches()) << "still closed";
+}
+
 TEST(GracePeriodTest, HasAnotherWayWithoutMembarrier) {
   auto without_membarrier = [] {
     sock_filter program[] = {

@@ -196,6 +196,42 @@ TEST_P(FlowTest, DatagramsLiveForAMinuteAndConversationsForThree) {
   EXPECT_DROP(ToWeb(Udp(kFar, 80, kWeb, 1024)), "policy");
 }
 
+// Somebody behind the node sent it, and conntrack forgets that after 30 seconds: what the pod sends
+// after that is its own, and not known to be an answer.
+TEST_P(FlowTest, DatagramsWithTheNodeAreForgottenBeforeConntrackDoes) {
+  const uint64_t own = SP_FLOW_DEFERRED | SP_FLOW_CARRIED;
+  Web(kNothing, kOpen);
+  EXPECT_PASS(ToWeb(Udp(kNode, 30053, kWeb, 53)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 30053)));
+  ASSERT_EQ(k.Flows().size(), 1u);
+  k.Age(SP_LIFE_BRIEF - 2);
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 30053)));
+  EXPECT_EQ(k.Flows()[0]->state & own, 0u) << "an answer";
+  k.Age(SP_LIFE_BRIEF + 2);
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 30053)));
+  ASSERT_EQ(k.Flows().size(), 1u);
+  EXPECT_EQ(k.Flows()[0]->state & own, own);
+  k.Age(SP_LIFE_BRIEF + 2);
+  Web(kNothing, kNothing);
+  EXPECT_DROP(ToWeb(Udp(kNode, 30053, kWeb, 53)), "policy");
+}
+
+TEST_P(FlowTest, AServiceOpensNothing) {
+  Host service = {"10.96.0.10", "fd00:96::10"};
+  k.SetPeer(Of(service), SP_PEER_SERVICE);
+  Web(kNothing, kOpen);
+  for (int i = 0; i < 2; i++) {
+    EXPECT_PASS(ToWeb(Udp(service, 53, kWeb, 1024)));
+    EXPECT_EQ(k.Flows().size(), 0u);
+  }
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, service, 53)));
+  ASSERT_EQ(k.Flows().size(), 1u);
+  EXPECT_NE(k.Flows()[0]->state & SP_FLOW_DEFERRED, 0u) << "the pod's own";
+  EXPECT_PASS(ToWeb(Udp(service, 53, kWeb, 1024)));
+  Web(kNothing, kNothing);
+  EXPECT_DROP(ToWeb(Udp(service, 53, kWeb, 1025)), "policy");
+}
+
 TEST_P(FlowTest, ADeadFlowIsOpenedAgainInItsPlace) {
   ClientOnly();
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "base/check.h"
 #include "bpf/traffic/traffic.h"
@@ -146,16 +149,9 @@ class ServiceTest : public TrafficTest {
       }
   }
   // A program that sees what the pod sends, on its side.
-  static UniqueFd AttachInside(const Pod& pod, const bpf_insn* program, size_t count) {
+  static UniqueFd AttachInside(const Pod& pod, std::span<const bpf_insn> program) {
     constexpr auto kTcxEgress = 47u;
-    union bpf_attr attr {};
-    attr.prog_type = BPF_PROG_TYPE_SCHED_CLS;
-    attr.insns = reinterpret_cast<uintptr_t>(program);
-    attr.insn_cnt = static_cast<uint32_t>(count);
-    attr.license = reinterpret_cast<uintptr_t>("GPL");
-    UniqueFd loaded(static_cast<int>(::syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr)));
-    CHECK(loaded) << "cannot load: " << std::strerror(errno);
-    UniqueFd link;
+    UniqueFd loaded = LoadTcProgram(program), link;
     pod.Inside([&] {
       union bpf_attr create {};
       create.link_create.prog_fd = static_cast<uint32_t>(loaded.get());
@@ -165,6 +161,33 @@ class ServiceTest : public TrafficTest {
     });
     CHECK(link) << "cannot attach: " << std::strerror(errno);
     return link;
+  }
+  // The connection's packets and answers pass.
+  void ExpectBothWays(const UniqueFd& client, const UniqueFd& accepted) {
+    Write(accepted, "still");
+    EXPECT_EQ(Read(client), "still");
+    Write(client, "here");
+    EXPECT_EQ(Read(accepted), "here");
+  }
+  // From web, of this protocol, with something in it.
+  void SendRaw(const net::Address& to, int protocol) {
+    In(web)([&] {
+      UniqueFd raw(::socket(v6() ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC, protocol));
+      sockaddr_storage there{};
+      if (v6()) {
+        auto* in6 = reinterpret_cast<sockaddr_in6*>(&there);
+        in6->sin6_family = AF_INET6;
+        std::memcpy(&in6->sin6_addr, to.bytes().data(), 16);
+      } else {
+        auto* in = reinterpret_cast<sockaddr_in*>(&there);
+        in->sin_family = AF_INET;
+        in->sin_addr.s_addr = htonl(to.v4());
+      }
+      const char text[64] = {};
+      CHECK(::sendto(raw.get(), text, sizeof text, 0, reinterpret_cast<sockaddr*>(&there),
+                     v6() ? sizeof(sockaddr_in6) : sizeof(sockaddr_in)) == sizeof text)
+          << std::strerror(errno);
+    });
   }
   UniqueFd Accept(const UniqueFd& server) {
     pollfd wait = {.fd = server.get(), .events = POLLIN, .revents = 0};
@@ -269,10 +292,7 @@ TEST_P(ServiceTest, LiveConnectionsObeyInBothDirections) {
       UniqueFd client = Connected(In(web), Service(), backend == &db ? kToDb : kToFar);
       UniqueFd accepted = Accept(server);
       Allow({kWebIdentity, identity});
-      Write(accepted, "still");
-      EXPECT_EQ(Read(client), "still");
-      Write(client, "here");
-      EXPECT_EQ(Read(accepted), "here");
+      ExpectBothWays(client, accepted);
       k.TakeEvents();
       Allow({});
       Write(accepted, "no more");
@@ -281,6 +301,103 @@ TEST_P(ServiceTest, LiveConnectionsObeyInBothDirections) {
       EXPECT_EQ(Drop(), "cut");
     }
   }
+}
+
+// The node goes on translating what is established.
+TEST_P(ServiceTest, ConnectionsOutliveTheirService) {
+  UniqueFd server = Listen(In(outside), SOCK_STREAM, kTarget);
+  Translate(false);
+  Allow({kOutsideIdentity});
+  UniqueFd client = Connected(In(web), Service(), kToFar);
+  UniqueFd accepted = Accept(server);
+  ExpectBothWays(client, accepted);
+  k.SetPeer(Service(), 0);
+  k.control()->deferring[0] = k.control()->deferring[1] = 1;
+  Allow({kOutsideIdentity});
+  ExpectBothWays(client, accepted);
+  EXPECT_EQ(Connect(In(web), Service(), kToFar), "policy") << "no Service's: an address";
+  k.control()->deferring[0] = k.control()->deferring[1] = 0;
+  Allow({kWebIdentity, kOutsideIdentity});
+  k.TakeEvents();
+  Write(client, "no more");
+  std::string reason;
+  while (reason.empty()) reason = Dropped(kToFar);
+  EXPECT_EQ(reason, "policy");
+}
+
+// Somebody sets marks as a whole, in between.
+TEST_P(ServiceTest, WhatLostItsMarkIsNotLetOut) {
+  UniqueFd near = Listen(In(db), SOCK_STREAM, kTarget);
+  UniqueFd far = Listen(In(outside), SOCK_STREAM, kTarget);
+  Translate(false);
+  Allow({kDbIdentity, kOutsideIdentity});
+  Shell(
+      "nft 'add table inet sptmark; add chain inet sptmark forward "
+      "{ type filter hook forward priority 0; }; add rule inet sptmark forward meta mark set 0'");
+  EXPECT_EQ(Try(Service(), kToDb), "sender");
+  EXPECT_EQ(Try(Service(), kToFar), "sender");
+  Enforce({.egress = kOpen, .ingress = kNothing}, {});
+  EXPECT_EQ(Connect(In(web), Service(), kToDb), "open");
+  EXPECT_EQ(Connect(In(web), Service(), kToFar), "open");
+  Shell("nft delete table inet sptmark");
+}
+
+// With the node's address, as if the node had encrypted it, or put it into a tunnel, on its way.
+TEST_P(ServiceTest, WhatCannotBeSeenIsNotLetOut) {
+  const std::string there = v6() ? "fd98::9" : "10.98.0.9", family = v6() ? "ip -6 " : "ip ";
+  Shell(family + "route add " + there + " dev " + outside.device() + " && " + family +
+        "neigh add " + there + " lladdr 02:00:00:00:00:09 dev " + outside.device() +
+        " && nft 'add table inet sptesp; add chain inet sptesp post "
+        "{ type nat hook postrouting priority 90; }; "
+        "add rule inet sptesp post meta l4proto { esp, gre, 4, 41 } masquerade'");
+  k.SetPrefix((there + (v6() ? "/128" : "/32")).c_str(), 20);
+  k.SetRule(kSet, 20, Ports::All());
+  Allow({});
+  for (int protocol : {IPPROTO_ESP, IPPROTO_GRE, IPPROTO_IPIP, IPPROTO_IPV6}) {
+    SCOPED_TRACE(protocol);
+    k.TakeEvents();
+    SendRaw(Ip(there.c_str()), protocol);
+    std::vector<sp_event> events;
+    while (events.empty()) events = k.TakeEvents();
+    EXPECT_EQ(int{events[0].reason}, SP_DROP_SENDER);
+    EXPECT_EQ(int{events[0].protocol}, protocol);
+  }
+  Shell("nft delete table inet sptesp; " + family + "route del " + there);
+}
+
+TEST_P(ServiceTest, AnIsolatedPodTellsWhoCameThroughItsServiceOfErrors) {
+  for (bool masquerade : {false, true}) {
+    SCOPED_TRACE(masquerade);
+    Translate(masquerade);
+    Enforce({.egress = kNothing, .ingress = kOpen}, {});
+    UniqueFd client = Connected(In(outside), NodeAddress(), kNodePorts + kToWeb, SOCK_DGRAM);
+    Write(client, "anybody?");
+    EXPECT_EQ(Read(client), std::strerror(ECONNREFUSED));
+  }
+}
+
+// What a pod here had opened as the node, and left, is a stranger's now.
+TEST_P(ServiceTest, AFlowOfAPodIsAStrangersOnceOneSendsInIt) {
+  UniqueFd server = Listen(In(db), SOCK_STREAM, kTarget);
+  Translate(true);
+  auto enforce = [&] {
+    Enforce({.egress = kNothing, .ingress = kNothing}, {.egress = kNothing, .ingress = kOpen});
+  };
+  enforce();
+  UniqueFd client = Connected(In(outside), NodeAddress(), kNodePorts + kToDb);
+  UniqueFd accepted = Accept(server);
+  for (sp_flow* flow : k.Flows()) {
+    flow->state |= SP_FLOW_JOINT | SP_FLOW_EGRESS;
+    for (uint32_t& end : flow->ifindex)
+      if (end != db.ifindex()) end = web.ifindex();
+  }
+  enforce();
+  Write(client, "it is me");
+  EXPECT_EQ(Read(accepted), "it is me");
+  enforce();
+  Write(accepted, "hello");
+  EXPECT_EQ(Read(client), "hello");
+  ExpectBothWays(client, accepted);
 }
 
 TEST_P(ServiceTest, DatagramsObeyInBothDirections) {
@@ -348,7 +465,7 @@ TEST_P(ServiceTest, APodCannotSayThatItIsAnother) {
          .imm = 0x100},
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
         {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-    UniqueFd inside = AttachInside(web, program, std::size(program));
+    UniqueFd inside = AttachInside(web, program);
     Translate(false);
     Allow({});
     EXPECT_EQ(Try(Service(), kToDb), "policy");
@@ -357,6 +474,34 @@ TEST_P(ServiceTest, APodCannotSayThatItIsAnother) {
     EXPECT_EQ(Connect(In(web), Service(), kToDb), "open");
     EXPECT_EQ(Connect(In(web), Service(), kToFar), "open");
   }
+}
+
+// Judged as it goes in; what it is wrapped in is not judged again.
+TEST_P(ServiceTest, WhatAnOverlayCarriesIsJudged) {
+  const std::string here = v6() ? "fd97::1" : "10.97.1.1", there = v6() ? "fd97::3" : "10.97.1.3";
+  const std::string length = v6() ? "/64 nodad" : "/24";
+  auto overlay = [&](const net::Address& local, const net::Address& remote,
+                     const std::string& address) {
+    Shell("ip link add sptvx type vxlan id 8 dstport 4789 local " + local.ToString() + " remote " +
+          remote.ToString() + " && ip link set sptvx up && ip addr add " + address + length +
+          " dev sptvx");
+  };
+  overlay(NodeAddress(), Of(outside), here);
+  outside.Inside([&] { overlay(Of(outside), NodeAddress(), there); });
+  k.AttachNode(::if_nametoindex("sptvx"), HookOf(GetParam()));
+  k.SetPeer(Ip(there.c_str()), kDbIdentity, 0);
+  TranslateTo(there);
+  UniqueFd tcp = Listen(In(outside), SOCK_STREAM, kTarget);
+  UniqueFd udp = Listen(In(outside), SOCK_DGRAM, kTarget);
+  outside.Inside(
+      [&] { Shell("ip route replace " + Of(web).ToString() + " via " + here + " dev sptvx"); });
+  Allow({kOutsideIdentity});
+  EXPECT_EQ(Try(Service(), kToFar), "policy");
+  Allow({kDbIdentity});
+  EXPECT_EQ(Connect(In(web), Service(), kToFar), "open");
+  EXPECT_EQ(Ask(In(web), Service(), kToFar, udp), "open");
+  Shell("ip link del sptvx");
+  outside.Inside([&] { Shell("ip link del sptvx"); });
 }
 
 // Frames there begin with the IP header. What comes out of the other end is what passed.

@@ -217,6 +217,24 @@ TEST_F(ReconcilerTest, NothingIsDeferredWhileAWayOutIsNotWatched) {
   EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
 }
 
+TEST_F(ReconcilerTest, NothingIsDeferredWhileADoorStandsOpen) {
+  StartListed();
+  kernel_.Fail("attach");
+  Links({Veth(3, "veth3")});
+  EXPECT_FALSE(kernel_.deferring);
+  kernel_.Heal();
+  reconciler_->Reconcile();
+  EXPECT_TRUE(kernel_.deferring);
+}
+
+// A backend may stand behind it: what is sent to a Service is judged there.
+TEST_F(ReconcilerTest, WhatIsLeftAloneIsWatchedAsTheNodes) {
+  Start();
+  Links({Veth(3, "veth3")});
+  EXPECT_TRUE(kernel_.watched.contains(3));
+  EXPECT_FALSE(kernel_.attached.contains(3));
+}
+
 TEST_F(ReconcilerTest, ProgramsForTheNodeThatSomebodyTookOffArePutBack) {
   StartListed();
   Links({Link{.ifindex = 2, .name = "eth0", .kind = ""}});
@@ -285,11 +303,12 @@ TEST_F(ReconcilerTest, ReusedIndexIsAnotherInterface) {
   kernel_.attached.clear();
   kernel_.Fail("attach");
   Links({Veth(3, "veth5")}, {3});
-  EXPECT_EQ(Log(), "attach 3 fails; detach 3; attach 3 fails") << "nobody believes it is attached";
+  EXPECT_EQ(Log(), "attach 3 fails; detach 3; attach 3 fails; apply")
+      << "nobody believes it is attached";
   kernel_.Heal();
   clock_.Advance(std::chrono::seconds(1));
   reconciler_->Reconcile();
-  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_EQ(Log(), "attach 3; apply");
 }
 
 TEST_F(ReconcilerTest, ReusedIndexOfOneLeftAloneIsNotLeftAlone) {
@@ -328,12 +347,12 @@ TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
   StartListed();
   kernel_.Fail("attach");
   Links({Veth(3, "veth3")});
-  EXPECT_EQ(Log(), "attach 3 fails; attach 3 fails");
+  EXPECT_EQ(Log(), "attach 3 fails; attach 3 fails; apply");
   kernel_.Heal();
   clock_.Advance(std::chrono::minutes(1));
   ASSERT_TRUE(reconciler_->IsDue());
   reconciler_->Reconcile();
-  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_EQ(Log(), "attach 3; apply");
 }
 
 TEST_F(ReconcilerTest, ProgramsThatSomebodyTookOffArePutBack) {

@@ -338,6 +338,32 @@ TEST(Encoder, AnEndpointWithAnotherAddressIsClosedInBetween) {
   EXPECT_EQ(seen, (std::vector<std::string>{"closed", "10.0.0.1", "closed", "10.0.0.2"}));
 }
 
+// Nothing is left to be judged further on: neither by Services that stay, nor by one that goes.
+TEST(Encoder, NoServiceKeepsItsMarkWhenNothingIsDeferred) {
+  HeapTables memory;
+  Encoder encoder(memory.tables(), {});
+  ExpectOk(encoder.Adopt());
+  net::Address stays = *net::Address::Parse("10.96.0.1"), goes = *net::Address::Parse("192.0.2.7");
+  TableTwin twin(memory.tables());
+  auto is_service = [&](const net::Address& address) {
+    return twin.FindPeer(address, encoder.generation() & 1).is_service;
+  };
+  auto is_deferring = [&] { return memory.tables().control->deferring[encoder.generation() & 1]; };
+  Image image;
+  image.service_addresses = {stays, goes};
+  ExpectOk(encoder.Apply(image, nullptr, {}));
+  EXPECT_TRUE(is_service(stays) && is_service(goes));
+  EXPECT_EQ(is_deferring(), 1u);
+
+  image.service_addresses = {stays};
+  policy::Changes changes;
+  changes.service_addresses = {goes};
+  encoder.Defer(false);
+  ExpectOk(encoder.Apply(image, &changes, {}));
+  EXPECT_FALSE(is_service(stays) || is_service(goes));
+  EXPECT_EQ(is_deferring(), 0u);
+}
+
 TEST(Encoder, APlaceForCountersStartsAtZero) {
   HeapTables memory;
   std::vector<uint32_t> reset;

@@ -78,6 +78,8 @@ TEST_F(FlowsTest, EveryLifetime) {
       {SP_FLOW_ANSWERED | SP_FLOW_RESET, kTcp, SP_LIFE_RESET},
       {SP_FLOW_ANSWERED | SP_FLOW_CUT, kTcp, SP_LIFE_CLOSING},
       {0, kUdp, SP_LIFE_DATAGRAM},
+      {SP_FLOW_BRIEF, kUdp, SP_LIFE_BRIEF},
+      {SP_FLOW_BRIEF | SP_FLOW_ANSWERED, kUdp, SP_LIFE_BRIEF},
       {SP_FLOW_ANSWERED, kIcmp, SP_LIFE_CONVERSATION},
   };
   for (const Case& c : cases) {
