@@ -9,8 +9,8 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
-set(CMAKE_C_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
+set(CMAKE_CXX_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
+set(CMAKE_C_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 
@@ -27,6 +27,13 @@ target_compile_options(sallyport_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
   # Structures inside anonymous unions, in the ABI headers that C shares.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-nested-anon-types>)
+# The presets for development compile eight files of a target as one: most of the time goes into
+# what they all include. So a name in an unnamed namespace is one of its target's, not of its file's.
+if(CMAKE_UNITY_BUILD)
+  # To g++ the files of such a batch look like headers.
+  target_compile_options(sallyport_options INTERFACE
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
 if(SALLYPORT_SANITIZE)
   target_compile_options(sallyport_options INTERFACE
     -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
