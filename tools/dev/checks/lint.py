@@ -27,7 +27,7 @@ folder = project.CACHE / "lint-commands"
 folder.mkdir(parents=True, exist_ok=True)
 names = project.sources("agent/*.cc", "tools/*.cc")
 commands = []  # of each file alone, then of those that are looked at together
-batch = {}  # name -> (how it is compiled, the number of its batch there)
+batch = {}  # name -> (how it is compiled, its target's folder, the number of its batch there)
 
 
 def add_command(entry, path):
@@ -45,7 +45,8 @@ def read_commands():
         files = re.findall(r'^#include "(.+)"$', path.read_text(), re.M) if number else [path]
         for file in files:
             command = add_command(entry, file)
-            batch[os.path.relpath(file, project.ROOT)] = (command, int(number[1]) if number else 0)
+            batch[os.path.relpath(file, project.ROOT)] = (
+                command, path.parent, int(number[1]) if number else 0)
 
 
 def save_commands():
@@ -60,10 +61,10 @@ def together(waiting):
     """Groups of names, and how to look at each group."""
     groups = {}
     for name in waiting:
-        command, number = batch[name]
-        groups.setdefault((command, number // _BATCHES_TOGETHER), []).append(name)
+        command, target, number = batch[name]
+        groups.setdefault((command, target, number // _BATCHES_TOGETHER), []).append(name)
     out = []
-    for number, ((command, _), files) in enumerate(groups.items()):
+    for number, ((command, *_), files) in enumerate(groups.items()):
         if len(files) > 1:
             joined = folder / f"together-{number}.cc"
             joined.write_text("".join(f'#include "{project.ROOT / name}"\n' for name in files))
