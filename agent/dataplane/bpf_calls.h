@@ -17,6 +17,8 @@
 
 namespace sallyport::dataplane {
 
+inline constexpr sp_direction kDirections[] = {SP_EGRESS, SP_INGRESS};
+
 // Keeps what libbpf has to say for TakeBpfLog() instead of printing it.
 void CaptureBpfLog();
 // What libbpf said on this thread since the last call: its last lines.

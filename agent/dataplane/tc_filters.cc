@@ -11,8 +11,6 @@
 namespace sallyport::dataplane {
 namespace {
 
-constexpr sp_direction kDirections[] = {SP_EGRESS, SP_INGRESS};
-
 std::vector<uint32_t> Interfaces() {
   std::vector<uint32_t> out;
   struct if_nameindex* all = ::if_nameindex();

@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr sp_direction kDirections[] = {SP_EGRESS, SP_INGRESS};
-
 const char* NameOf(sp_direction direction) {
   return direction == SP_EGRESS ? "-egress" : "-ingress";
 }

@@ -17,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // Until `fd` is readable, `timeout` has passed, or `stop` is readable: then false. fd < 0: none.
-bool Wait(int fd, int stop, int timeout_ms) {
+bool WaitFor(int fd, int stop, int timeout_ms) {
   pollfd fds[2] = {{stop, POLLIN, 0}, {fd, POLLIN, 0}};
   while (poll(fds, 2, timeout_ms) < 0 && errno == EINTR) {
   }
@@ -50,7 +50,7 @@ class Follower {
 
   void Run() {
     Backoff backoff(milliseconds(10), std::chrono::seconds(5));
-    while (Wait(socket_->fd(), stop_, Patience())) {
+    while (WaitFor(socket_->fd(), stop_, Patience())) {
       if (Status status = Step(); status) {
         backoff.Reset();
         continue;
@@ -60,7 +60,7 @@ class Follower {
       do {
         socket_.reset();
         auto pause = std::chrono::duration_cast<milliseconds>(backoff.Next());
-        if (!Wait(-1, stop_, static_cast<int>(pause.count()))) return;
+        if (!WaitFor(-1, stop_, static_cast<int>(pause.count()))) return;
       } while (!Open());
     }
   }

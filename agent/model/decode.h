@@ -33,6 +33,10 @@ Meta DecodeMeta(const Cursor& object, Kind kind, const MetaRules& rules,
 // meta/v1 LabelSelector at the cursor.
 Selector DecodeSelector(const Cursor& at);
 
+// What an object has at its top.
+inline const std::vector<std::string_view> kObjectFields = {"apiVersion", "kind", "metadata",
+                                                            "spec", "status"};
+
 NamespacePtr DecodeNamespace(const Cursor& object, Meta meta);
 NodePtr DecodeNode(const Cursor& object, Meta meta);
 PodPtr DecodePod(const Cursor& object, Meta meta);

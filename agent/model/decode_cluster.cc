@@ -8,8 +8,6 @@
 namespace sallyport::model {
 namespace {
 
-const std::vector<std::string_view> kObjectFields = {"apiVersion", "kind", "metadata", "spec",
-                                                     "status"};
 const std::vector<std::string_view> kNamespaceSpecFields = {"finalizers"};
 const std::vector<std::string_view> kNodeSpecFields = {
     "configSource", "externalID", "podCIDR", "podCIDRs", "providerID", "taints", "unschedulable"};

@@ -10,51 +10,49 @@
 namespace sallyport::model {
 namespace {
 
-const std::vector<std::string_view> kObjectFields = {"apiVersion", "kind", "metadata", "spec",
-                                                     "status"};
-const std::vector<std::string_view> kSpecFields = {"activeDeadlineSeconds",
-                                                   "affinity",
-                                                   "automountServiceAccountToken",
-                                                   "containers",
-                                                   "dnsConfig",
-                                                   "dnsPolicy",
-                                                   "enableServiceLinks",
-                                                   "ephemeralContainers",
-                                                   "hostAliases",
-                                                   "hostIPC",
-                                                   "hostNetwork",
-                                                   "hostPID",
-                                                   "hostUsers",
-                                                   "hostname",
-                                                   "hostnameOverride",
-                                                   "imagePullSecrets",
-                                                   "initContainers",
-                                                   "nodeName",
-                                                   "nodeSelector",
-                                                   "os",
-                                                   "overhead",
-                                                   "preemptionPolicy",
-                                                   "priority",
-                                                   "priorityClassName",
-                                                   "readinessGates",
-                                                   "resourceClaims",
-                                                   "resources",
-                                                   "restartPolicy",
-                                                   "runtimeClassName",
-                                                   "schedulerName",
-                                                   "schedulingGates",
-                                                   "schedulingGroup",
-                                                   "securityContext",
-                                                   "serviceAccount",
-                                                   "serviceAccountName",
-                                                   "setHostnameAsFQDN",
-                                                   "shareProcessNamespace",
-                                                   "subdomain",
-                                                   "terminationGracePeriodSeconds",
-                                                   "tolerations",
-                                                   "topologySpreadConstraints",
-                                                   "volumes",
-                                                   "workloadRef"};
+const std::vector<std::string_view> kPodSpecFields = {"activeDeadlineSeconds",
+                                                      "affinity",
+                                                      "automountServiceAccountToken",
+                                                      "containers",
+                                                      "dnsConfig",
+                                                      "dnsPolicy",
+                                                      "enableServiceLinks",
+                                                      "ephemeralContainers",
+                                                      "hostAliases",
+                                                      "hostIPC",
+                                                      "hostNetwork",
+                                                      "hostPID",
+                                                      "hostUsers",
+                                                      "hostname",
+                                                      "hostnameOverride",
+                                                      "imagePullSecrets",
+                                                      "initContainers",
+                                                      "nodeName",
+                                                      "nodeSelector",
+                                                      "os",
+                                                      "overhead",
+                                                      "preemptionPolicy",
+                                                      "priority",
+                                                      "priorityClassName",
+                                                      "readinessGates",
+                                                      "resourceClaims",
+                                                      "resources",
+                                                      "restartPolicy",
+                                                      "runtimeClassName",
+                                                      "schedulerName",
+                                                      "schedulingGates",
+                                                      "schedulingGroup",
+                                                      "securityContext",
+                                                      "serviceAccount",
+                                                      "serviceAccountName",
+                                                      "setHostnameAsFQDN",
+                                                      "shareProcessNamespace",
+                                                      "subdomain",
+                                                      "terminationGracePeriodSeconds",
+                                                      "tolerations",
+                                                      "topologySpreadConstraints",
+                                                      "volumes",
+                                                      "workloadRef"};
 const std::vector<std::string_view> kContainerFields = {"args",
                                                         "command",
                                                         "env",
@@ -80,8 +78,8 @@ const std::vector<std::string_view> kContainerFields = {"args",
                                                         "volumeDevices",
                                                         "volumeMounts",
                                                         "workingDir"};
-const std::vector<std::string_view> kPortFields = {"containerPort", "hostIP", "hostPort", "name",
-                                                   "protocol"};
+const std::vector<std::string_view> kContainerPortFields = {"containerPort", "hostIP", "hostPort",
+                                                            "name", "protocol"};
 const std::vector<std::string_view> kStatusFields = {"allocatedResources",
                                                      "conditions",
                                                      "containerStatuses",
@@ -120,7 +118,7 @@ ContainerPort DecodeContainerPort(const Cursor& item, bool host_network,
                                   std::set<std::string>& names) {
   ContainerPort out;
   if (!item.IsMapping()) return out;
-  item.Known(kPortFields);
+  item.Known(kContainerPortFields);
   out.name = DecodePortName(item, names);
   if (auto port = item.Integer("containerPort"); port && *port != 0) {
     out.port = CheckPort(*item.Child("containerPort"), *port);
@@ -187,7 +185,7 @@ void DecodeSpec(const Cursor& object, Pod& pod) {
     if (!object.Child("spec")) object.ErrorAt("spec", "is required, with its containers");
     return;
   }
-  spec->Known(kSpecFields);
+  spec->Known(kPodSpecFields);
   pod.host_network = spec->Bool("hostNetwork").value_or(false);
   if (const std::string* node = spec->String("nodeName"); node && !node->empty()) {
     if (std::string wrong = CheckDnsSubdomain(*node); !wrong.empty()) {

@@ -8,11 +8,9 @@
 namespace sallyport::model {
 namespace {
 
-const std::vector<std::string_view> kObjectFields = {"apiVersion", "kind", "metadata", "spec",
-                                                     "status"};
-const std::vector<std::string_view> kSpecFields = {"podSelector", "policyTypes", "ingress",
-                                                   "egress"};
-const std::vector<std::string_view> kPortFields = {"protocol", "port", "endPort"};
+const std::vector<std::string_view> kPolicySpecFields = {"podSelector", "policyTypes", "ingress",
+                                                         "egress"};
+const std::vector<std::string_view> kPolicyPortFields = {"protocol", "port", "endPort"};
 const std::vector<std::string_view> kPeerFields = {"podSelector", "namespaceSelector", "ipBlock"};
 const std::vector<std::string_view> kBlockFields = {"cidr", "except"};
 const std::vector<std::string_view> kSelectorFields = {"matchLabels", "matchExpressions"};
@@ -174,7 +172,7 @@ void DecodePort(const Cursor& at, PolicyPort& out) {
 PolicyPort DecodePolicyPort(const Cursor& item) {
   PolicyPort out;
   if (!item.IsMapping()) return out;
-  item.Known(kPortFields);
+  item.Known(kPolicyPortFields);
   if (auto protocol = item.Child("protocol")) out.protocol = DecodeProtocol(*protocol);
   if (auto port = item.Child("port")) DecodePort(*port, out);
   DecodeEndPort(item, out);
@@ -266,7 +264,7 @@ NetworkPolicyPtr DecodeNetworkPolicy(const Cursor& object, Meta meta) {
                  "is missing: the policy selects every pod of its namespace; write "
                  "podSelector: {} to say so");
   }
-  spec->Known(kSpecFields);
+  spec->Known(kPolicySpecFields);
   if (auto pods = DecodeSelectorAt(*spec, "podSelector")) out->pods = std::move(*pods);
   out->ingress = DecodeRules(*spec, kIngress);
   out->egress = DecodeRules(*spec, kEgress);

@@ -12,30 +12,30 @@ namespace {
 
 const std::vector<std::string_view> kServiceFields = {"apiVersion", "kind", "metadata", "spec",
                                                       "status"};
-const std::vector<std::string_view> kSpecFields = {"allocateLoadBalancerNodePorts",
-                                                   "clusterIP",
-                                                   "clusterIPs",
-                                                   "externalIPs",
-                                                   "externalName",
-                                                   "externalTrafficPolicy",
-                                                   "healthCheckNodePort",
-                                                   "internalTrafficPolicy",
-                                                   "ipFamilies",
-                                                   "ipFamilyPolicy",
-                                                   "ipFamily",
-                                                   "loadBalancerClass",
-                                                   "loadBalancerIP",
-                                                   "loadBalancerSourceRanges",
-                                                   "ports",
-                                                   "publishNotReadyAddresses",
-                                                   "selector",
-                                                   "sessionAffinity",
-                                                   "sessionAffinityConfig",
-                                                   "topologyKeys",
-                                                   "trafficDistribution",
-                                                   "type"};
-const std::vector<std::string_view> kPortFields = {"appProtocol", "name",     "nodePort",
-                                                   "port",        "protocol", "targetPort"};
+const std::vector<std::string_view> kServiceSpecFields = {"allocateLoadBalancerNodePorts",
+                                                          "clusterIP",
+                                                          "clusterIPs",
+                                                          "externalIPs",
+                                                          "externalName",
+                                                          "externalTrafficPolicy",
+                                                          "healthCheckNodePort",
+                                                          "internalTrafficPolicy",
+                                                          "ipFamilies",
+                                                          "ipFamilyPolicy",
+                                                          "ipFamily",
+                                                          "loadBalancerClass",
+                                                          "loadBalancerIP",
+                                                          "loadBalancerSourceRanges",
+                                                          "ports",
+                                                          "publishNotReadyAddresses",
+                                                          "selector",
+                                                          "sessionAffinity",
+                                                          "sessionAffinityConfig",
+                                                          "topologyKeys",
+                                                          "trafficDistribution",
+                                                          "type"};
+const std::vector<std::string_view> kServicePortFields = {"appProtocol", "name",     "nodePort",
+                                                          "port",        "protocol", "targetPort"};
 const std::vector<std::string_view> kSliceFields = {"addressType", "apiVersion", "endpoints",
                                                     "kind",        "metadata",   "ports"};
 const std::vector<std::string_view> kEndpointFields = {
@@ -114,7 +114,7 @@ std::variant<uint16_t, std::string> DecodeTargetPort(const Cursor& item, uint16_
 ServicePort DecodeServicePort(const Cursor& item, bool several, std::set<std::string>& names) {
   ServicePort out;
   if (!item.IsMapping()) return out;
-  item.Known(kPortFields);
+  item.Known(kServicePortFields);
   out.name = DecodePortName(item, several, names);
   out.protocol = ProtocolOf(item);
   if (auto port = item.Integer("port")) {
@@ -168,7 +168,7 @@ void DecodeClusterIps(const Cursor& spec, Service& service) {
 void DecodeServiceSpec(const Cursor& spec, Service& service) {
   constexpr std::array<std::string_view, 4> kTypes = {"ClusterIP", "NodePort", "LoadBalancer",
                                                       "ExternalName"};
-  spec.Known(kSpecFields);
+  spec.Known(kServiceSpecFields);
   service.type = static_cast<ServiceType>(OneOf(spec, "type", kTypes).value_or(0));
   if (service.type == ServiceType::kExternalName) {
     const std::string* name = spec.String("externalName");

@@ -126,7 +126,7 @@ Parsed ParseChunk(const Chunk& chunk) {
   return yaml.error && meant_json ? json : yaml;
 }
 
-void Report(const SyntaxError& error, const std::string& file, ParsedText& out) {
+void ReportSyntax(const SyntaxError& error, const std::string& file, ParsedText& out) {
   out.diagnostics.push_back({Severity::kError, {file, error.line}, "", "", error.message});
 }
 
@@ -143,7 +143,7 @@ ParsedText ParseText(std::string_view text, const std::string& file,
                      const std::function<void(Document)>& take) {
   ParsedText out;
   auto unreadable = [&](const SyntaxError& error) {
-    Report(error, file, out);
+    ReportSyntax(error, file, out);
     out.unreadable = true;
     return out;
   };
@@ -159,7 +159,7 @@ ParsedText ParseText(std::string_view text, const std::string& file,
     Chunk chunk = SkipSeparator(NextChunk(text, line));
     if (IsBlank(chunk.text)) continue;
     Parsed parsed = ParseChunk(chunk);
-    for (const SyntaxError& repeat : parsed.repeats) Report(repeat, file, out);
+    for (const SyntaxError& repeat : parsed.repeats) ReportSyntax(repeat, file, out);
     for (Document& document : parsed.documents) {
       if (document.type != Value::Type::kNull) take(std::move(document));
     }

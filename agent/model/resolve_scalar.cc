@@ -26,7 +26,7 @@ bool OneOf(const Words& words, std::string_view text) {
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDecimal(char c) { return c >= '0' && c <= '9'; }
 
 std::string_view SkipSign(std::string_view text) {
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) text.remove_prefix(1);
@@ -61,7 +61,7 @@ bool LooksLikeFloat(std::string_view text) {
   std::string_view rest = SkipSign(text);
   auto digits = [&rest] {
     size_t n = 0;
-    while (n < rest.size() && IsDigit(rest[n])) ++n;
+    while (n < rest.size() && IsDecimal(rest[n])) ++n;
     rest.remove_prefix(n);
     return n;
   };
@@ -125,7 +125,7 @@ Value ResolveScalar(std::string text, int line) {
     value.boolean = yes;
   } else if (OneOf(kNotFinite, t)) {
     value.type = Value::Type::kNumber;
-  } else if (IsDigit(t[0]) || t[0] == '+' || t[0] == '-' || t[0] == '.') {
+  } else if (IsDecimal(t[0]) || t[0] == '+' || t[0] == '-' || t[0] == '.') {
     ResolveNumber(value);
   }
   return value;

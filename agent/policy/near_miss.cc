@@ -26,7 +26,7 @@ constexpr int kBoth = 100;
 // Of a long list a person reads the beginning.
 constexpr size_t kShown = 8;
 
-std::string Numbers(const net::PortRange& range) {
+std::string RangeText(const net::PortRange& range) {
   if (range.first == 0 && range.last == 0xffff) return "every port";
   std::string out = std::to_string(range.first);
   return range.first == range.last ? out : out + "-" + std::to_string(range.last);
@@ -120,7 +120,7 @@ Lack PeersLack(const RuleMatcher& match, const model::NetworkPolicy& policy,
 std::string Listed(const RuleMatcher& match, const model::PolicyPort& port) {
   std::string protocol = "/" + net::ToString(port.protocol);
   if (const auto* range = std::get_if<net::PortRange>(&port.port)) {
-    return Numbers(*range) + protocol;
+    return RangeText(*range) + protocol;
   }
   const auto* name = std::get_if<std::string>(&port.port);
   if (!name) return "every port" + protocol;

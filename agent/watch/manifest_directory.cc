@@ -19,7 +19,6 @@ namespace sallyport::watch {
 namespace {
 
 namespace fs = std::filesystem;
-using State = FileContent::State;
 
 constexpr uint32_t kAnchorEvents = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM |
                                    IN_DELETE_SELF | IN_MOVE_SELF | IN_MASK_ADD;
@@ -218,7 +217,7 @@ Result<ManifestSet::Files> ManifestDirectory::Watcher::ReadFiles() {
     std::string name = it->path().filename().string();
     if (!IsManifestName(name)) continue;
     FileContent content = Read(name);
-    if (content.state != State::kGone) files.emplace(PathOf(name), std::move(content));
+    if (content.state != FileContent::State::kGone) files.emplace(PathOf(name), std::move(content));
   }
   if (error) return ErrnoError("list " + directory_, error.value());
   return files;
@@ -229,21 +228,22 @@ FileContent ManifestDirectory::Watcher::Read(const std::string& name) {
   failed_.erase(name);
   auto failed = [&](std::string why) {
     failed_.insert(name);
-    return FileContent{State::kFailed, std::move(why)};
+    return FileContent{FileContent::State::kFailed, std::move(why)};
   };
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) {
-    return errno == ENOENT ? FileContent{State::kGone, ""} : failed(ErrnoError("stat").message);
+    return errno == ENOENT ? FileContent{FileContent::State::kGone, ""}
+                           : failed(ErrnoError("stat").message);
   }
   bool is_link = S_ISLNK(info.st_mode);
   WatchTarget(name, is_link);
   if (is_link && ::stat(path.c_str(), &info) != 0) {
     return failed(ErrnoError("follow the link").message);
   }
-  if (!S_ISREG(info.st_mode)) return {State::kGone, ""};
+  if (!S_ISREG(info.st_mode)) return {FileContent::State::kGone, ""};
   auto text = ReadTextFile(path);
-  if (text) return {State::kText, std::move(*text)};
-  if (text.error().code == ENOENT && !is_link) return {State::kGone, ""};
+  if (text) return {FileContent::State::kText, std::move(*text)};
+  if (text.error().code == ENOENT && !is_link) return {FileContent::State::kGone, ""};
   return failed(text.error().message);
 }
 
@@ -319,7 +319,8 @@ void ManifestDirectory::Watcher::Do(const Work& work) {
 void ManifestDirectory::Watcher::ApplyFiles(const std::map<std::string, Work::Look>& files) {
   ManifestSet::Files changes;
   for (const auto& [name, look] : files) {
-    FileContent content = look == Work::Look::kRead ? Read(name) : FileContent{State::kPending, ""};
+    FileContent content =
+        look == Work::Look::kRead ? Read(name) : FileContent{FileContent::State::kPending, ""};
     changes.emplace(PathOf(name), std::move(content));
   }
   Emit(set_.Apply(changes));

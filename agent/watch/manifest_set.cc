@@ -11,7 +11,6 @@ using model::Delta;
 using model::Diagnostic;
 using model::Manifest;
 using model::Severity;
-using State = FileContent::State;
 
 std::string Describe(const std::pair<model::Kind, model::ObjectName>& key) {
   return model::ToString(key.first) + " " + key.second.ToString();
@@ -45,7 +44,7 @@ bool SameObject(const Delta& a, const Delta& b) {
 
 Update ManifestSet::ApplyAll(Files files) {
   for (const auto& [path, file] : files_) {
-    files.try_emplace(path, FileContent{State::kGone, ""});
+    files.try_emplace(path, FileContent{FileContent::State::kGone, ""});
   }
   scanned_ = true;
   return Apply(files);
@@ -57,7 +56,7 @@ Update ManifestSet::Apply(const Files& changes) {
   for (const auto& [path, content] : changes) ApplyFile(path, content, touched, update);
   for (const Key& key : touched) Resolve(key, update);
   for (const auto& [path, content] : changes) {
-    if (content.state == State::kGone) files_.erase(path);
+    if (content.state == FileContent::State::kGone) files_.erase(path);
   }
   Finish(update);
   return update;
@@ -65,12 +64,13 @@ Update ManifestSet::Apply(const Files& changes) {
 
 void ManifestSet::ApplyFile(const std::string& path, const FileContent& content,
                             std::set<Key>& touched, Update& update) {
-  if (content.state == State::kGone && files_.count(path) == 0) return;
+  if (content.state == FileContent::State::kGone && files_.count(path) == 0) return;
   auto [it, is_new] = files_.try_emplace(path);
   File& file = it->second;
   file.path = path;
-  State state = content.state;
-  if (state == State::kText && content.text.empty()) state = State::kPending;
+  FileContent::State state = content.state;
+  if (state == FileContent::State::kText && content.text.empty())
+    state = FileContent::State::kPending;
   size_t digest = std::hash<std::string>()(content.text) + content.text.size();
   if (!is_new && state == file.state && digest == file.digest) return;
   file.state = state;
@@ -78,10 +78,10 @@ void ManifestSet::ApplyFile(const std::string& path, const FileContent& content,
   file.diagnostics.clear();
   troubled_.erase(path);
   unsettled_ = true;
-  file.readable = state == State::kText || state == State::kGone;
-  if (state == State::kText) ReadText(file, content.text, touched, update);
-  if (state == State::kGone) SetClaims(file, {}, touched);
-  if (state == State::kFailed) {
+  file.readable = state == FileContent::State::kText || state == FileContent::State::kGone;
+  if (state == FileContent::State::kText) ReadText(file, content.text, touched, update);
+  if (state == FileContent::State::kGone) SetClaims(file, {}, touched);
+  if (state == FileContent::State::kFailed) {
     Report(
         file,
         {Severity::kError, {path, 0}, "", "", content.text + "; what it had before stays in force"},
@@ -194,7 +194,7 @@ Update ManifestSet::Settle() {
   for (const std::string& path : suspects_) {
     File& file = files_.at(path);
     suspects.push_back(&file);
-    if (file.state != State::kPending) continue;
+    if (file.state != FileContent::State::kPending) continue;
     Report(file,
            {Severity::kWarning,
             {path, 0},

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 add_library(sallyport_test_node STATIC agent/node.cc)
-target_compile_definitions(sallyport_test_node PRIVATE
-  SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
 target_link_libraries(sallyport_test_node
   PUBLIC sallyport_model sallyport_test_sandbox GTest::gtest
-  PRIVATE sallyport_options)
+  PRIVATE sallyport_options sallyport_test_places)
 add_dependencies(sallyport_test_node sallyportd)
 
 sallyport_test(agent LABEL lab SANDBOX

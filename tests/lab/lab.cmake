@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 add_library(sallyport_lab_fixture STATIC lab/lab_fixture.cc)
 target_include_directories(sallyport_lab_fixture PUBLIC ${PROJECT_SOURCE_DIR}/tests)
-target_compile_definitions(sallyport_lab_fixture PRIVATE
-  SALLYPORT_BINARY_DIR="${PROJECT_BINARY_DIR}")
 target_link_libraries(sallyport_lab_fixture
   PUBLIC sallyport_lab GTest::gtest
-  PRIVATE sallyport_options)
+  PRIVATE sallyport_options sallyport_test_places)
 add_dependencies(sallyport_lab_fixture sallyport sallyportd)
 
 foreach(area network life container server agents kubectl)

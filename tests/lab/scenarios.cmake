@@ -34,5 +34,3 @@ sallyport_test(scenarios LABEL lab
     scenarios/board_test.cc
   DEPS sallyport_lab_fixture
   TIMEOUT 600)
-target_compile_definitions(lab_scenarios PRIVATE
-  SALLYPORT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")

@@ -10,7 +10,7 @@ namespace sallyport::apiserver {
 namespace {
 
 constexpr const char* kIssuer = "https://kubernetes.default.svc.cluster.local";
-constexpr const char* kRbac = ".rbac.authorization.k8s.io";
+constexpr const char* kRbacGroup = ".rbac.authorization.k8s.io";
 
 int64_t Seconds(Clock& clock) { return std::chrono::system_clock::to_time_t(clock.WallNow()); }
 
@@ -142,15 +142,15 @@ std::optional<User> Tokens::Authenticate(const std::string& token) const {
 std::shared_ptr<const std::vector<Authorizer::Binding>> Authorizer::Bindings() const {
   std::vector<uint64_t> now;
   for (const char* plural : {"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
-    now.push_back(store_.version(std::string(plural) + kRbac));
+    now.push_back(store_.version(std::string(plural) + kRbacGroup));
   std::lock_guard lock(mutex_);
   if (bindings_ && now == seen_) return bindings_;
   auto made = std::make_shared<std::vector<Binding>>();
   for (const char* plural : {"rolebindings", "clusterrolebindings"}) {
-    for (const StoredPtr& stored : store_.List(std::string(plural) + kRbac, {}).objects) {
+    for (const StoredPtr& stored : store_.List(std::string(plural) + kRbacGroup, {}).objects) {
       Value binding = ParseJsonText(stored->json);
       bool cluster = TextAt(binding, {"roleRef", "kind"}) == "ClusterRole";
-      StoredPtr role = store_.Get(std::string(cluster ? "clusterroles" : "roles") + kRbac,
+      StoredPtr role = store_.Get(std::string(cluster ? "clusterroles" : "roles") + kRbacGroup,
                                   cluster ? "" : stored->ns, TextAt(binding, {"roleRef", "name"}));
       if (!role) continue;
       Value rules = ParseJsonText(role->json);

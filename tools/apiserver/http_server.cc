@@ -78,19 +78,19 @@ class Listener : public httplib::SSLServer {
   void RefuseMore() { ::shutdown(svr_sock_, SHUT_RDWR); }
 };
 
-struct FreeBio {
+struct FreeTlsBio {
   void operator()(BIO* bio) const { BIO_free_all(bio); }
 };
-using Bio = std::unique_ptr<BIO, FreeBio>;
+using TlsBio = std::unique_ptr<BIO, FreeTlsBio>;
 
-Bio BioOf(const std::string& text) {
-  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+TlsBio BioOf(const std::string& text) {
+  return TlsBio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 bool SetUpTls(SSL_CTX& context, const TlsFiles& tls) {
-  Bio certificate = BioOf(tls.server.certificate_pem);
-  Bio key = BioOf(tls.server.key_pem);
-  Bio authority = BioOf(tls.client_authority_pem);
+  TlsBio certificate = BioOf(tls.server.certificate_pem);
+  TlsBio key = BioOf(tls.server.key_pem);
+  TlsBio authority = BioOf(tls.client_authority_pem);
   X509* own = PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr);
   EVP_PKEY* own_key = PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr);
   X509* clients = PEM_read_bio_X509(authority.get(), nullptr, nullptr, nullptr);

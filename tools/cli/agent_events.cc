@@ -15,7 +15,7 @@ namespace {
 using model::Value;
 using Key = std::tuple<std::string, std::string, std::string, std::string>;
 
-std::string Text(const Value& value, std::string_view key) {
+std::string MemberText(const Value& value, std::string_view key) {
   const Value* member = value.Find(key);
   return member == nullptr ? "" : member->text;
 }
@@ -28,11 +28,11 @@ Key KeyOf(const Row& row) {
 }
 
 Key KeyOf(const Value& event) {
-  std::string protocol = Text(event, "protocol");
+  std::string protocol = MemberText(event, "protocol");
   auto known = net::ParseProtocol(protocol);
   bool ports = known && net::HasPorts(*known);
-  return {Text(event, "source"), Text(event, "destination"), protocol,
-          ports ? Text(event, "destination_port") : ""};
+  return {MemberText(event, "source"), MemberText(event, "destination"), protocol,
+          ports ? MemberText(event, "destination_port") : ""};
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ void AttachEvents(std::string_view events, const std::string& node, WallTime sta
   std::string since = Timestamp(start);
   std::map<Key, const Value*> last;
   for (const Value& event : answer->items) {
-    if (Text(event, "time") >= since) last[KeyOf(event)] = &event;
+    if (MemberText(event, "time") >= since) last[KeyOf(event)] = &event;
   }
   for (Row& row : rows) {
     if (!row.seen || row.seen->outcome != probe::Outcome::kBlocked) continue;

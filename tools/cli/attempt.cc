@@ -24,10 +24,6 @@ constexpr size_t kDnsId = 2;  // bytes, which the answer has, too
 constexpr uint16_t kDnsPort = 53;
 constexpr size_t kEchoHeader = 8;
 
-bool IsIcmp(net::Protocol protocol) {
-  return protocol == net::Protocol::kIcmp || protocol == net::Protocol::kIcmpV6;
-}
-
 bool IsDns(const Port& port) {
   return port.protocol == net::Protocol::kUdp && port.number == kDnsPort;
 }

@@ -12,15 +12,15 @@ namespace {
 using model::Diagnostic;
 using model::Severity;
 
-struct Summary {
+struct CheckSummary {
   std::map<std::string, int> objects;  // by kind
   int read = 0;
   int warnings = 0;
   int errors = 0;
 };
 
-Summary Summarize(const model::Manifest& manifest, bool strict) {
-  Summary out;
+CheckSummary Summarize(const model::Manifest& manifest, bool strict) {
+  CheckSummary out;
   for (const model::Delta& delta : manifest.objects) {
     ++out.objects[model::ToString(delta.kind)];
     ++out.read;
@@ -37,7 +37,7 @@ std::string Count(int n, const std::string& what) {
 }
 
 // "7 objects read (3 Pod, 4 NetworkPolicy), 1 warning, 0 errors; skipped: 2 apps/v1 Deployment"
-std::string InWords(const Summary& summary, const std::map<std::string, int>& skipped) {
+std::string InWords(const CheckSummary& summary, const std::map<std::string, int>& skipped) {
   std::string kinds;
   for (const auto& [kind, n] : summary.objects) {
     kinds += (kinds.empty() ? " (" : ", ") + std::to_string(n) + " " + kind;
@@ -69,7 +69,7 @@ std::string Counts(const std::map<std::string, int>& counts) {
   return out.ToString();
 }
 
-std::string ToJson(const Summary& summary, const model::Manifest& manifest) {
+std::string ToJson(const CheckSummary& summary, const model::Manifest& manifest) {
   std::vector<std::string> rows;
   for (const Diagnostic& d : manifest.diagnostics) {
     rows.push_back(JsonObject()
@@ -97,7 +97,7 @@ int RunCheck(const CheckOptions& options, const Terminal& terminal) {
   auto files = watch::ReadManifestFiles(options.paths);
   if (!files) return terminal.Fail(files.error().message);
   const model::Manifest& manifest = files->manifest;
-  Summary summary = Summarize(manifest, options.strict);
+  CheckSummary summary = Summarize(manifest, options.strict);
   if (terminal.format == Format::kJson) {
     terminal.out << ToJson(summary, manifest);
   } else {

@@ -7,10 +7,6 @@
 namespace sallyport::probe {
 namespace {
 
-bool IsIcmp(net::Protocol protocol) {
-  return protocol == net::Protocol::kIcmp || protocol == net::Protocol::kIcmpV6;
-}
-
 std::string Upper(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
@@ -24,6 +20,10 @@ std::string Upper(std::string_view text) {
 std::string Port::ToString() const {
   std::string name = net::ToString(protocol);
   return net::HasPorts(protocol) ? std::to_string(number) + "/" + name : name;
+}
+
+bool IsIcmp(net::Protocol protocol) {
+  return protocol == net::Protocol::kIcmp || protocol == net::Protocol::kIcmpV6;
 }
 
 Result<net::Protocol> ParseProtocolName(std::string_view name) {

@@ -22,6 +22,9 @@ struct Port {
   friend constexpr auto operator<=>(const Port&, const Port&) = default;
 };
 
+// Of either family.
+bool IsIcmp(net::Protocol protocol);
+
 // "TCP", "udp": any case. ICMP stands for ICMPv6 too (IcmpOf says which one an address needs).
 Result<net::Protocol> ParseProtocolName(std::string_view name);
 // 1..65535, in decimal digits.

@@ -14,7 +14,7 @@ constexpr std::string_view kFrom = "from";
 
 std::string Spaces(size_t n) { return std::string(n, ' '); }
 
-bool IsNumber(const std::string& text) {
+bool LooksNumeric(const std::string& text) {
   return !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos;
 }
 
@@ -167,7 +167,7 @@ std::string RenderList(const std::vector<std::string>& headings,
   for (const auto& row : rows) {
     for (size_t c = 0; c < headings.size(); ++c) {
       widths[c] = std::max(widths[c], std::max<size_t>(1, Columns(row[c])));
-      right[c] = right[c] && (row[c].empty() || IsNumber(row[c]));
+      right[c] = right[c] && (row[c].empty() || LooksNumeric(row[c]));
     }
   }
   auto line = [&](const std::vector<std::string>& cells, bool heading) {

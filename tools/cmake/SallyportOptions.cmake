@@ -9,15 +9,16 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_CXX_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
-set(CMAKE_C_FLAGS_DEV "-O1 -g1" CACHE STRING "" FORCE)
+set(CMAKE_CXX_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
+set(CMAKE_C_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 
 find_program(SALLYPORT_CCACHE ccache)
 if(SALLYPORT_CCACHE)
-  # What ccache asks for where headers are precompiled.
-  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${SALLYPORT_CCACHE})
+  # What ccache asks for where headers are precompiled; and one clone may use what another compiled.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 CCACHE_ABSSTDERR=1 ${SALLYPORT_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
@@ -27,6 +28,13 @@ target_compile_options(sallyport_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
   # Structures inside anonymous unions, in the ABI headers that C shares.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-nested-anon-types>)
+# The presets for development compile eight files of a target as one: most of the time goes into
+# what they all include. So a name in an unnamed namespace is one of its target's, not of its file's.
+if(CMAKE_UNITY_BUILD)
+  # To g++ the files of such a batch look like headers.
+  target_compile_options(sallyport_options INTERFACE
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
+endif()
 if(SALLYPORT_SANITIZE)
   target_compile_options(sallyport_options INTERFACE
     -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -8,7 +8,7 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(60);
+constexpr Duration kReadyWithin = std::chrono::seconds(60);
 
 struct Opened {
   HeldLab held;
@@ -39,7 +39,7 @@ Result<Outcome> Apply(const std::string& name, const std::vector<std::string>& p
     if (Status made = CreateIfAbsent(*lab->api, ns); !made) return std::move(made).error();
   if (Status done = ApplyObjects(*lab->api, objects, console); !done)
     return std::move(done).error();
-  return AwaitReady(lab->held.state, *lab->api, kPatience, console);
+  return AwaitReady(lab->held.state, *lab->api, kReadyWithin, console);
 }
 
 Result<Outcome> Delete(const std::string& name, const std::vector<ObjectKey>& keys,
@@ -48,9 +48,9 @@ Result<Outcome> Delete(const std::string& name, const std::vector<ObjectKey>& ke
   if (!lab) return std::move(lab).error();
   auto deleted = DeleteObjects(*lab->api, keys, name);
   if (!deleted) return std::move(deleted).error();
-  if (Status gone = AwaitGone(*lab->api, *deleted, kPatience); !gone)
+  if (Status gone = AwaitGone(*lab->api, *deleted, kReadyWithin); !gone)
     return std::move(gone).error();
-  return AwaitReady(lab->held.state, *lab->api, kPatience, console);
+  return AwaitReady(lab->held.state, *lab->api, kReadyWithin, console);
 }
 
 }  // namespace sallyport::lab

@@ -119,6 +119,12 @@ std::string Change::ToString() const {
          (name.ns.empty() ? name.name : name.ToString());
 }
 
+std::vector<const Value*> All(const Cluster::Objects& objects) {
+  std::vector<const Value*> out;
+  for (const auto& [name, object] : objects) out.push_back(object.get());
+  return out;
+}
+
 std::string UidOf(const Value& object) { return TextAt(object, {"metadata", "uid"}); }
 
 model::ObjectName KeyOf(const Value& object, std::string_view kind) {

@@ -64,6 +64,7 @@ struct Change {
   std::string ToString() const;
 };
 
+std::vector<const Value*> All(const Cluster::Objects& objects);
 std::string UidOf(const Value& object);
 // A name as model::ObjectName without the namespace where the kind has none.
 model::ObjectName KeyOf(const Value& object, std::string_view kind);

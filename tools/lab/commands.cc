@@ -17,8 +17,6 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kSettleWithin = std::chrono::seconds(30);
-
 constexpr const char* kAbout =
     "Several nodes, pods and an outside world on this machine, from ordinary manifests";
 constexpr const char* kFooter = R"(

@@ -26,7 +26,7 @@ using Socket = std::unique_ptr<nl_sock, void (*)(nl_sock*)>;
 
 constexpr int TypeOf(int message) { return (NFNL_SUBSYS_CTNETLINK << 8) | message; }
 
-Error NetlinkError(const std::string& what, int code) {
+Error FlowError(const std::string& what, int code) {
   return {"conntrack: " + what + ": " + nl_geterror(code), 0};
 }
 
@@ -83,7 +83,7 @@ Status ListStale(nl_sock* socket, Listing* listing) {
   int code = nl_send_simple(socket, TypeOf(IPCTNL_MSG_CT_GET), NLM_F_REQUEST | NLM_F_DUMP, &all,
                             sizeof all);
   if (code >= 0) code = nl_recvmsgs_default(socket);
-  return code < 0 ? Status(NetlinkError("list flows", code)) : Ok();
+  return code < 0 ? Status(FlowError("list flows", code)) : Ok();
 }
 
 Status Delete(nl_sock* socket, const Entry& entry) {
@@ -101,14 +101,14 @@ Status Delete(nl_sock* socket, const Entry& entry) {
   if (code >= 0) code = nl_send_auto(socket, message.get());
   if (code >= 0) code = nl_wait_for_ack(socket);
   // It may have ended by itself meanwhile.
-  return code < 0 && code != -NLE_OBJ_NOTFOUND ? Status(NetlinkError("delete a flow", code)) : Ok();
+  return code < 0 && code != -NLE_OBJ_NOTFOUND ? Status(FlowError("delete a flow", code)) : Ok();
 }
 
 Result<int> ForgetHere(const UdpServices& services) {
   Socket socket(nl_socket_alloc(), nl_socket_free);
   if (!socket) return Error{"conntrack: no memory for a netlink socket", 0};
   if (int code = nl_connect(socket.get(), NETLINK_NETFILTER); code < 0)
-    return NetlinkError("open netlink", code);
+    return FlowError("open netlink", code);
   Listing listing{&services, {}};
   if (Status listed = ListStale(socket.get(), &listing); !listed) return std::move(listed).error();
   for (const Entry& entry : listing.stale)

@@ -20,8 +20,6 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kSettleWithin = std::chrono::seconds(30);
-
 Status ChangeDaemon(const LabState& state, const std::string& daemon, const std::string& verb) {
   if (verb == "hang" || verb == "resume") {
     pid_t pid = DaemonPid(Layout(state.name), daemon);

@@ -21,7 +21,7 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kEndWithin = std::chrono::seconds(10);
 constexpr Duration kStartWithin = std::chrono::seconds(20);
 constexpr const char* kNodePrefix = "node-";
 constexpr const char* kAgentPrefix = "agent-";
@@ -206,7 +206,7 @@ Status StartDaemonOf(const LabState& state, const std::string& daemon) {
 
 Status EndDaemon(const LabState& state, const std::string& daemon, int signal) {
   pid_t pid = DaemonPid(Layout(state.name), daemon);
-  if (!pid || EndProcesses({pid}, signal, kPatience)) return Ok();
+  if (!pid || EndProcesses({pid}, signal, kEndWithin)) return Ok();
   return Error{daemon + " (process " + std::to_string(pid) + ") does not end", 0};
 }
 

@@ -22,12 +22,6 @@ namespace {
 constexpr auto kLookAfterServer = std::chrono::seconds(1);
 constexpr int kRest = 1;
 
-std::vector<const Value*> All(const Cluster::Objects& objects) {
-  std::vector<const Value*> out;
-  for (const auto& [name, object] : objects) out.push_back(object.get());
-  return out;
-}
-
 class ClusterDns {
  public:
   ClusterDns(kube::Client& client, std::vector<DnsHost> hosts, const DnsServerOptions& options)

@@ -11,13 +11,13 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr size_t kLongestName = 253;
+constexpr size_t kLongestDomain = 253;
 constexpr size_t kLongestLabel = 63;
 
 // With a final dot and in lower case; nothing where it is no name of hosts or services.
 std::optional<std::string> DnsName(std::string text) {
   if (text.ends_with('.')) text.pop_back();
-  if (text.empty() || text.size() > kLongestName) return std::nullopt;
+  if (text.empty() || text.size() > kLongestDomain) return std::nullopt;
   size_t label = 0;
   for (char& c : text) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);

@@ -16,7 +16,7 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr auto kLookAgain = std::chrono::milliseconds(5);
+constexpr auto kLookEvery = std::chrono::milliseconds(5);
 constexpr int kMostLooks = 4000;
 
 // A process of Knot's own size: it serves a handful of pods.
@@ -100,7 +100,7 @@ Status DnsServer::Start() {
       pid_ = -1;
       break;
     }
-    std::this_thread::sleep_for(kLookAgain);
+    std::this_thread::sleep_for(kLookEvery);
   }
   return Error{"the DNS server did not start: " + Tail(ReadFile(command.log).value_or(""), 3), 0};
 }

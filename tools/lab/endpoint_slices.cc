@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "lab/cluster.h"
 #include "lab/selector.h"
 #include "lab/workload_names.h"
 #include "net/address.h"
@@ -34,15 +35,6 @@ bool IsReady(const Value& pod) {
   return std::any_of(conditions.begin(), conditions.end(), [](const Value& condition) {
     return TextAt(condition, {"type"}) == "Ready" && TextAt(condition, {"status"}) == "True";
   });
-}
-
-bool IsTerminating(const Value& pod) {
-  return !TextAt(pod, {"metadata", "deletionTimestamp"}).empty();
-}
-
-bool IsOver(const Value& pod) {
-  std::string phase = TextAt(pod, {"status", "phase"});
-  return phase == "Succeeded" || phase == "Failed";
 }
 
 // "" where the pod has none of that family.

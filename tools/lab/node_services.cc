@@ -16,7 +16,7 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kTryAgain = std::chrono::seconds(1);
+constexpr Duration kSyncAgain = std::chrono::seconds(1);
 
 ProxyConfig ConfigOf(const LabState& state, const NodePlan& node) {
   ProxyConfig config;
@@ -27,12 +27,6 @@ ProxyConfig ConfigOf(const LabState& state, const NodePlan& node) {
   config.pod_cidrs = state.networks.pods;
   config.service_cidrs = state.networks.services;
   return config;
-}
-
-std::vector<const Value*> All(const Cluster::Objects& objects) {
-  std::vector<const Value*> out;
-  for (const auto& [name, object] : objects) out.push_back(object.get());
-  return out;
 }
 
 }  // namespace
@@ -76,7 +70,7 @@ class NodeServices::Impl {
         if (done)
           bell_.wait(lock, stop, changed);
         else
-          bell_.wait_for(lock, stop, kTryAgain, changed);
+          bell_.wait_for(lock, stop, kSyncAgain, changed);
         changed_ = false;
       }
       if (!stop.stop_requested() && watch_.synced()) done = Sync(watch_.Now());

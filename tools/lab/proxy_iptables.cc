@@ -33,12 +33,6 @@ constexpr std::array<Jump, 11> kJumps = {{
     {"nat", "POSTROUTING", "", "KUBE-POSTROUTING"},
 }};
 
-std::string LowerProtocol(net::Protocol protocol) {
-  std::string text = net::ToString(protocol);
-  for (char& c : text) c = static_cast<char>(c | 0x20);
-  return text;
-}
-
 // Chain names have at most 28 characters.
 std::string ChainName(const char* kind, const ServicePort& port, const std::string& more = "") {
   std::string hash = Letters(port.ToString() + "/" + net::ToString(port.protocol) + more, 12);

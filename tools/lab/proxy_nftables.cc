@@ -13,12 +13,6 @@ namespace {
 constexpr size_t kLongestName = 200;
 constexpr const char* kVerdictByAddress = " . inet_proto . inet_service : verdict ; ";
 
-std::string LowerProtocol(net::Protocol protocol) {
-  std::string text = net::ToString(protocol);
-  for (char& c : text) c = static_cast<char>(c | 0x20);
-  return text;
-}
-
 std::string Target(const net::Address& address, uint16_t port) {
   std::string number = std::to_string(port);
   return address.IsV4() ? address.ToString() + ":" + number

@@ -15,7 +15,7 @@ namespace {
 constexpr int kDefaultAffinity = 10800;  // the API's default, seconds
 
 // All endpoints of one Service port in one family, before some are chosen.
-struct Candidate {
+struct ReadyEndpoint {
   ProxyEndpoint endpoint;
   bool ready = false;
   bool serving = false;  // and terminating: what is used where nothing is ready
@@ -45,9 +45,9 @@ std::optional<uint16_t> SlicePort(const Value& slice, const ServicePort& port) {
   return std::nullopt;
 }
 
-std::vector<Candidate> Candidates(const std::vector<const Value*>& slices, const ServicePort& port,
-                                  const std::string& node) {
-  std::map<std::pair<net::Address, uint16_t>, Candidate> found;
+std::vector<ReadyEndpoint> Candidates(const std::vector<const Value*>& slices,
+                                      const ServicePort& port, const std::string& node) {
+  std::map<std::pair<net::Address, uint16_t>, ReadyEndpoint> found;
   const char* family = port.cluster_ip.IsV4() ? "IPv4" : "IPv6";
   for (const Value* slice : slices) {
     if (TextAt(*slice, {"addressType"}) != family) continue;
@@ -61,22 +61,22 @@ std::vector<Candidate> Candidates(const std::vector<const Value*>& slices, const
       bool serving = Condition(endpoint, "serving", ready);
       bool terminating = Condition(endpoint, "terminating", false);
       // While an endpoint moves from slice to slice it may be in both: the better one counts.
-      Candidate& candidate = found[{*address, *number}];
+      ReadyEndpoint& candidate = found[{*address, *number}];
       candidate.endpoint = {*address, *number, TextAt(endpoint, {"nodeName"}) == node};
       candidate.ready |= ready;
       candidate.serving |= serving && terminating;
     }
   }
-  std::vector<Candidate> out;
+  std::vector<ReadyEndpoint> out;
   for (auto& [key, candidate] : found) out.push_back(candidate);
   return out;
 }
 
 // The ready ones; where there is none, those that serve to their end.
-std::vector<ProxyEndpoint> Choose(const std::vector<Candidate>& all, bool local_only) {
+std::vector<ProxyEndpoint> Choose(const std::vector<ReadyEndpoint>& all, bool local_only) {
   for (bool ready : {true, false}) {
     std::vector<ProxyEndpoint> out;
-    for (const Candidate& candidate : all)
+    for (const ReadyEndpoint& candidate : all)
       if ((ready ? candidate.ready : candidate.serving) &&
           (!local_only || candidate.endpoint.local))
         out.push_back(candidate.endpoint);
@@ -142,6 +142,12 @@ std::string ServicePort::ToString() const {
   return service.ToString() + (name.empty() ? "" : ":" + name);
 }
 
+std::string LowerProtocol(net::Protocol protocol) {
+  std::string text = net::ToString(protocol);
+  for (char& c : text) c = static_cast<char>(c | 0x20);
+  return text;
+}
+
 std::vector<ServicePort> ServicePorts(const std::vector<const Value*>& services,
                                       const std::vector<const Value*>& slices,
                                       const std::string& node) {
@@ -161,7 +167,7 @@ std::vector<ServicePort> ServicePorts(const std::vector<const Value*>& services,
         port.protocol = ProtocolOf(item);
         port.port = *number;
         port.node_port = PortAt(item, "nodePort").value_or(0);
-        std::vector<Candidate> all = Candidates(behind[port.service], port, node);
+        std::vector<ReadyEndpoint> all = Candidates(behind[port.service], port, node);
         port.endpoints = Choose(all, false);
         if (port.internal_local || port.external_local) port.local_endpoints = Choose(all, true);
         out.push_back(std::move(port));

@@ -45,6 +45,9 @@ struct ServicePort {
   friend bool operator==(const ServicePort&, const ServicePort&) = default;
 };
 
+// As rules write it: "tcp".
+std::string LowerProtocol(net::Protocol protocol);
+
 // The Services with a cluster IP of either family, sorted by namespace, name, port, family.
 // Headless and ExternalName Services and those labelled service.kubernetes.io/service-proxy-name or
 // headless are nobody's to translate. A field that cannot be read (an address, a CIDR) counts as

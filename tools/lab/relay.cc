@@ -21,16 +21,16 @@
 namespace sallyport::lab {
 namespace {
 
-using Addresses = std::unique_ptr<addrinfo, void (*)(addrinfo*)>;
+using AddressList = std::unique_ptr<addrinfo, void (*)(addrinfo*)>;
 
-Result<Addresses> Resolve(const std::string& host, uint16_t port, int flags) {
+Result<AddressList> Resolve(const std::string& host, uint16_t port, int flags) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = flags;
   addrinfo* found = nullptr;
   int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (error != 0) return Error{host + ": " + gai_strerror(error), 0};
-  return Addresses(found, freeaddrinfo);
+  return AddressList(found, freeaddrinfo);
 }
 
 Result<UniqueFd> Listen(const net::Address& address) {

@@ -15,6 +15,9 @@ namespace sallyport::lab {
 // What to make of an agent that does not run.
 enum class DeadAgents { kFail, kLeaveOut };
 
+// What a command waits for it at most.
+inline constexpr Duration kSettleWithin = std::chrono::seconds(30);
+
 // Until every agent knows the cluster as the API server has it, is ready, and has opened each pod
 // of its node. Fails with what is missing when patience is at its end, and at once where an agent
 // does not run (kFail); with kLeaveOut that is only noted.

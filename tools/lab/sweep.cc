@@ -15,7 +15,7 @@
 namespace sallyport::lab {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kGoneWithin = std::chrono::seconds(10);
 constexpr int kMostRounds = 10;
 
 std::vector<std::string> NamespacesOf(const std::string& lab) {
@@ -33,7 +33,7 @@ Status EndAll(const std::string& lab) {
   for (int round = 0; round < kMostRounds; ++round) {
     std::vector<pid_t> pids = FindProcesses(paths, marker);
     if (pids.empty()) return Ok();
-    EndProcesses(pids, SIGKILL, kPatience);
+    EndProcesses(pids, SIGKILL, kGoneWithin);
   }
   std::string left;
   for (pid_t pid : FindProcesses(paths, marker)) left += " " + std::to_string(pid);

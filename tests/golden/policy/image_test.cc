@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "policy/compile.h"
+#include "support/places.h"
 #include "support/questions.h"
 #include "support/village.h"
 
@@ -62,8 +63,7 @@ void Write(const std::filesystem::path& path, const GoldenFile& file) {
 
 std::vector<std::filesystem::path> Files() {
   std::vector<std::filesystem::path> out;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(SALLYPORT_SOURCE_DIR "/tests/golden/policy")) {
+  for (const auto& entry : std::filesystem::directory_iterator(InSources("tests/golden/policy"))) {
     if (entry.path().extension() == ".txt") out.push_back(entry.path());
   }
   return out;

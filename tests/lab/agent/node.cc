@@ -21,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/unique_fd.h"
+#include "support/places.h"
 #include "support/sandbox.h"
 
 namespace sallyport::test {
@@ -31,7 +32,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr auto kForever = seconds(60);
-const char* const kAgent = SALLYPORT_BINARY_DIR "/agent/control/sallyportd";
+const std::string kAgent = InBuild("agent/control/sallyportd");
 
 // As a careful writer does it: whole or not at all.
 void WriteWhole(const std::string& path, const std::string& text) {
@@ -48,7 +49,7 @@ std::string ReadAll(const std::string& path) {
 
 pid_t Spawn(const std::vector<std::string>& arguments, const std::string& log,
             const std::string& netns) {
-  std::vector<char*> argv{const_cast<char*>(kAgent)};
+  std::vector<char*> argv{const_cast<char*>(kAgent.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t pid = fork();
@@ -62,7 +63,7 @@ pid_t Spawn(const std::vector<std::string>& arguments, const std::string& log,
     int fd = open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC);
     if (setns(fd, CLONE_NEWNET) != 0) _exit(126);
   }
-  execv(kAgent, argv.data());
+  execv(kAgent.c_str(), argv.data());
   _exit(127);
 }
 

@@ -13,13 +13,14 @@
 
 #include "kube/client.h"
 #include "lab/agent/agent_fixture.h"
+#include "support/places.h"
 
 namespace sallyport::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kTool = SALLYPORT_BINARY_DIR "/tools/cli/sallyport";
+const std::string kTool = InBuild("tools/cli/sallyport");
 
 class ApiServer {
  public:
@@ -54,8 +55,8 @@ class ApiServer {
       int log = open((directory_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       dup2(log, 1);
       dup2(log, 2);
-      execl(kTool, kTool, "lab", "run", "apiserver", "--data", directory_.c_str(), "--listen",
-            listen.c_str(), nullptr);
+      execl(kTool.c_str(), kTool.c_str(), "lab", "run", "apiserver", "--data", directory_.c_str(),
+            "--listen", listen.c_str(), nullptr);
       _exit(127);
     }
     while (!fs::exists(kubeconfig())) {

@@ -12,6 +12,7 @@
 
 #include "kube/client.h"
 #include "lab/process.h"
+#include "support/places.h"
 
 namespace sallyport::apiserver {
 namespace {
@@ -20,7 +21,7 @@ using lab::Command;
 
 std::string Tool() {
   const char* given = getenv("SALLYPORT");
-  return given ? given : std::string(SALLYPORT_BINARY_DIR) + "/tools/cli/sallyport";
+  return given ? given : test::InBuild("tools/cli/sallyport");
 }
 
 class KubectlTest : public testing::Test {

@@ -25,6 +25,7 @@
 
 #include "base/check.h"
 #include "base/unique_fd.h"
+#include "support/places.h"
 #include "support/sandbox.h"
 
 namespace sallyport::test {
@@ -132,7 +133,7 @@ const model::Value& At(const model::Value& value, const std::vector<std::string>
 
 model::Value ReadKustomized(const std::string& folder, const std::string& kind) {
   const std::string out = "/run/spt-kustomized.yaml";
-  Shell("kubectl kustomize " SALLYPORT_SOURCE_DIR "/" + folder + " >" + out);
+  Shell("kubectl kustomize " + InSources(folder) + " >" + out);
   auto parsed = model::ParseText(ReadAll(out), folder);
   CHECK(!model::HasErrors(parsed.diagnostics)) << parsed.diagnostics.front().ToString();
   const model::Value* found = nullptr;
@@ -203,9 +204,8 @@ ApiServer::ApiServer() : directory_("/run/spt-api"), kubeconfig_(directory_ + "/
   fs::remove_all(directory_);
   fs::create_directories(directory_);
   process_ = std::make_unique<Child>(
-      std::vector<std::string>{SALLYPORT_BINARY_DIR "/tools/cli/sallyport", "lab", "run",
-                               "apiserver", "--data", directory_, "--listen",
-                               std::string("127.0.0.1:") + kPort},
+      std::vector<std::string>{InBuild("tools/cli/sallyport"), "lab", "run", "apiserver", "--data",
+                               directory_, "--listen", std::string("127.0.0.1:") + kPort},
       "/run/spt-api-log");
   while (!fs::exists(kubeconfig_)) std::this_thread::yield();
 }
@@ -229,7 +229,7 @@ void ApiServer::WriteServiceAccount(const std::string& ns, const std::string& na
 std::string UnpackImage() {
   static const std::string root = [] {
     const std::string directory = EnterSandbox().empty() ? "" : "/run/spt-image";
-    const std::string archive = SALLYPORT_BINARY_DIR "/image/sallyport.tar";
+    const std::string archive = InBuild("image/sallyport.tar");
     Shell(
         "mkdir -p " + directory + "/root && cd " + directory + " && tar xf " + archive +
         " && for layer in $(jq -r '.[0].Layers[]' manifest.json); do tar xf $layer -C root; done");

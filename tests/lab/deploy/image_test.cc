@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "lab/agent/agent_fixture.h"
 #include "lab/deploy/container.h"
+#include "support/places.h"
 #include "watch/api_watch.h"
 
 namespace sallyport::test {
@@ -34,7 +35,7 @@ class ImageTest : public AgentTest {
     fs::create_directories(kNode + "/run");
     fs::create_directories(kNode + "/config");
     fs::create_directories("/run/netns");
-    fs::copy_file(SALLYPORT_SOURCE_DIR "/daemonset/config.yaml", kNode + "/config/config.yaml",
+    fs::copy_file(InSources("daemonset/config.yaml"), kNode + "/config/config.yaml",
                   fs::copy_options::overwrite_existing);
   }
   ~ImageTest() override {
@@ -170,7 +171,7 @@ TEST_F(ImageTest, RemovalDetachesTheNodeOnceTheAgentIsGone) {
 // rights on the API server but those of the ClusterRole.
 TEST_F(ImageTest, AppliedToAnApiServer) {
   ApiServer api;
-  const std::string folder = SALLYPORT_SOURCE_DIR "/daemonset";
+  const std::string folder = InSources("daemonset");
   // An API server has no namespace yet that it was only asked about.
   api.Kubectl("apply -f " + folder + "/namespace.yaml");
   api.Kubectl("apply --dry-run=server -k " + folder);

@@ -6,6 +6,7 @@
 
 #include "lab/agent/agent_fixture.h"
 #include "lab/deploy/container.h"
+#include "support/places.h"
 
 namespace sallyport::test {
 namespace {
@@ -16,7 +17,7 @@ using testing::Not;
 using testing::StartsWith;
 
 constexpr uint16_t kPrometheus = 9090;
-const std::string kMonitoring = SALLYPORT_SOURCE_DIR "/daemonset/monitoring";
+const std::string kMonitoring = InSources("daemonset/monitoring");
 
 std::string ReadText(const std::string& path) {
   std::ifstream file(path);

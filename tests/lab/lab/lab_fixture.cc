@@ -12,6 +12,7 @@
 #include "lab/layout.h"
 #include "lab/netns.h"
 #include "lab/sweep.h"
+#include "support/places.h"
 
 namespace sallyport::lab {
 namespace {
@@ -22,7 +23,7 @@ using namespace std::chrono_literals;
 
 std::string Tool() {
   const char* given = std::getenv("SALLYPORT");
-  return given ? given : SALLYPORT_BINARY_DIR "/tools/cli/sallyport";
+  return given ? given : test::InBuild("tools/cli/sallyport");
 }
 
 void Await(const std::string& what, const std::function<bool()>& condition) {

@@ -20,13 +20,14 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr Port kTcp{Protocol::kTcp, 80}, kUdp{Protocol::kUdp, 81};
+constexpr Port kServedTcp{Protocol::kTcp, 80}, kServedUdp{Protocol::kUdp, 81};
 
 class ServeTest : public TwoNamespaces {
  protected:
   void SetUp() override {
     TwoNamespaces::SetUp();
-    server_ = std::make_unique<RunningServer>(Path(far_), std::vector<Port>{kTcp, kUdp});
+    server_ =
+        std::make_unique<RunningServer>(Path(far_), std::vector<Port>{kServedTcp, kServedUdp});
   }
   void TearDown() override {
     server_.reset();
@@ -67,7 +68,7 @@ class ServeTest : public TwoNamespaces {
 };
 
 TEST_F(ServeTest, GreetsTheSilentThenEchoes) {
-  UniqueFd client = Connect("10.77.0.2", kTcp);
+  UniqueFd client = Connect("10.77.0.2", kServedTcp);
   EXPECT_THAT(Receive(client), StartsWith("I am spt/far at 10.77.0.2:80/TCP; I see 10.77.0.1:"));
   Send(client, "hello");
   EXPECT_EQ(Receive(client), "hello");
@@ -76,7 +77,7 @@ TEST_F(ServeTest, GreetsTheSilentThenEchoes) {
 }
 
 TEST_F(ServeTest, SpeaksHttp) {
-  UniqueFd client = Connect("fd77::2", kTcp);
+  UniqueFd client = Connect("fd77::2", kServedTcp);
   Send(client, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
   std::string response = Receive(client, 1 << 20);
   EXPECT_THAT(response, StartsWith("HTTP/1.1 200 OK\r\n"));
@@ -84,7 +85,7 @@ TEST_F(ServeTest, SpeaksHttp) {
 }
 
 TEST_F(ServeTest, EchoesMoreThanItsBuffersHold) {
-  UniqueFd client = Connect("10.77.0.2", kTcp);
+  UniqueFd client = Connect("10.77.0.2", kServedTcp);
   std::string greeting = Receive(client);
   std::string sent(8 << 20, 'x');
   std::thread writer([&] {
@@ -96,7 +97,7 @@ TEST_F(ServeTest, EchoesMoreThanItsBuffersHold) {
 }
 
 TEST_F(ServeTest, AnswersDatagramsButNotItsOwnKind) {
-  UniqueFd client = Connect("10.77.0.2", kUdp);
+  UniqueFd client = Connect("10.77.0.2", kServedUdp);
   Send(client, "I am another server");
   Send(client, "ping");
   std::string answer = Receive(client);
@@ -106,7 +107,7 @@ TEST_F(ServeTest, AnswersDatagramsButNotItsOwnKind) {
 
 TEST_F(ServeTest, ManyClientsAtOnce) {
   std::vector<UniqueFd> clients;
-  for (int i = 0; i < 300; ++i) clients.push_back(Connect("10.77.0.2", kTcp));
+  for (int i = 0; i < 300; ++i) clients.push_back(Connect("10.77.0.2", kServedTcp));
   for (const UniqueFd& client : clients) Send(client, "x");
   for (const UniqueFd& client : clients) EXPECT_THAT(Receive(client), StartsWith("I am spt/far"));
 }
@@ -116,9 +117,9 @@ TEST_F(ServeTest, OutlivesRunningOutOfFiles) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   std::vector<UniqueFd> clients;
-  for (int i = 0; i < 20; ++i) clients.push_back(Connect("10.77.0.2", kTcp));
+  for (int i = 0; i < 20; ++i) clients.push_back(Connect("10.77.0.2", kServedTcp));
   for (const UniqueFd& client : clients) EXPECT_THAT(Receive(client), StartsWith("I am"));
-  UniqueFd late = Connect("10.77.0.2", kTcp);
+  UniqueFd late = Connect("10.77.0.2", kServedTcp);
   EXPECT_THAT(Receive(late), StartsWith("I am"));
   // Client and server share this process: the sockets that the test needs are made beforehand.
   UniqueFd unconnected;
@@ -135,7 +136,7 @@ TEST_F(ServeTest, OutlivesRunningOutOfFiles) {
   EXPECT_EQ(Receive(late), "still here");
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   clients.clear();
-  EXPECT_THAT(Receive(Connect("10.77.0.2", kTcp)), StartsWith("I am"));
+  EXPECT_THAT(Receive(Connect("10.77.0.2", kServedTcp)), StartsWith("I am"));
 }
 
 }  // namespace

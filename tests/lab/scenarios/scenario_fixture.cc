@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "support/places.h"
+
 namespace sallyport::lab {
 namespace {
 
@@ -28,9 +30,7 @@ std::string WithoutEnd(std::string text) {
 
 }  // namespace
 
-std::string Scenario(const std::string& path) {
-  return std::string(SALLYPORT_SOURCE_DIR) + "/policies/" + path;
-}
+std::string Scenario(const std::string& path) { return test::InSources("policies/" + path); }
 
 Traffic::Traffic(const std::string& lab, const std::string& pod, const std::string& script,
                  const std::string& log)

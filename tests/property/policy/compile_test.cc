@@ -9,7 +9,7 @@
 namespace sallyport::test {
 namespace {
 
-std::string WhatFails(const World& world) {
+std::string WhatCompilesWrong(const World& world) {
   policy::Image image = policy::Compile(world.snapshot, world.node).image;
   std::string wrong = Inconsistency(image);
   return wrong.empty() ? Disagreement(world, image) : wrong;
@@ -18,9 +18,9 @@ std::string WhatFails(const World& world) {
 void CheckWorlds(int count, const WorldSize& size) {
   for (uint64_t seed : Seeds(count)) {
     World world = RandomWorld(seed, size);
-    if (WhatFails(world).empty()) continue;
-    World smallest = Shrink(world, [](const World& w) { return !WhatFails(w).empty(); });
-    FAIL() << WhatFails(smallest) << "\n"
+    if (WhatCompilesWrong(world).empty()) continue;
+    World smallest = Shrink(world, [](const World& w) { return !WhatCompilesWrong(w).empty(); });
+    FAIL() << WhatCompilesWrong(smallest) << "\n"
            << smallest.ToString() << "image:\n"
            << policy::Compile(smallest.snapshot, smallest.node).image.ToString();
   }

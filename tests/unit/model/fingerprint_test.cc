@@ -46,7 +46,7 @@ endpoints: [{addresses: [10.1.0.9], conditions: {ready: true}, nodeName: n9}]
 ports: [{name: main, port: 8088}]
 )";
 
-Snapshot Read(const std::string& text) {
+Snapshot ReadSnapshot(const std::string& text) {
   Snapshot snapshot;
   for (const Delta& delta : ReadManifest(text, "test.yaml").objects) snapshot.Apply(delta);
   return snapshot;
@@ -54,17 +54,17 @@ Snapshot Read(const std::string& text) {
 
 TEST(Fingerprint, IsThatOfTheContentNotOfThePlace) {
   std::string text = kCluster;
-  std::string fingerprint = Fingerprint(Read(text));
+  std::string fingerprint = Fingerprint(ReadSnapshot(text));
   EXPECT_EQ(fingerprint.size(), 16u);
-  EXPECT_EQ(Fingerprint(Read("# moved down a line\n" + text)), fingerprint);
-  Snapshot elsewhere = Read(text);
+  EXPECT_EQ(Fingerprint(ReadSnapshot("# moved down a line\n" + text)), fingerprint);
+  Snapshot elsewhere = ReadSnapshot(text);
   elsewhere.Apply(Delta::Set(LocalAddresses{net::Address::V4(1)}));
   EXPECT_EQ(Fingerprint(elsewhere), fingerprint);
 }
 
 TEST(Fingerprint, EveryFieldThatPolicyReadsCounts) {
   std::string text = kCluster;
-  std::string fingerprint = Fingerprint(Read(text));
+  std::string fingerprint = Fingerprint(ReadSnapshot(text));
   for (auto [before, after] : {std::pair("team: a", "team: b"),
                                std::pair("10.1.0.0/24", "10.1.0.0/25"),
                                std::pair("192.0.2.1", "192.0.2.2"),
@@ -98,7 +98,7 @@ TEST(Fingerprint, EveryFieldThatPolicyReadsCounts) {
                                std::pair("8088", "8089")}) {
     std::string changed = text;
     changed.replace(changed.find(before), std::string_view(before).size(), after);
-    EXPECT_NE(Fingerprint(Read(changed)), fingerprint) << before << " -> " << after;
+    EXPECT_NE(Fingerprint(ReadSnapshot(changed)), fingerprint) << before << " -> " << after;
   }
 }
 

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "support/places.h"
+
 namespace sallyport::model {
 namespace {
 
@@ -199,7 +201,7 @@ TEST(PodSemantics, Phases) {
 
 // As kubectl and an API server give them.
 TEST(Manifest, RealObjectsGiveNoWarnings) {
-  const std::string folder = SALLYPORT_SOURCE_DIR "/tests/unit/model/real";
+  const std::string folder = test::InSources("tests/unit/model/real");
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     std::ifstream file(entry.path());

@@ -10,7 +10,8 @@ namespace {
 using testing::Values;
 
 // Broken, but known by name: whatever it was before is kept. `anonymous`: not even that.
-void Check(const std::string& text, const std::vector<std::string>& wants, bool anonymous = false) {
+void CheckObject(const std::string& text, const std::vector<std::string>& wants,
+                 bool anonymous = false) {
   Manifest manifest = ReadManifest(text, "f");
   EXPECT_EQ(Compare(manifest, wants), "") << text;
   bool broken = WantsError(wants);
@@ -25,9 +26,9 @@ const std::string kLong253 = kLong63 + "." + kLong63 + "." + kLong63 + "." + std
 class NameTest : public testing::TestWithParam<Case> {};
 
 TEST_P(NameTest, Validates) {
-  Check("apiVersion: v1\nkind: Pod\nmetadata: " + GetParam().text +
-            "\nspec: {containers: [{name: c}]}\n",
-        GetParam().wants, /*anonymous=*/WantsError(GetParam().wants));
+  CheckObject("apiVersion: v1\nkind: Pod\nmetadata: " + GetParam().text +
+                  "\nspec: {containers: [{name: c}]}\n",
+              GetParam().wants, /*anonymous=*/WantsError(GetParam().wants));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -69,8 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
 class MetaTest : public testing::TestWithParam<Case> {};
 
 TEST_P(MetaTest, Validates) {
-  Check("apiVersion: v1\nkind: Node\nmetadata:\n  name: a\n" + Indented(GetParam().text, 2),
-        GetParam().wants);
+  CheckObject("apiVersion: v1\nkind: Node\nmetadata:\n  name: a\n" + Indented(GetParam().text, 2),
+              GetParam().wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -148,22 +149,22 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(MetaValidation, Metadata) {
   const std::string pod = "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: c}]}\n";
-  Check(pod, {"error: metadata: is required, with a name"}, true);
-  Check(pod + "metadata:", {"error: metadata: is required, with a name"}, true);
-  Check(pod + "metadata: web", {"error: metadata: must be a mapping"}, true);
+  CheckObject(pod, {"error: metadata: is required, with a name"}, true);
+  CheckObject(pod + "metadata:", {"error: metadata: is required, with a name"}, true);
+  CheckObject(pod + "metadata: web", {"error: metadata: must be a mapping"}, true);
 }
 
 TEST(MetaValidation, NamespaceNameIsALabel) {
-  Check("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + kLong63 + "}\n", {});
-  Check("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n",
-        {"error: metadata.name: \"a.b\" must consist of lower case"}, true);
+  CheckObject("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + kLong63 + "}\n", {});
+  CheckObject("apiVersion: v1\nkind: Namespace\nmetadata: {name: a.b}\n",
+              {"error: metadata.name: \"a.b\" must consist of lower case"}, true);
 }
 
 class NamespaceTest : public testing::TestWithParam<Case> {};
 
 TEST_P(NamespaceTest, Validates) {
-  Check("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n" + GetParam().text,
-        GetParam().wants);
+  CheckObject("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n" + GetParam().text,
+              GetParam().wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -181,8 +182,8 @@ INSTANTIATE_TEST_SUITE_P(
 class NodeTest : public testing::TestWithParam<Case> {};
 
 TEST_P(NodeTest, Validates) {
-  Check("apiVersion: v1\nkind: Node\nmetadata: {name: n.example.com}\n" + GetParam().text,
-        GetParam().wants);
+  CheckObject("apiVersion: v1\nkind: Node\nmetadata: {name: n.example.com}\n" + GetParam().text,
+              GetParam().wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -228,7 +229,8 @@ INSTANTIATE_TEST_SUITE_P(
 class PodTest : public testing::TestWithParam<Case> {};
 
 TEST_P(PodTest, Validates) {
-  Check("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n" + GetParam().text, GetParam().wants);
+  CheckObject("apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n" + GetParam().text,
+              GetParam().wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -315,7 +317,7 @@ TEST_P(PodPortTest, Validates) {
     size_t colon = want.find(": ") + 2;
     wants.push_back(want.insert(colon, "spec.containers[0].ports[0]"));
   }
-  Check(
+  CheckObject(
       "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n  - name: c\n"
       "    ports:\n    - " +
           GetParam().text,
@@ -354,19 +356,21 @@ TEST(PodValidation, PortNamesAreUniqueInTheirContainer) {
   const std::string pod =
       "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers:\n";
   const std::string http = "{name: http, containerPort: 80}";
-  Check(pod + "  - {name: a, ports: [" + http + "]}\n  - {name: b, ports: [" + http + "]}\n", {});
-  Check(pod + "  - {name: a, ports: [" + http + ", " + http + "]}\n",
-        {"error: spec.containers[0].ports[1].name: \"http\" is the name of another port"});
+  CheckObject(pod + "  - {name: a, ports: [" + http + "]}\n  - {name: b, ports: [" + http + "]}\n",
+              {});
+  CheckObject(pod + "  - {name: a, ports: [" + http + ", " + http + "]}\n",
+              {"error: spec.containers[0].ports[1].name: \"http\" is the name of another port"});
 }
 
 TEST(PodValidation, InitContainersAreContainers) {
   const std::string pod =
       "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: a}]\n"
       "  initContainers:\n";
-  Check(pod + "  - {name: b}\n", {});
-  Check(pod + "  - {name: a}\n", {"error: spec.initContainers[0].name: \"a\" is the name of"});
-  Check(pod + "  - {name: b, ports: [{containerPort: 70000}]}\n",
-        {"error: spec.initContainers[0].ports[0].containerPort: 70000 must be"});
+  CheckObject(pod + "  - {name: b}\n", {});
+  CheckObject(pod + "  - {name: a}\n",
+              {"error: spec.initContainers[0].name: \"a\" is the name of"});
+  CheckObject(pod + "  - {name: b, ports: [{containerPort: 70000}]}\n",
+              {"error: spec.initContainers[0].ports[0].containerPort: 70000 must be"});
 }
 
 TEST(PodValidation, HostNetworkPortsAreHostPorts) {
@@ -375,10 +379,10 @@ TEST(PodValidation, HostNetworkPortsAreHostPorts) {
            "  containers: [{name: c, ports: [" +
            port + "]}]\n";
   };
-  Check(pod("{containerPort: 80}"), {});
-  Check(pod("{containerPort: 80, hostPort: 80}"), {});
-  Check(pod("{containerPort: 80, hostPort: 81}"),
-        {"error: spec.containers[0].ports[0].containerPort: must be the hostPort"});
+  CheckObject(pod("{containerPort: 80}"), {});
+  CheckObject(pod("{containerPort: 80, hostPort: 80}"), {});
+  CheckObject(pod("{containerPort: 80, hostPort: 81}"),
+              {"error: spec.containers[0].ports[0].containerPort: must be the hostPort"});
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ std::string Policy(const std::string& spec) {
          Indented(spec, 2);
 }
 
-void Check(const std::string& text, const std::vector<std::string>& wants) {
+void CheckPolicy(const std::string& text, const std::vector<std::string>& wants) {
   Manifest manifest = ReadManifest(text, "f");
   EXPECT_EQ(Compare(manifest, wants), "") << text;
   bool broken = WantsError(wants);
@@ -23,7 +23,7 @@ void Check(const std::string& text, const std::vector<std::string>& wants) {
 
 class SpecTest : public testing::TestWithParam<Case> {};
 
-TEST_P(SpecTest, Validates) { Check(Policy(GetParam().text), GetParam().wants); }
+TEST_P(SpecTest, Validates) { CheckPolicy(Policy(GetParam().text), GetParam().wants); }
 
 INSTANTIATE_TEST_SUITE_P(
     PolicyTypes, SpecTest,
@@ -97,7 +97,7 @@ TEST_P(PortTest, Validates) {
     size_t colon = want.find(": ") + 2;
     wants.push_back(want.insert(colon, "spec.egress[0].ports[1]"));
   }
-  Check(Policy("podSelector: {}\negress:\n- ports:\n  - {}\n  - " + GetParam().text), wants);
+  CheckPolicy(Policy("podSelector: {}\negress:\n- ports:\n  - {}\n  - " + GetParam().text), wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -159,7 +159,7 @@ TEST_P(PeerTest, Validates) {
     size_t colon = want.find(": ") + 2;
     wants.push_back(want.insert(colon, "spec.ingress[0].from[0]"));
   }
-  Check(Policy("podSelector: {}\ningress:\n- from:\n  - " + GetParam().text), wants);
+  CheckPolicy(Policy("podSelector: {}\ningress:\n- from:\n  - " + GetParam().text), wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -230,7 +230,7 @@ TEST_P(SelectorTest, Validates) {
     size_t colon = want.find(": ") + 2;
     wants.push_back(want.insert(colon, "spec.podSelector"));
   }
-  Check(Policy("podSelector: " + GetParam().text), wants);
+  CheckPolicy(Policy("podSelector: " + GetParam().text), wants);
 }
 
 INSTANTIATE_TEST_SUITE_P(

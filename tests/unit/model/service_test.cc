@@ -10,7 +10,7 @@ namespace {
 using testing::Values;
 
 template <typename Ptr>
-Ptr ReadOne(const std::string& text) {
+Ptr ReadSound(const std::string& text) {
   Manifest manifest = ReadManifest(text, "f");
   EXPECT_EQ(Compare(manifest, {}), "") << text;
   if (manifest.objects.size() != 1) return nullptr;
@@ -27,7 +27,7 @@ std::string SliceText(const std::string& rest) {
          rest;
 }
 
-void Check(const std::string& text, const std::vector<std::string>& wants) {
+void CheckService(const std::string& text, const std::vector<std::string>& wants) {
   Manifest manifest = ReadManifest(text, "f");
   EXPECT_EQ(Compare(manifest, wants), "") << text;
   EXPECT_EQ(manifest.objects.size(), WantsError(wants) ? 0u : 1u) << text;
@@ -37,7 +37,7 @@ void Check(const std::string& text, const std::vector<std::string>& wants) {
 net::Address Ip(const char* text) { return *net::Address::Parse(text); }
 
 TEST(Service, AsOnTheServer) {
-  ServicePtr service = ReadOne<ServicePtr>(ServiceText(R"(spec:
+  ServicePtr service = ReadSound<ServicePtr>(ServiceText(R"(spec:
   type: LoadBalancer
   allocateLoadBalancerNodePorts: true
   clusterIP: 10.96.7.1
@@ -80,12 +80,12 @@ status:
 
 TEST(Service, HeadlessAndExternalNameHaveNoAddresses) {
   ServicePtr headless =
-      ReadOne<ServicePtr>(ServiceText("spec: {clusterIP: None, clusterIPs: [None]}"));
+      ReadSound<ServicePtr>(ServiceText("spec: {clusterIP: None, clusterIPs: [None]}"));
   ASSERT_TRUE(headless);
   EXPECT_TRUE(headless->headless);
   EXPECT_TRUE(headless->cluster_ips.empty());
-  ServicePtr other =
-      ReadOne<ServicePtr>(ServiceText("spec: {type: ExternalName, externalName: db.example.com}"));
+  ServicePtr other = ReadSound<ServicePtr>(
+      ServiceText("spec: {type: ExternalName, externalName: db.example.com}"));
   ASSERT_TRUE(other);
   EXPECT_EQ(other->type, ServiceType::kExternalName);
   EXPECT_EQ(other->external_name, "db.example.com");
@@ -93,7 +93,7 @@ TEST(Service, HeadlessAndExternalNameHaveNoAddresses) {
 }
 
 TEST(EndpointSlice, AsOnTheServer) {
-  EndpointSlicePtr slice = ReadOne<EndpointSlicePtr>(SliceText(R"(addressType: IPv4
+  EndpointSlicePtr slice = ReadSound<EndpointSlicePtr>(SliceText(R"(addressType: IPv4
 endpoints:
 - addresses: [10.1.0.2]
   conditions: {ready: true, serving: true, terminating: false}
@@ -117,7 +117,7 @@ ports: [{name: http, port: 8080, protocol: TCP, appProtocol: http}, {name: any}]
 }
 
 TEST(EndpointSlice, EmptyListsAreNullOnTheWire) {
-  EndpointSlicePtr slice = ReadOne<EndpointSlicePtr>(
+  EndpointSlicePtr slice = ReadSound<EndpointSlicePtr>(
       R"({"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","metadata":{"name":"x"},)"
       R"("addressType":"FQDN","endpoints":null,"ports":null})");
   ASSERT_TRUE(slice);
@@ -127,7 +127,7 @@ TEST(EndpointSlice, EmptyListsAreNullOnTheWire) {
 
 class ServiceTest : public testing::TestWithParam<Case> {};
 
-TEST_P(ServiceTest, Validates) { Check(ServiceText(GetParam().text), GetParam().wants); }
+TEST_P(ServiceTest, Validates) { CheckService(ServiceText(GetParam().text), GetParam().wants); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, ServiceTest,
@@ -195,7 +195,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class SliceTest : public testing::TestWithParam<Case> {};
 
-TEST_P(SliceTest, Validates) { Check(SliceText(GetParam().text), GetParam().wants); }
+TEST_P(SliceTest, Validates) { CheckService(SliceText(GetParam().text), GetParam().wants); }
 
 INSTANTIATE_TEST_SUITE_P(
     All, SliceTest,

@@ -15,14 +15,14 @@ using testing::IsEmpty;
 
 using Texts = std::vector<std::string>;
 
-struct List {
+struct Listed {
   Texts items;
   Status fed;
   std::optional<ListPosition> position;
 };
 
-List ReadList(const std::string& text, size_t piece) {
-  List out;
+Listed ReadList(const std::string& text, size_t piece) {
+  Listed out;
   ListSplitter splitter([&](std::string_view item) { out.items.emplace_back(item); });
   for (size_t at = 0; at < text.size() && out.fed; at += piece) {
     out.fed = splitter.Feed(std::string_view(text).substr(at, piece));
@@ -57,7 +57,7 @@ TEST(ListSplitterTest, WhateverThePieces) {
       "\"metadata\":{\"resourceVersion\":\"42\",\"continue\":\"c==\",\"remainingItemCount\":7}," +
       "\"items\":[" + kAwkward + " , {\"b\":{}},{}] ,\"after\":[{\"no\":\"item\"}]}\n";
   for (size_t piece = 1; piece <= text.size(); ++piece) {
-    List list = ReadList(text, piece);
+    Listed list = ReadList(text, piece);
     ASSERT_TRUE(list.fed) << piece << list.fed.error().message;
     ASSERT_THAT(list.items, ElementsAre(kAwkward, "{\"b\":{}}", "{}")) << piece;
     ASSERT_TRUE(list.position) << piece;
@@ -69,7 +69,7 @@ TEST(ListSplitterTest, WhateverThePieces) {
 // Custom resources have their keys in another order.
 TEST(ListSplitterTest, MetadataMayComeLast) {
   std::string text = R"({"items":[{"a":1}],"metadata":{"continue":"","resourceVersion":"9"}})";
-  List list = ReadList(text, 3);
+  Listed list = ReadList(text, 3);
   EXPECT_THAT(list.items, ElementsAre("{\"a\":1}"));
   EXPECT_EQ(list.position->resource_version, "9");
   EXPECT_EQ(list.position->continue_token, "");
@@ -77,7 +77,7 @@ TEST(ListSplitterTest, MetadataMayComeLast) {
 
 TEST(ListSplitterTest, NoItemsAtAll) {
   for (const char* items : {"[]", "null"}) {
-    List list =
+    Listed list =
         ReadList(std::string(R"({"metadata":{"resourceVersion":"9"},"items":)") + items + "}", 1);
     EXPECT_TRUE(list.position) << items;
     EXPECT_THAT(list.items, IsEmpty());
