@@ -221,9 +221,10 @@ std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQ
 
 void AddAgentCommands(CLI::App& app, Shell& shell) {
   CLI::App* command = nullptr;
-  AddAgentCommand(app, shell, AgentQuestion::kStatus, "status",
-                  "Is this node's agent ready, and how full are its tables", help::kStatus,
-                  &command);
+  auto status = AddAgentCommand(app, shell, AgentQuestion::kStatus, "status",
+                                "Is this node's agent ready, and how full are its tables",
+                                help::kStatus, &command);
+  command->add_flag("--alive", status->options.alive, "Exit code 0 if it answers, ready or not");
   AddAgentCommand(app, shell, AgentQuestion::kEndpoints, "endpoints",
                   "The pods of this node, as its agent guards them", help::kEndpoints, &command);
   AddAgentCommand(app, shell, AgentQuestion::kPolicies, "policies",

@@ -103,10 +103,13 @@ Examples:
   curl http://10.0.1.5/      I am shop/web at 10.0.1.5:80/TCP; I see 10.0.2.7:41234)";
 
 inline constexpr const char* kStatus = R"(
-Exit code 1 while the agent is not ready: the latest policy is not in force on every endpoint.
+Exit code 1 while the agent is not ready: the latest policy is not in force on every endpoint, or
+the API server is not followed. With --alive: 0 while the thread that enforces policy answers, ready
+or not, else 2. (The DaemonSet's probes are these two.)
 
 Examples:
   sallyport status
+  sallyport status --alive
   sallyport status --lab mine --node n1 -o json)";
 
 inline constexpr const char* kEndpoints = R"(

@@ -183,6 +183,26 @@ TEST_F(CommandsTest, FlowsOfAnEndpointThatIsNotHere) {
   EXPECT_THAT(agent.Request(), HasSubstr("GET /v1/endpoints "));
 }
 
+// What the DaemonSet's probes go by.
+TEST_F(CommandsTest, StatusSaysReadyOrAlive) {
+  auto run = [this](const std::string& answer, std::vector<std::string> words) {
+    OneAnswer agent(answer);
+    words.insert(words.begin(), {"status", "--socket", agent.path()});
+    return Run(words);
+  };
+  const std::string ok = "HTTP/1.1 200 OK\r\n\r\n";
+  const std::string busy = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\": \"busy\"}";
+  const std::string unready = ok + R"({"ready": false, "reasons": ["pods could not be listed"]})";
+  EXPECT_EQ(run(ok + R"({"ready": true})", {}), kYes);
+  EXPECT_EQ(run(unready, {}), kNo);
+  EXPECT_THAT(out(), HasSubstr("  - pods could not be listed\n"));
+  EXPECT_EQ(run(busy, {}), kCouldNotTell);
+  EXPECT_EQ(run(unready, {"--alive"}), kYes);
+  EXPECT_EQ(run(busy, {"--alive"}), kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("busy"));
+  EXPECT_EQ(Run({"status", "--alive", "--socket", "/nowhere"}), kCouldNotTell);
+}
+
 constexpr const char* kLiveAnswer =
     "HTTP/1.1 200 OK\r\n\r\n"
     R"([{"from": "shop/web", "address": "10.0.0.2", "allowed": true, "words": "yes, by IPv4\n"},)"
