@@ -196,6 +196,10 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
                   {"Node", snapshot.nodes.size()},
                   {"Pod", snapshot.pods.size()},
                   {"Service", snapshot.services.size()}};
+  for (const auto& [name, node] : snapshot.nodes) {
+    const std::string* os = node->labels.Find("kubernetes.io/os");
+    view.linux_nodes += os && *os == "linux" ? 1 : 0;
+  }
   traffic.Take(dataplane.ReadCounters());
   view.traffic = traffic;
   view.timings = reconciler.timings();

@@ -75,6 +75,12 @@ TEST_F(ReconcileLoopTest, StatusSaysWhereWatchesStand) {
 }
 
 TEST_F(ReconcileLoopTest, Metrics) {
+  for (const char* os : {"linux", "windows", ""}) {
+    auto node = std::make_shared<model::Node>();
+    node->name = "n-" + std::string(os);
+    if (*os != '\0') node->labels = model::Labels{{"kubernetes.io/os", os}};
+    loop_->Push(ObjectsChanged{{model::Delta::Set(model::NodePtr(node))}, {}, true});
+  }
   kernel_.counters[3].packets[1] = 7;
   kernel_.counters[3].dropped[0]["policy"] = 2;
   Tell();
@@ -88,6 +94,8 @@ TEST_F(ReconcileLoopTest, Metrics) {
   EXPECT_EQ(view.open, 1u);
   EXPECT_EQ(view.unclaimed, 1u);
   EXPECT_EQ(view.objects.at("Pod"), 2u);
+  EXPECT_EQ(view.objects.at("Node"), 3u);
+  EXPECT_EQ(view.linux_nodes, 1u) << "the others are not this DaemonSet's";
   EXPECT_EQ(view.traffic.packets()[1], 7u);
   EXPECT_EQ(view.traffic.dropped()[0].at("policy"), 2u);
   EXPECT_GE(view.timings.compile.count(), 1u);
