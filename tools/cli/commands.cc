@@ -126,7 +126,7 @@ void AddExplain(CLI::App& app, Shell& shell) {
   command->add_option("--from", options->from, "Who connects: a pod or an address")
       ->type_name("[NS/]POD|ADDR");
   command->add_option("--to", options->to, "Whom, on which port")
-      ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]");
+      ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]|svc/[NS/]NAME:PORT[/PROTO]");
   command->add_flag("--matrix", options->matrix, "Every pod to every pod");
   NotEmpty(command->add_option("--ports", options->ports,
                                "With --matrix: 80/TCP,81/UDP,... "
