@@ -21,8 +21,11 @@ Result<std::vector<Row>> AskEach(const World& world, const Party& from,
   Error unlike{""};  // of those with no address of the source's family: nobody is sent to them
   for (const auto& backend : service.backends) {
     auto rows = Ask(world, *source, backend.side, backend.port, family);
-    if (!rows) unlike = std::move(rows).error();
-    for (Row& row : rows ? *rows : std::vector<Row>()) {
+    if (!rows) {
+      unlike = std::move(rows).error();
+      continue;
+    }
+    for (Row& row : *rows) {
       row.service = service.service;
       out.push_back(std::move(row));
     }
