@@ -23,6 +23,7 @@ namespace sallyport::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
@@ -117,6 +118,12 @@ TEST_F(ImageTest, AgentEnforcesWithTheRightsOfTheDaemonSet) {
   EXPECT_THAT(HttpGet(kMetrics, "/metrics"),
               HasSubstr("\nsallyport_endpoints{state=\"open\"} 2\n"));
 
+  ASSERT_TRUE(Becomes(files_, "/v1/events",
+                      [](const model::Value& events) { return !events.items.empty(); }));
+  EXPECT_THAT(agent->Log(),
+              AllOf(HasSubstr(R"("message":"drop: shop/a -> shop/b )"),
+                    HasSubstr(R"("drop":{"time":)"), HasSubstr(R"("isolating":["shop/b"])")));
+
   std::ifstream file("/proc/" + std::to_string(agent->pid()) + "/status");
   std::string text((std::istreambuf_iterator<char>(file)), {});
   EXPECT_THAT(text, HasSubstr("CapEff:\t000000c000001000\n")) << "BPF, PERFMON and NET_ADMIN only";
@@ -165,15 +172,37 @@ TEST_F(ImageTest, ToolIsInTheImage) {
   OpenBoth();
   files_.WritePolicy("b");
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  files_.WriteManifest("service.yaml", R"(
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: front-1, namespace: shop, labels: {kubernetes.io/service-name: front}}
+addressType: IPv4
+ports: [{port: 80}]
+endpoints: [{addresses: [10.99.0.2], targetRef: {kind: Pod, name: b, namespace: shop}}]
+)");
   // As `kubectl exec` has it: the same files and mounts.
-  std::string inside = "nsenter --mount --root --target " + std::to_string(agent->pid()) +
-                       " /usr/bin/sallyport explain --live " +
-                       "--from shop/a --to shop/b:80 --family 4 >/run/spt-said; [ $? = 1 ]";
-  Shell(inside);
-  std::ifstream file("/run/spt-said");
-  std::string said((std::istreambuf_iterator<char>(file)), {});
+  auto explain = [&](const std::string& to, int code) {
+    Shell("nsenter --mount --root --target " + std::to_string(agent->pid()) +
+          " /usr/bin/sallyport explain --live --from shop/a --to " + to +
+          " --family 4 >/run/spt-said 2>&1; [ $? = " + std::to_string(code) + " ]");
+    std::ifstream file("/run/spt-said");
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  std::string said = explain("shop/b:80", 1);
   EXPECT_THAT(said, StartsWith("shop/a -> shop/b:80/TCP (10.99.0.2): denied\n"));
   EXPECT_THAT(said, HasSubstr("ingress of shop/b: denied: isolated by shop/b"));
+  ASSERT_TRUE(Becomes(files_, "/v1/explain?from=shop/a&to=svc/shop/front&port=8080",
+                      [](const model::Value& rows) { return rows.items.size() == 1; }));
+  for (const char* to : {"10.96.0.10:8080", "svc/shop/front:8080"}) {
+    EXPECT_THAT(explain(to, 1), StartsWith("shop/a -> shop/b:80/TCP (10.99.0.2): denied\n"
+                                           "  behind Service shop/front:8080/TCP\n"));
+  }
+  EXPECT_THAT(explain("10.96.0.10:80", 2), HasSubstr("Service shop/front has no such port"));
   EXPECT_FALSE(fs::exists(UnpackImage() + "/bin/sh")) << "nothing else is in the image";
 }
 
