@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "observe/json.h"
 #include "policy/evaluate.h"
 
 namespace sallyport::control {
@@ -146,7 +147,8 @@ void DropReporter::Report(const dataplane::DropEvent& event, const Reconciler& r
   view.isolating = std::move(explanation.isolating);
   view.near_miss = std::move(explanation.near_miss);
   view.suppressed = event.suppressed;
-  LogInfo(Line(view));
+  // With a member for each part of it, for whoever searches the logs.
+  LogWith(LogLevel::kInfo, Line(view), [&view] { return "\"drop\":" + observe::ToJson(view); });
   log_.Add(std::move(view));
   ++reported_;
 }

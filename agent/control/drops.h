@@ -43,7 +43,8 @@ class DropReporter {
  public:
   DropReporter(observe::EventLog& log, Clock& clock) : log_(log), clock_(clock) {}
 
-  // Into the event log, and a line to the log.
+  // Into the event log, and a line to the log; where that is JSON, with a member "drop" as
+  // /v1/events has it.
   void Report(const dataplane::DropEvent& event, const Reconciler& reconciler);
   uint64_t reported() const { return reported_; }
 

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/version.h"
+#include "model/backends.h"
 
 namespace sallyport::control {
 namespace {
@@ -17,6 +20,7 @@ constexpr size_t kFlowsSearched = 1 << 20;
 constexpr const char* kNotInForce = "its policy is not in force yet";
 // Any port above the well-known ones: no rule looks at it.
 constexpr uint16_t kSourcePort = 49152;
+constexpr std::string_view kServicePrefix = "svc/";
 
 // Of all pods that take part in policy; an address that several claim is nobody's.
 std::unordered_map<net::Address, std::string> PodsByAddress(const Reconciler& reconciler) {
@@ -130,17 +134,79 @@ Result<End> EndOf(const model::Snapshot& snapshot, const std::string& text) {
   return End{&pod, addresses};
 }
 
-Result<uint16_t> PortOf(const End& to, const observe::ExplainQuestion& question) {
-  if (!net::HasPorts(question.protocol)) return uint16_t{0};
-  const std::string& text = question.port;
+// Whom a question is about, behind what was asked.
+struct Target {
+  std::string name;  // for a person
+  End end;
+  uint16_t port = 0;
+  std::string service;  // "" if none was asked about
+};
+
+model::PortName PortNameOf(const std::string& text) {
   uint16_t number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number > 0) return number;
+  bool is_number = error == std::errc() && end == text.data() + text.size() && number > 0;
+  return is_number ? model::PortName(number) : model::PortName(text);
+}
+
+Result<uint16_t> PortOf(const End& to, const observe::ExplainQuestion& question) {
+  if (!net::HasPorts(question.protocol)) return uint16_t{0};
+  model::PortName name = PortNameOf(question.port);
+  if (const auto* number = std::get_if<uint16_t>(&name)) return *number;
+  const std::string& text = question.port;
   for (const model::ContainerPort& port : to.pod ? to.pod->ports : model::Pod().ports) {
     if (port.name == text && port.protocol == question.protocol) return port.port;
   }
   return NoAnswer("'" + text + "' is neither a port from 1 to 65535 nor the name of a " +
                   net::ToString(question.protocol) + " port of " + question.to);
+}
+
+Result<std::optional<model::ServiceTarget>> ServiceOf(const model::Snapshot& snapshot,
+                                                      const observe::ExplainQuestion& question) {
+  using Found = std::optional<model::ServiceTarget>;
+  model::PortName port = PortNameOf(question.port);
+  if (auto address = net::Address::Parse(question.to)) {
+    return model::FindServiceAt(snapshot, *address, question.protocol, port);
+  }
+  if (!question.to.starts_with(kServicePrefix)) return Found();
+  std::string name = question.to.substr(kServicePrefix.size());
+  size_t slash = name.find('/');
+  if (slash == std::string::npos) return Error{"write svc/namespace/name"};
+  auto found = model::FindService(snapshot, {name.substr(0, slash), name.substr(slash + 1)},
+                                  question.protocol, port);
+  if (!found) return std::move(found).error();
+  return Found(*std::move(found));
+}
+
+Result<std::vector<Target>> EachBackend(const model::Snapshot& snapshot,
+                                        const model::ServiceTarget& service) {
+  auto backends = model::BackendsOf(snapshot, service);
+  if (!backends) return std::move(backends).error();
+  std::vector<Target> out;
+  for (const model::Backend& backend : *backends) {
+    const model::Pod* pod = backend.pod.get();
+    out.push_back({pod ? pod->name.ToString() : backend.addresses.front().ToString(),
+                   {pod, backend.addresses},
+                   backend.port,
+                   service.ToString()});
+  }
+  return out;
+}
+
+Result<std::vector<Target>> TargetsOf(const model::Snapshot& snapshot,
+                                      const observe::ExplainQuestion& question) {
+  auto service = ServiceOf(snapshot, question);
+  if (!service) return NoAnswer("to: " + service.error().message);
+  if (*service) {
+    auto backends = EachBackend(snapshot, **service);
+    if (!backends) return NoAnswer("to: " + backends.error().message);
+    return backends;
+  }
+  auto to = EndOf(snapshot, question.to);
+  if (!to) return std::move(to).error().Context("to");
+  auto port = PortOf(*to, question);
+  if (!port) return std::move(port).error().Context("port");
+  return std::vector<Target>{{question.to, *std::move(to), *port, ""}};
 }
 
 // Of the pods that are asked about: those that this node guards and has not opened.
@@ -196,6 +262,10 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
                   {"Node", snapshot.nodes.size()},
                   {"Pod", snapshot.pods.size()},
                   {"Service", snapshot.services.size()}};
+  for (const auto& [name, node] : snapshot.nodes) {
+    const std::string* os = node->labels.Find("kubernetes.io/os");
+    view.linux_nodes += os && *os == "linux" ? 1 : 0;
+  }
   traffic.Take(dataplane.ReadCounters());
   view.traffic = traffic;
   view.timings = reconciler.timings();
@@ -276,23 +346,23 @@ Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler
   const model::Snapshot& snapshot = reconciler.snapshot();
   auto from = EndOf(snapshot, question.from);
   if (!from) return std::move(from).error().Context("from");
-  auto to = EndOf(snapshot, question.to);
-  if (!to) return std::move(to).error().Context("to");
-  auto port = PortOf(*to, question);
-  if (!port) return std::move(port).error().Context("port");
+  auto targets = TargetsOf(snapshot, question);
+  if (!targets) return std::move(targets).error();
   std::vector<observe::ExplainView> out;
-  for (const net::Address& destination : to->addresses) {
-    auto source = std::find_if(from->addresses.begin(), from->addresses.end(),
-                               [&](const auto& a) { return a.IsV4() == destination.IsV4(); });
-    if (source == from->addresses.end()) continue;
-    observe::ExplainView view{question.from, question.to, {}, {}, {}};
-    bool icmp = question.protocol == net::Protocol::kIcmp && !destination.IsV4();
-    net::Protocol protocol = icmp ? net::Protocol::kIcmpV6 : question.protocol;
-    view.tuple = {*source, destination, protocol, 0, *port};
-    if (net::HasPorts(protocol)) view.tuple.source_port = kSourcePort;
-    view.verdict = policy::Evaluate(snapshot, view.tuple);
-    view.closed = ClosedOf(reconciler, from->pod, to->pod);
-    out.push_back(std::move(view));
+  for (const Target& target : *targets) {
+    for (const net::Address& destination : target.end.addresses) {
+      auto source = std::find_if(from->addresses.begin(), from->addresses.end(),
+                                 [&](const auto& a) { return a.IsV4() == destination.IsV4(); });
+      if (source == from->addresses.end()) continue;
+      observe::ExplainView view{question.from, target.name, {}, {}, {}, target.service};
+      bool icmp = question.protocol == net::Protocol::kIcmp && !destination.IsV4();
+      net::Protocol protocol = icmp ? net::Protocol::kIcmpV6 : question.protocol;
+      view.tuple = {*source, destination, protocol, 0, target.port};
+      if (net::HasPorts(protocol)) view.tuple.source_port = kSourcePort;
+      view.verdict = policy::Evaluate(snapshot, view.tuple);
+      view.closed = ClosedOf(reconciler, from->pod, target.end.pod);
+      out.push_back(std::move(view));
+    }
   }
   if (out.empty()) {
     return NoAnswer(question.from + " and " + question.to +

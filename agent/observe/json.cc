@@ -110,8 +110,10 @@ std::string InWords(const ExplainView& view) {
   }
   where += net::HasPorts(tuple.protocol) ? ":" + std::to_string(tuple.destination_port) : "";
   std::string out = view.from + " -> " + where + "/" + net::ToString(tuple.protocol) + address +
-                    ": " + (view.Passes() ? "allowed" : "denied") + "\n  egress of " + view.from +
-                    ": " + policy::Explain(view.verdict.egress, policy::Direction::kEgress) +
+                    ": " + (view.Passes() ? "allowed" : "denied") +
+                    (view.service.empty() ? "" : "\n  behind Service " + view.service) +
+                    "\n  egress of " + view.from + ": " +
+                    policy::Explain(view.verdict.egress, policy::Direction::kEgress) +
                     "\n  ingress of " + view.to + ": " +
                     policy::Explain(view.verdict.ingress, policy::Direction::kIngress) + "\n";
   for (const std::string& closed : view.closed) out += "  closed: " + closed + "\n";
@@ -120,16 +122,18 @@ std::string InWords(const ExplainView& view) {
 
 Json ExplainJson(const ExplainView& view) {
   bool has_port = net::HasPorts(view.tuple.protocol);
-  return {{"from", view.from},
-          {"to", view.to},
-          {"address", view.tuple.destination.ToString()},
-          {"port", has_port ? Json(view.tuple.destination_port) : Json(nullptr)},
-          {"protocol", net::ToString(view.tuple.protocol)},
-          {"allowed", view.Passes()},
-          {"egress", VerdictJson(view.verdict.egress)},
-          {"ingress", VerdictJson(view.verdict.ingress)},
-          {"closed", view.closed},
-          {"words", InWords(view)}};
+  Json out = {{"from", view.from},
+              {"to", view.to},
+              {"address", view.tuple.destination.ToString()},
+              {"port", has_port ? Json(view.tuple.destination_port) : Json(nullptr)},
+              {"protocol", net::ToString(view.tuple.protocol)},
+              {"allowed", view.Passes()},
+              {"egress", VerdictJson(view.verdict.egress)},
+              {"ingress", VerdictJson(view.verdict.ingress)},
+              {"closed", view.closed}};
+  if (!view.service.empty()) out["service"] = view.service;
+  out["words"] = InWords(view);
+  return out;
 }
 
 Json WatchJson(const WatchView& view) {

@@ -66,6 +66,7 @@ struct MetricsView {
   size_t diagnostics = 0;
   size_t open = 0, closed = 0, unclaimed = 0;  // endpoints; unclaimed: guarded, but nobody's
   std::map<std::string, uint64_t> objects;     // known, by kind
+  uint64_t linux_nodes = 0;                    // those of them that an agent can run on
   Traffic traffic;
   uint64_t events = 0, events_lost = 0;  // drops that were reported; that were too many to be
   Timings timings;

@@ -85,6 +85,8 @@ void AddState(const MetricsView& view, Exposition& out) {
             "Objects and files with something wrong (sallyport status names them).");
   out.Family("sallyport_objects", "gauge", "Objects of the cluster that the agent knows.");
   for (const auto& [kind, count] : view.objects) out.Sample({{"kind", kind}}, count);
+  out.Gauge("sallyport_linux_nodes", view.linux_nodes,
+            "Nodes of the cluster that the DaemonSet selects: label kubernetes.io/os=linux.");
   out.Family("sallyport_endpoints", "gauge",
              "Guarded pod interfaces: open ones enforce policy; closed ones wait for it; unclaimed "
              "ones are nobody's yet.");

@@ -87,18 +87,20 @@ struct EventView {
   uint64_t suppressed = 0;  // events that were not sent before this one
 };
 
-// May `from` reach `to`? Each is a pod ("ns/name") or an address.
+// May `from` reach `to`? Each is a pod ("ns/name") or an address. `to` may be a Service
+// ("svc/ns/name") or an address of one: then its backends are asked about.
 struct ExplainQuestion {
   std::string from, to;
   net::Protocol protocol = net::Protocol::kTcp;  // kIcmp: of either family
-  std::string port;                              // a number, or a name that the pod `to` has
+  std::string port;                              // a number, or a name that `to` has
 };
 
 struct ExplainView {
-  std::string from, to;  // as asked
+  std::string from, to;  // as asked; of a Service, the backend: a pod, or an address
   net::FlowTuple tuple;
   policy::FlowVerdict verdict;
   std::vector<std::string> closed;  // endpoints of this node that let nothing through yet, and why
+  std::string service;              // that was asked about: "shop/front:8080/TCP"; "" if none was
   bool Passes() const { return verdict.allowed && closed.empty(); }
 };
 
@@ -112,7 +114,8 @@ class Source {
   virtual Result<std::vector<PolicyView>> ReadPolicies() = 0;
   // At most `limit`; with `endpoint` ("ns/pod") only flows that it is an end of.
   virtual Result<std::vector<FlowView>> ReadFlows(size_t limit, const std::string& endpoint) = 0;
-  // One answer for each family that both have. EINVAL: a question that has no answer, and why.
+  // One answer for each family that both have, of each backend of a Service. EINVAL: a question
+  // that has no answer, and why.
   virtual Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) = 0;
 };
 

@@ -23,6 +23,8 @@ namespace {
 
 constexpr size_t kMostRequest = 4096;  // bytes, head included; there is no body
 constexpr int kBacklog = 32;
+// How long nobody is let in where there is no descriptor to let them in with.
+constexpr auto kOutOfDescriptors = std::chrono::milliseconds(100);
 
 const char* Reason(int status) {
   switch (status) {
@@ -87,6 +89,11 @@ net::Address PeerOf(const sockaddr_storage& peer) {
   const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&peer);
   std::copy_n(v6->sin6_addr.s6_addr, bytes.size(), bytes.begin());
   return net::Address(bytes);
+}
+
+bool IsLoopback(const net::Address& address) {
+  static const net::Address kV6 = *net::Address::Parse("::1");
+  return address.IsV4() ? address.v4() >> 24 == 127 : address == kV6;
 }
 
 std::string ToString(const Listen& listen) {
@@ -165,6 +172,18 @@ Request ParseRequest(std::string_view bytes) {
   return out;
 }
 
+size_t WhoMakesRoom(const std::vector<net::Address>& peers) {
+  std::map<net::Address, size_t> held;
+  for (const net::Address& peer : peers) ++held[peer];
+  auto rank = [&held](const net::Address& peer) {
+    return std::pair(held.at(peer), !IsLoopback(peer));
+  };
+  auto first = std::max_element(
+      peers.begin(), peers.end(),
+      [&rank](const net::Address& a, const net::Address& b) { return rank(a) < rank(b); });
+  return static_cast<size_t>(first - peers.begin());
+}
+
 class Web::Impl {
  public:
   Impl(const Listen& listen, Pages pages, const Limits& limits)
@@ -216,7 +235,9 @@ class Web::Impl {
 
   // Waits for whatever comes first, and does it.
   void Turn() {
-    std::vector<pollfd> polled{{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
+    bool lets_in = listener_ && std::chrono::steady_clock::now() >= accept_at_;
+    std::vector<pollfd> polled{{stop_.get(), POLLIN, 0},
+                               {lets_in ? listener_.get() : -1, POLLIN, 0}};
     for (const Connection& connection : connections_) {
       short events = connection.out.empty() ? POLLIN : POLLOUT;
       polled.push_back({connection.fd.get(), events, 0});
@@ -234,11 +255,12 @@ class Web::Impl {
 
   // Milliseconds, for poll.
   int Patience() const {
+    MonotonicTime now = std::chrono::steady_clock::now();
     MonotonicTime next = listener_ ? MonotonicTime::max() : retry_at_;
+    if (listener_ && accept_at_ > now) next = accept_at_;
     for (const Connection& connection : connections_) next = std::min(next, connection.end);
     if (next == MonotonicTime::max()) return -1;
-    auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(next - std::chrono::steady_clock::now());
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
     return static_cast<int>(std::max<int64_t>(left.count(), 0));
   }
 
@@ -248,8 +270,7 @@ class Web::Impl {
     UniqueFd fd(accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size,
                         SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) {
-      // Out of descriptors: a connection that ends gives one back.
-      if ((errno == EMFILE || errno == ENFILE) && !connections_.empty()) MakeRoom();
+      if (errno == EMFILE || errno == ENFILE) WithoutDescriptor();
       return;
     }
     if (connections_.size() >= limits_.connections) MakeRoom();
@@ -258,14 +279,19 @@ class Web::Impl {
     connections_.push_back({std::move(fd), PeerOf(peer), end, "", ""});
   }
 
-  // One client cannot keep the others out.
+  // A connection that ends gives one back. Without any, whoever waits stays in the backlog, and the
+  // listener stays readable: it is not asked for a moment.
+  void WithoutDescriptor() {
+    if (!connections_.empty()) return MakeRoom();
+    accept_at_ = std::chrono::steady_clock::now() + kOutOfDescriptors;
+  }
+
   void MakeRoom() {
-    std::map<net::Address, size_t> held;
-    for (const Connection& connection : connections_) ++held[connection.peer];
-    auto by_count = [](const auto& a, const auto& b) { return a.second < b.second; };
-    const net::Address most = std::max_element(held.begin(), held.end(), by_count)->first;
-    connections_.erase(std::find_if(connections_.begin(), connections_.end(),
-                                    [&most](const Connection& c) { return c.peer == most; }));
+    std::vector<net::Address> peers;
+    peers.reserve(connections_.size());
+    for (const Connection& connection : connections_) peers.push_back(connection.peer);
+    connections_.erase(
+        std::next(connections_.begin(), static_cast<std::ptrdiff_t>(WhoMakesRoom(peers))));
   }
 
   // False: it is over.
@@ -305,7 +331,7 @@ class Web::Impl {
   const Limits limits_;
   UniqueFd stop_, listener_;
   bool failing_ = false;
-  MonotonicTime retry_at_{};
+  MonotonicTime retry_at_{}, accept_at_{};
   std::list<Connection> connections_;  // in the order they came
   std::atomic<uint16_t> port_ = 0;
   std::jthread thread_;  // last: it uses the others

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -40,6 +41,11 @@ struct Request {
   bool head = false;
 };
 Request ParseRequest(std::string_view bytes);
+
+// Which of the connections, by peer and in the order they came, is given up for another: one client
+// cannot keep the others out, so whoever holds most loses the oldest. Of several that hold as many,
+// this machine's own is the last to go. Requires one at least. Pure.
+size_t WhoMakesRoom(const std::vector<net::Address>& peers);
 
 class Web {
  public:

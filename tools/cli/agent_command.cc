@@ -177,7 +177,8 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
       terminal.Complain(failures.back());
       continue;
     }
-    bool unready = question == AgentQuestion::kStatus && !IsTrue(*answer, "ready");
+    bool asked = question == AgentQuestion::kStatus && !options.alive;
+    bool unready = asked && !IsTrue(*answer, "ready");
     if (unready && code == kYes) code = kNo;
     if (terminal.format == Format::kTable) {
       if (agents.size() > 1) terminal.out << terminal.Paint(Colour::kBold, agent.node) << "\n";

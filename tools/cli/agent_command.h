@@ -25,12 +25,13 @@ struct AgentOptions {
   std::string endpoint;  // flows: "ns/pod"; empty: of all
   int limit = 1000;      // flows
   bool follow = false;   // events
+  bool alive = false;    // status: only whether it answers; not being ready is no fault
 };
 
 // Asks each agent in turn; events that are followed come from all of them at once. With several,
 // each node's answer stands under its name, and JSON rows carry it as "node". kStatus: kNo when an
-// agent is not ready. When one does not answer, or flows are asked of an endpoint that none has:
-// kCouldNotTell, after what the others said.
+// agent is not ready, unless that was not asked. When one does not answer, or flows are asked of an
+// endpoint that none has: kCouldNotTell, after what the others said.
 int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
              const AgentOptions& options, const Terminal& terminal);
 

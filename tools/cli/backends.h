@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who answers for a Service: what a policy is asked about instead of its address. Pure.
+// Services as people name them, and who answers for them. Pure.
 #pragma once
 
 #include <optional>
@@ -11,15 +11,21 @@
 
 namespace sallyport::cli {
 
-struct Backend {
-  Side side;
-  Port port;
+// In front of a Service's name, where a pod's could stand.
+inline constexpr std::string_view kServicePrefix = "svc/";
+
+struct ServiceBackends {
+  std::string service;  // "shop/front:8080/TCP"
+  struct Backend {
+    Side side;
+    Port port;  // its own
+  };
+  std::vector<Backend> backends;
 };
 
 // The backends that "svc/[namespace/]name:port[/protocol]" leads to, by the Service's port number
 // or name, or the same written as one of its addresses, or as a node's address and the Service's
-// node port. As its EndpointSlices say, those that are ready; where none are known, the pods that
-// its selector matches. nullopt: it names no Service. Errors say what is wrong with one.
-Result<std::optional<std::vector<Backend>>> BackendsOf(const World& world, std::string_view to);
+// node port. nullopt: it names no Service. Errors say what is wrong with one (model/backends.h).
+Result<std::optional<ServiceBackends>> BackendsOf(const World& world, std::string_view to);
 
 }  // namespace sallyport::cli

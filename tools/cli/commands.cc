@@ -126,7 +126,7 @@ void AddExplain(CLI::App& app, Shell& shell) {
   command->add_option("--from", options->from, "Who connects: a pod or an address")
       ->type_name("[NS/]POD|ADDR");
   command->add_option("--to", options->to, "Whom, on which port")
-      ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]");
+      ->type_name("[NS/]POD:PORT[/PROTO]|ADDR:PORT[/PROTO]|svc/[NS/]NAME:PORT[/PROTO]");
   command->add_flag("--matrix", options->matrix, "Every pod to every pod");
   NotEmpty(command->add_option("--ports", options->ports,
                                "With --matrix: 80/TCP,81/UDP,... "
@@ -221,9 +221,10 @@ std::shared_ptr<AgentChoice> AddAgentCommand(CLI::App& app, Shell& shell, AgentQ
 
 void AddAgentCommands(CLI::App& app, Shell& shell) {
   CLI::App* command = nullptr;
-  AddAgentCommand(app, shell, AgentQuestion::kStatus, "status",
-                  "Is this node's agent ready, and how full are its tables", help::kStatus,
-                  &command);
+  auto status = AddAgentCommand(app, shell, AgentQuestion::kStatus, "status",
+                                "Is this node's agent ready, and how full are its tables",
+                                help::kStatus, &command);
+  command->add_flag("--alive", status->options.alive, "Exit code 0 if it answers, ready or not");
   AddAgentCommand(app, shell, AgentQuestion::kEndpoints, "endpoints",
                   "The pods of this node, as its agent guards them", help::kEndpoints, &command);
   AddAgentCommand(app, shell, AgentQuestion::kPolicies, "policies",

@@ -14,15 +14,23 @@ namespace {
 
 // A Service: the verdict for each of its backends.
 Result<std::vector<Row>> AskEach(const World& world, const Party& from,
-                                 const std::vector<Backend>& backends, Family family) {
+                                 const ServiceBackends& service, Family family) {
   auto source = world.Resolve(from);
   if (!source) return std::move(source).error().Context("--from");
   std::vector<Row> out;
-  for (const Backend& backend : backends) {
+  Error unlike{""};  // of those with no address of the source's family: nobody is sent to them
+  for (const auto& backend : service.backends) {
     auto rows = Ask(world, *source, backend.side, backend.port, family);
-    if (!rows) return std::move(rows).error();
-    out.insert(out.end(), rows->begin(), rows->end());
+    if (!rows) {
+      unlike = std::move(rows).error();
+      continue;
+    }
+    for (Row& row : *rows) {
+      row.service = service.service;
+      out.push_back(std::move(row));
+    }
   }
+  if (out.empty()) return unlike;
   return out;
 }
 
@@ -93,12 +101,14 @@ Result<std::string> LivePath(const ExplainOptions& options) {
   }
   auto from = ParseParty(options.from);
   if (!from) return std::move(from).error().Context("--from");
-  auto to = ParseDestination(options.to);
+  bool service = options.to.starts_with(kServicePrefix);
+  auto to = ParseDestination(service ? options.to.substr(kServicePrefix.size()) : options.to);
   if (!to) return std::move(to).error().Context("--to");
+  std::string party = (service ? std::string(kServicePrefix) : "") + ToString(to->party);
   std::string port;
   if (const auto* number = std::get_if<uint16_t>(&to->port)) port = std::to_string(*number);
   if (const auto* name = std::get_if<std::string>(&to->port)) port = *name;
-  return "/v1/explain?from=" + Encoded(ToString(*from)) + "&to=" + Encoded(ToString(to->party)) +
+  return "/v1/explain?from=" + Encoded(ToString(*from)) + "&to=" + Encoded(party) +
          "&port=" + Encoded(port) + "&protocol=" + Encoded(net::ToString(to->protocol));
 }
 

@@ -33,6 +33,10 @@ first pod), or addresses outside, IPv6 in brackets before a port. A port may be 
 ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for each. Exit code 0:
 allowed; 1: denied.
 
+Policies never see a Service's address: of svc/NAMESPACE/NAME, of an address of a Service, and of a
+node's address with a node port, each ready backend is judged, on its own port. Exit code 0: all of
+them are allowed.
+
 --matrix asks about every pod to every pod, and shows a table. It leaves out pods that policy does
 not see as pods: on their node's network (hostNetwork), or ended. With --expect it is compared with
 a file of what must be possible, everything else being denied; exit code 1 when anything differs:
@@ -55,7 +59,9 @@ Examples:
   sallyport explain -f app/ --from shop/web --to shop/db:5432
   sallyport explain -f app/ --from 203.0.113.9 --to shop/web:http
   sallyport explain -f app/ --from shop/web --to [2001:db8::53]:53/UDP
+  sallyport explain -f app/ --from shop/web --to svc/shop/db:5432
   sallyport explain --live --from shop/web --to shop/db:5432
+  sallyport explain --live --from shop/web --to 10.96.0.12:5432
   sallyport explain --live --lab mine --from shop/web --to shop/db:5432
   sallyport explain -f app/ --matrix --ports 80/TCP,53/UDP --outside 203.0.113.9
   sallyport explain -f app/ --matrix --expect expect.yaml
@@ -103,10 +109,13 @@ Examples:
   curl http://10.0.1.5/      I am shop/web at 10.0.1.5:80/TCP; I see 10.0.2.7:41234)";
 
 inline constexpr const char* kStatus = R"(
-Exit code 1 while the agent is not ready: the latest policy is not in force on every endpoint.
+Exit code 1 while the agent is not ready: the latest policy is not in force on every endpoint, or
+the API server is not followed. With --alive: 0 while the thread that enforces policy answers, ready
+or not, else 2. (The DaemonSet's probes are these two.)
 
 Examples:
   sallyport status
+  sallyport status --alive
   sallyport status --lab mine --node n1 -o json)";
 
 inline constexpr const char* kEndpoints = R"(

@@ -35,7 +35,7 @@ Row AskOne(const World& world, const Side& from, const Side& to, const net::Addr
     flow.source_port = kSourcePort;
     flow.destination_port = port.number;
   }
-  Row row{from, to, source, destination, port, {}, std::nullopt, std::nullopt, ""};
+  Row row{from, to, source, destination, port, {}, std::nullopt, std::nullopt, "", ""};
   row.verdict = policy::Evaluate(world.snapshot(), flow);
   HideMadeUp(row);
   return row;
@@ -94,7 +94,8 @@ Result<std::vector<Row>> Ask(const World& world, const Side& from, const Side& t
 
 std::string InWords(const Row& row) {
   std::string outcome = row.verdict.allowed ? "allowed" : "denied";
-  return row.Title() + ": " + outcome + "\n  egress of " + row.from.name + ": " +
+  std::string behind = row.service.empty() ? "" : "\n  behind Service " + row.service;
+  return row.Title() + ": " + outcome + behind + "\n  egress of " + row.from.name + ": " +
          policy::Explain(row.verdict.egress, policy::Direction::kEgress) + "\n  ingress of " +
          row.to.name + ": " + policy::Explain(row.verdict.ingress, policy::Direction::kIngress) +
          "\n";

@@ -28,7 +28,8 @@ struct Row {
   policy::FlowVerdict verdict;
   std::optional<probe::Answer> seen;  // where it really connected
   std::optional<Expected> expected;
-  std::string agent;  // what the node's agent said of a blocked connection: a JSON object, or ""
+  std::string agent;    // what the node's agent said of a blocked connection: a JSON object, or ""
+  std::string service;  // the Service that was asked about, `to` being behind it; "" if none was
 
   // "x/a -> y/b:80/TCP (10.0.0.2)"
   std::string Title() const;
@@ -45,6 +46,7 @@ Result<std::vector<Row>> Ask(const World& world, const Side& from, const Side& t
 
 // What the question is about, in words, for each row:
 //   "x/a -> y/b:80/TCP (10.0.0.2): denied
+//      behind Service y/front:8080/TCP            (if one was asked about)
 //      egress of x/a: allowed: ...
 //      ingress of y/b: denied: ..."
 std::string InWords(const Row& row);

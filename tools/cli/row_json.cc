@@ -55,6 +55,7 @@ std::string RowJson(const Row& row) {
   out.Add("allowed", row.verdict.allowed);
   out.AddJson("egress", VerdictJson(row.verdict.egress));
   out.AddJson("ingress", VerdictJson(row.verdict.ingress));
+  if (!row.service.empty()) out.Add("service", row.service);
   if (row.seen) AddSeen(out, row);
   if (row.expected) {
     out.Add("expected", row.expected->allowed ? "allowed" : "denied");

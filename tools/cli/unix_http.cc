@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "model/document.h"
 
 namespace sallyport::cli {
 namespace {
@@ -102,7 +103,12 @@ Result<ResponseDecoder> Exchange(
   return decoder;
 }
 
+// An agent says itself what is wrong: {"error": "..."}.
 Error BadStatus(int status, const std::string& path, std::string_view body) {
+  model::ParsedText parsed = model::ParseText(body, path);
+  const model::Value* said =
+      parsed.documents.empty() ? nullptr : parsed.documents.front().Find("error");
+  if (said != nullptr && !said->text.empty()) return Error{said->text};
   return Error{"GET " + path + ": HTTP status " + std::to_string(status) + ": " +
                std::string(body.substr(0, body.find('\n')))};
 }

@@ -41,8 +41,9 @@ class ResponseDecoder {
 // Percent-encoded for a query (RFC 3986 unreserved characters stay).
 std::string Encoded(std::string_view text);
 
-// The body of a 200 response. Any other status is an error with the body's first line. `code` of
-// the error is the errno of connect() where that failed.
+// The body of a 200 response. Any other status is an error: the "error" of a JSON body, else the
+// status and the body's first line. `code` of the error is the errno of connect() where that
+// failed.
 Result<std::string> Get(const std::string& socket, const std::string& path,
                         Duration timeout = std::chrono::seconds(5));
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/system_objects.h"
 
+#include <agent_rbac.h>  // daemonset/rbac.yaml
+
 #include <utility>
 
 #include "lab/dns_command.h"
@@ -10,27 +12,8 @@
 namespace sallyport::lab {
 namespace {
 
-// What the agent reads, and nothing it writes.
-constexpr const char* kAgents = R"(
-{apiVersion: v1, kind: Namespace, metadata: {name: sallyport-system}}
----
-{apiVersion: v1, kind: ServiceAccount, metadata: {name: sallyport, namespace: sallyport-system}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: sallyport}
-rules:
-- {apiGroups: [""], resources: [namespaces, nodes, pods, services], verbs: [get, list, watch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}
-- {apiGroups: [networking.k8s.io], resources: [networkpolicies], verbs: [get, list, watch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: sallyport}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: sallyport}
-subjects:
-- {kind: ServiceAccount, name: sallyport, namespace: sallyport-system}
-)";
+constexpr const char* kAgentNamespace =
+    "{apiVersion: v1, kind: Namespace, metadata: {name: sallyport-system}}\n---\n";
 
 Status Add(const std::string& text, const std::string& what, std::vector<Value>* out) {
   model::ParsedText parsed = model::ParseText(text, what);
@@ -57,7 +40,7 @@ Result<DnsDeployment> DnsOf(const LabState& state, const std::vector<std::string
 Result<std::vector<Value>> SystemObjects(const LabState& state,
                                          const std::vector<std::string>& hosts) {
   std::vector<Value> out;
-  Status added = Add(kAgents, "agents", &out);
+  Status added = Add(std::string(kAgentNamespace) + kAgentRbac, "agents", &out);
   if (added && state.dns) {
     auto dns = DnsOf(state, hosts);
     if (!dns) return std::move(dns).error();

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sstream>
+
+#include "base/log.h"
+#include "model/document.h"
 #include "unit/agent/fake_dataplane.h"
 #include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
@@ -95,6 +99,72 @@ TEST_F(DropReporterTest, NamesBothEndsThePoliciesAndTheNearestRule) {
   EXPECT_THAT(view.near_miss, HasSubstr("shop/deny ingress[0]: "));
   EXPECT_THAT(view.near_miss, HasSubstr("443"));
   EXPECT_EQ(view.suppressed, 4u);
+}
+
+// Every line that the log gets meanwhile, as the JSON it is.
+template <typename Work>
+std::vector<model::Value> JsonLog(Work work) {
+  StartLog(LogLevel::kInfo, LogFormat::kJson);
+  testing::internal::CaptureStderr();
+  work();
+  std::istringstream lines(testing::internal::GetCapturedStderr());
+  StartLog(LogLevel::kInfo, LogFormat::kText);
+  std::vector<model::Value> out;
+  for (std::string line; std::getline(lines, line);) {
+    auto parsed = model::ParseText(line, "log");
+    EXPECT_FALSE(model::HasErrors(parsed.diagnostics)) << line;
+    EXPECT_EQ(parsed.documents.size(), 1u) << line;
+    out.push_back(parsed.documents.empty() ? model::Value() : parsed.documents.front());
+  }
+  return out;
+}
+
+std::string TextOf(const model::Value& value, const std::string& key) {
+  const model::Value* member = value.Find(key);
+  return member == nullptr ? "(none)" : member->text;
+}
+
+TEST_F(DropReporterTest, JsonLogHasAMemberForEachPart) {
+  auto event = Event("policy");
+  event.description = "odd \"text\" \\ and\nlines\x01";
+  auto lines = JsonLog([&] { Report(event); });
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(TextOf(lines[0], "level"), "info");
+  EXPECT_THAT(TextOf(lines[0], "time"), testing::EndsWith("Z"));
+  EXPECT_THAT(TextOf(lines[0], "message"),
+              testing::StartsWith("drop: shop/db -> shop/web (10.0.0.2:1000 -> 10.0.0.1:80/TCP) "
+                                  "at ingress of shop/web: policy: odd \"text\" \\ and\nlines\x01; "
+                                  "isolated by shop/deny; nearest: shop/deny ingress[0]: "));
+  const model::Value* drop = lines[0].Find("drop");
+  ASSERT_NE(drop, nullptr);
+  for (const auto& [key, text] : std::map<std::string, std::string>{{"source_pod", "shop/db"},
+                                                                    {"source", "10.0.0.2"},
+                                                                    {"source_port", "1000"},
+                                                                    {"destination_pod", "shop/web"},
+                                                                    {"destination", "10.0.0.1"},
+                                                                    {"destination_port", "80"},
+                                                                    {"protocol", "TCP"},
+                                                                    {"direction", "ingress"},
+                                                                    {"endpoint", "shop/web"},
+                                                                    {"interface", "veth3"},
+                                                                    {"reason", "policy"},
+                                                                    {"suppressed", "4"}}) {
+    EXPECT_EQ(TextOf(*drop, key), text) << key;
+  }
+  ASSERT_EQ(drop->Find("isolating")->items.size(), 1u);
+  EXPECT_EQ(drop->Find("isolating")->items[0].text, "shop/deny");
+  EXPECT_THAT(TextOf(*drop, "near_miss"), testing::StartsWith("shop/deny ingress[0]: "));
+}
+
+TEST_F(DropReporterTest, TextLogHasOneLine) {
+  testing::internal::CaptureStderr();
+  auto event = Event("policy");
+  event.description = "two\nlines";
+  Report(event);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              testing::AllOf(HasSubstr(" info: drop: shop/db -> shop/web "),
+                             HasSubstr(": policy: two lines; isolated by shop/deny; nearest: "),
+                             testing::Not(HasSubstr("{\"")), testing::EndsWith("not shown\n")));
 }
 
 TEST_F(DropReporterTest, OtherReasonsNameNoPolicy) {

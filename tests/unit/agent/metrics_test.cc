@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <ctime>
 #include <future>
 #include <regex>
 #include <sstream>
@@ -262,12 +264,17 @@ TEST(RequestTest, WhatIsNoRequestIsRefused) {
 // One client, from an address of the loopback's.
 class Browser {
  public:
-  explicit Browser(uint16_t port, const char* from = "127.0.0.1") {
+  explicit Browser(uint16_t port, const char* from = "127.0.0.1") : Browser(from) { Connect(port); }
+  explicit Browser(const char* from) {
     fd_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     inet_pton(AF_INET, from, &address.sin_addr);
     EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  }
+  void Connect(uint16_t port) const {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
     inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
     address.sin_port = htons(port);
     EXPECT_EQ(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
@@ -348,6 +355,45 @@ TEST(WebTest, OneClientCannotKeepOthersOut) {
   EXPECT_THAT(Browser(PortOf(web), "127.0.0.3").Get("/"), HasSubstr("200 OK"));
   EXPECT_EQ(hogs.front()->Read(), "");
   patient.Say(" HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(patient.Read(), EndsWith("/patient"));
+}
+
+TEST(WebTest, WhoMakesRoom) {
+  auto who = [](std::initializer_list<const char*> peers) {
+    std::vector<net::Address> addresses;
+    for (const char* peer : peers) addresses.push_back(*net::Address::Parse(peer));
+    return WhoMakesRoom(addresses);
+  };
+  EXPECT_EQ(who({"10.0.0.1"}), 0u);
+  EXPECT_EQ(who({"10.0.0.1", "10.0.0.2", "10.0.0.2"}), 1u) << "the oldest of who holds most";
+  EXPECT_EQ(who({"fd00::1", "10.0.0.2", "10.0.0.1"}), 0u) << "among equals the oldest";
+  EXPECT_EQ(who({"127.0.0.1", "fd00::1", "10.0.0.1"}), 1u) << "this machine's own is the last";
+  EXPECT_EQ(who({"::1", "127.0.0.9", "fd00::1"}), 2u);
+  EXPECT_EQ(who({"10.0.0.1", "127.0.0.1", "127.0.0.1"}), 1u) << "but cannot keep others out";
+}
+
+std::chrono::nanoseconds ProcessorTime() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// Who cannot be let in waits, and is not spun on.
+TEST(WebTest, OutOfDescriptors) {
+  Web web(Loopback(), Echo);
+  uint16_t port = PortOf(web);
+  Browser patient("127.0.0.1");
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit none{3, usual.rlim_max};  // the standard ones are open
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  patient.Connect(port);
+  patient.Say("GET /patient HTTP/1.1\r\n\r\n");
+  auto before = ProcessorTime();
+  std::this_thread::sleep_for(milliseconds(400));
+  auto spent = ProcessorTime() - before;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_LT(spent, milliseconds(40));
   EXPECT_THAT(patient.Read(), EndsWith("/patient"));
 }
 

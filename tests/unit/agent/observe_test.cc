@@ -19,6 +19,7 @@ namespace sallyport::observe {
 namespace {
 
 using endpoint::Ip;
+using testing::AllOf;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -59,7 +60,7 @@ class FixedSource : public Source {
   Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) override {
     asked = question;
     if (question.from.empty()) return Error{"from: nobody", EINVAL};
-    ExplainView view{question.from, question.to, {}, {}, {"shop/db on veth3: not yet"}};
+    ExplainView view{question.from, question.to, {}, {}, {"shop/db on veth3: not yet"}, service};
     view.tuple = {Ip("10.0.0.1"), Ip("10.0.0.2"), question.protocol, 1, 53};
     view.verdict.allowed = true;
     view.verdict.egress.allowed = view.verdict.ingress.allowed = true;
@@ -70,6 +71,7 @@ class FixedSource : public Source {
   }
   ExplainQuestion asked;
   std::string error;
+  std::string service;
 };
 
 // One request; reads until the server closes, or `until` was seen.
@@ -174,6 +176,11 @@ TEST_F(ServerTest, Explain) {
             R"(egress\n  ingress of shop/db: allowed: rule shop/web ingress[1] (w.yaml:3)\n)"
             R"(  closed: shop/db on veth3: not yet\n"}])");
   EXPECT_EQ(source_.asked.port, "dns");
+  source_.service = "shop/front:80/TCP";
+  EXPECT_THAT(Get("/v1/explain?from=shop/web&to=svc/shop/front&port=80"),
+              AllOf(HasSubstr(R"("service":"shop/front:80/TCP")"),
+                    HasSubstr(R"(: denied\n  behind Service shop/front:80/TCP\n  egress of )")));
+  EXPECT_EQ(source_.asked.to, "svc/shop/front");
   EXPECT_THAT(Get("/v1/explain?from=a/b&protocol=IPX"), StartsWith("400 "));
   EXPECT_EQ(Get("/v1/explain?to=a/b"), R"(400 {"error":"from: nobody"})");
 }

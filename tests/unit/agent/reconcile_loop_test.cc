@@ -75,6 +75,12 @@ TEST_F(ReconcileLoopTest, StatusSaysWhereWatchesStand) {
 }
 
 TEST_F(ReconcileLoopTest, Metrics) {
+  for (const char* os : {"linux", "windows", ""}) {
+    auto node = std::make_shared<model::Node>();
+    node->name = "n-" + std::string(os);
+    if (*os != '\0') node->labels = model::Labels{{"kubernetes.io/os", os}};
+    loop_->Push(ObjectsChanged{{model::Delta::Set(model::NodePtr(node))}, {}, true});
+  }
   kernel_.counters[3].packets[1] = 7;
   kernel_.counters[3].dropped[0]["policy"] = 2;
   Tell();
@@ -88,6 +94,8 @@ TEST_F(ReconcileLoopTest, Metrics) {
   EXPECT_EQ(view.open, 1u);
   EXPECT_EQ(view.unclaimed, 1u);
   EXPECT_EQ(view.objects.at("Pod"), 2u);
+  EXPECT_EQ(view.objects.at("Node"), 3u);
+  EXPECT_EQ(view.linux_nodes, 1u) << "the others are not this DaemonSet's";
   EXPECT_EQ(view.traffic.packets()[1], 7u);
   EXPECT_EQ(view.traffic.dropped()[0].at("policy"), 2u);
   EXPECT_GE(view.timings.compile.count(), 1u);
@@ -126,6 +134,68 @@ TEST_F(ReconcileLoopTest, ExplainByWhatIsKnownNow) {
   answer = loop_->Explain({"10.0.1.1", "shop/web", net::Protocol::kTcp, "80"}).value();
   EXPECT_FALSE(answer.at(0).Passes());
   EXPECT_THAT(answer[0].verdict.ingress.isolating, ElementsAre(model::ObjectName{"shop", "deny"}));
+}
+
+// A policy never sees a Service's address: its backends are judged, each on its own port.
+TEST_F(ReconcileLoopTest, ExplainJudgesTheBackendsOfAService) {
+  Tell();
+  auto policy = std::make_shared<model::NetworkPolicy>();  // of web and far
+  policy->name = {"shop", "deny"};
+  policy->isolates_ingress = true;
+  model::Rule rule;
+  rule.ports = {{net::Protocol::kTcp, net::PortRange{8080, 8080}}};
+  policy->ingress = {rule};
+  auto service = std::make_shared<model::Service>();
+  service->name = {"shop", "front"};
+  service->cluster_ips = {Ip("10.96.0.1")};
+  service->ports = {{"main", net::Protocol::kTcp, 80, uint16_t{0}, 0}};
+  auto slice = std::make_shared<model::EndpointSlice>();
+  slice->name = {"shop", "front-1"};
+  slice->service = "front";
+  slice->ports = {{"main", net::Protocol::kTcp, 8080}};
+  slice->endpoints.resize(2);
+  slice->endpoints[0].addresses = {Ip("10.0.0.1")};
+  slice->endpoints[0].pod = {"shop", "web"};
+  slice->endpoints[1].addresses = {Ip("192.0.2.7")};
+  auto other = std::make_shared<model::EndpointSlice>(*slice);
+  other->name = {"shop", "front-2"};
+  other->ports[0].port = 9090;
+  other->endpoints.resize(1);
+  other->endpoints[0].addresses = {Ip("10.0.1.1")};
+  other->endpoints[0].pod = {"shop", "far"};
+  loop_->Push(ObjectsChanged{{model::Delta::Set(model::NetworkPolicyPtr(policy)),
+                              model::Delta::Set(model::ServicePtr(service)),
+                              model::Delta::Set(model::EndpointSlicePtr(slice)),
+                              model::Delta::Set(model::EndpointSlicePtr(other))},
+                             {},
+                             true});
+  const auto tcp = net::Protocol::kTcp;
+  for (const observe::ExplainQuestion& question :
+       {observe::ExplainQuestion{"198.51.100.9", "10.96.0.1", tcp, "80"},
+        observe::ExplainQuestion{"198.51.100.9", "svc/shop/front", tcp, "main"}}) {
+    SCOPED_TRACE(question.to);
+    auto answer = loop_->Explain(question).value();
+    ASSERT_EQ(answer.size(), 3u);
+    EXPECT_EQ(answer[0].to, "shop/web");
+    EXPECT_EQ(answer[0].tuple.destination, Ip("10.0.0.1"));
+    EXPECT_EQ(answer[0].tuple.destination_port, 8080);
+    EXPECT_EQ(answer[0].service, "shop/front:80/TCP");
+    EXPECT_TRUE(answer[0].Passes());
+    EXPECT_EQ(answer[1].to, "192.0.2.7");
+    EXPECT_EQ(answer[1].tuple.destination_port, 8080);
+    EXPECT_EQ(answer[2].to, "shop/far");
+    EXPECT_EQ(answer[2].tuple.destination_port, 9090);
+    EXPECT_FALSE(answer[2].Passes()) << "the rule is about the backend's port";
+  }
+  auto error = [this](const observe::ExplainQuestion& question) {
+    auto answer = loop_->Explain(question);
+    return answer ? "an answer" : answer.error().message;
+  };
+  EXPECT_EQ(error({"shop/far", "svc/shop/front", tcp, "81"}),
+            "to: Service shop/front has no such port; it has 80/TCP");
+  EXPECT_EQ(error({"shop/far", "10.96.0.1", tcp, "81"}),
+            "to: 10.96.0.1: Service shop/front has no such port; it has 80/TCP");
+  EXPECT_EQ(error({"shop/far", "svc/front", tcp, "80"}), "to: write svc/namespace/name");
 }
 
 TEST_F(ReconcileLoopTest, ExplainSaysWhatIsClosedHere) {

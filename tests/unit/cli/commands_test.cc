@@ -183,6 +183,26 @@ TEST_F(CommandsTest, FlowsOfAnEndpointThatIsNotHere) {
   EXPECT_THAT(agent.Request(), HasSubstr("GET /v1/endpoints "));
 }
 
+// What the DaemonSet's probes go by.
+TEST_F(CommandsTest, StatusSaysReadyOrAlive) {
+  auto run = [this](const std::string& answer, std::vector<std::string> words) {
+    OneAnswer agent(answer);
+    words.insert(words.begin(), {"status", "--socket", agent.path()});
+    return Run(words);
+  };
+  const std::string ok = "HTTP/1.1 200 OK\r\n\r\n";
+  const std::string busy = "HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\": \"busy\"}";
+  const std::string unready = ok + R"({"ready": false, "reasons": ["pods could not be listed"]})";
+  EXPECT_EQ(run(ok + R"({"ready": true})", {}), kYes);
+  EXPECT_EQ(run(unready, {}), kNo);
+  EXPECT_THAT(out(), HasSubstr("  - pods could not be listed\n"));
+  EXPECT_EQ(run(busy, {}), kCouldNotTell);
+  EXPECT_EQ(run(unready, {"--alive"}), kYes);
+  EXPECT_EQ(run(busy, {"--alive"}), kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("busy"));
+  EXPECT_EQ(Run({"status", "--alive", "--socket", "/nowhere"}), kCouldNotTell);
+}
+
 constexpr const char* kLiveAnswer =
     "HTTP/1.1 200 OK\r\n\r\n"
     R"([{"from": "shop/web", "address": "10.0.0.2", "allowed": true, "words": "yes, by IPv4\n"},)"
@@ -202,6 +222,10 @@ TEST_F(CommandsTest, ExplainLiveAsksTheAgent) {
   EXPECT_EQ(out(), "yes, by IPv4\nno, by IPv6\n");
   EXPECT_THAT(both.Request(), StartsWith("GET /v1/explain?from=shop%2Fweb&to=default%2Fdb&port=53"
                                          "&protocol=UDP "));
+  words[5] = "svc/db:53/UDP";
+  OneAnswer service(kLiveAnswer);
+  EXPECT_EQ(run(service, {}), kNo);
+  EXPECT_THAT(service.Request(), HasSubstr("&to=svc%2Fdefault%2Fdb&port=53&protocol=UDP "));
   OneAnswer first(kLiveAnswer);
   EXPECT_EQ(run(first, {"--family", "4", "-o", "json"}), kYes);
   EXPECT_THAT(out(),
@@ -298,8 +322,12 @@ endpoints:
     SCOPED_TRACE(to);
     EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "192.0.2.9", "--to", to}),
               kYes);
-    EXPECT_THAT(out(), StartsWith("192.0.2.9 -> shop/web:80/TCP (10.0.0.1): allowed\n"));
-    EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "shop/db", "--to", to}), kNo);
+    EXPECT_THAT(out(), StartsWith("192.0.2.9 -> shop/web:80/TCP (10.0.0.1): allowed\n"
+                                  "  behind Service shop/front:8080/TCP\n"));
+    EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "--from", "shop/db", "--to", to, "-o",
+                   "json"}),
+              kNo);
+    EXPECT_THAT(out(), HasSubstr("\"service\": \"shop/front:8080/TCP\""));
     EXPECT_EQ(Run({"explain", "-f", world_, "-f", service, "-f", slices, "--from", "shop/web",
                    "--to", to}),
               kYes);
@@ -310,6 +338,10 @@ endpoints:
                  "svc/shop/front:1"}),
             kCouldNotTell);
   EXPECT_THAT(err(), HasSubstr("has no such port; it has 8080/TCP"));
+  EXPECT_EQ(
+      Run({"explain", "-f", world_, "-f", service, "--from", "shop/db", "--to", "10.96.0.10:1"}),
+      kCouldNotTell);
+  EXPECT_THAT(err(), HasSubstr("10.96.0.10: Service shop/front has no such port"));
   EXPECT_EQ(Run({"explain", "-f", world_, "--from", "shop/db", "--to", "svc/shop/x:1"}),
             kCouldNotTell);
   EXPECT_THAT(err(), HasSubstr("there is no Service shop/x"));

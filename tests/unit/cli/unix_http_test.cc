@@ -77,6 +77,10 @@ TEST(Get, OtherStatusesAreErrors) {
   auto body = Get(server.path(), "/x");
   ASSERT_FALSE(body);
   EXPECT_EQ(body.error().message, "GET /x: HTTP status 404: hello");
+  OneAnswer agent("HTTP/1.1 503 Busy\r\n\r\n{\"error\":\"busy; try again\"}");
+  body = Get(agent.path(), "/x");
+  ASSERT_FALSE(body);
+  EXPECT_EQ(body.error().message, "busy; try again");
 }
 
 TEST(Get, SaysWhereNobodyAnswers) {

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "lab/system_objects.h"
 #include "unit/lab/make.h"
 
 namespace sallyport::lab {
@@ -86,6 +89,23 @@ TEST(Tree, SameContentLooksAtNeitherOrderNorLines) {
   EXPECT_FALSE(SameContent(MakeValue("{a: 1}"), MakeValue("{a: '1'}")));
   EXPECT_FALSE(SameContent(MakeValue("[a, b]"), MakeValue("[b, a]")));
   EXPECT_FALSE(SameContent(MakeValue("{a: 1}"), MakeValue("{a: 1, b: null}")));
+}
+
+// So the lab shows that what is deployed is enough.
+TEST(SystemObjects, AgentsHaveTheRightsThatAreDeployed) {
+  std::ifstream file(SALLYPORT_SOURCE_DIR "/daemonset/rbac.yaml");
+  std::string text((std::istreambuf_iterator<char>(file)), {});
+  model::ParsedText deployed = model::ParseText(text, "rbac.yaml");
+  ASSERT_EQ(deployed.documents.size(), 3u);
+  auto made = SystemObjects(LabState(), {});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->size(), 4u);
+  EXPECT_EQ(KindOf(made->front()), "Namespace");
+  EXPECT_EQ(NameOf(made->front()).name, kAgentAccount.ns);
+  for (size_t i = 0; i < deployed.documents.size(); ++i) {
+    EXPECT_TRUE(SameContent(made->at(i + 1), deployed.documents[i])) << ToJson(made->at(i + 1));
+  }
+  EXPECT_EQ(NameOf(deployed.documents.front()), kAgentAccount);
 }
 
 }  // namespace

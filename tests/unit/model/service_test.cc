@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service and EndpointSlice: what is read of them, and every rule with a valid and an invalid twin.
+// Service and EndpointSlice: what is read of them, every rule with a valid and an invalid twin, and
+// who answers for a Service.
 #include <gtest/gtest.h>
 
+#include "model/backends.h"
 #include "unit/model/manifest_cases.h"
 
 namespace sallyport::model {
@@ -233,6 +235,136 @@ TEST(ServiceKinds, OtherGroupsHaveTheirOwn) {
       "f");
   EXPECT_EQ(Compare(list, {}), "");
   EXPECT_EQ(list.objects.size(), 1u);
+}
+
+// Dual stack: front's pods are a (both families, both slices) and b (IPv4, not ready); c is no pod.
+constexpr const char* kFront = R"(
+{apiVersion: v1, kind: Node, metadata: {name: n1},
+ status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: shop, labels: {app: web}},
+ spec: {nodeName: n1, containers: [{name: c, image: i, ports: [{name: www, containerPort: 8080}]}]},
+ status: {podIPs: [{ip: 10.0.0.1}, {ip: "fd00::1"}]}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: b, namespace: shop, labels: {app: web, old: x}},
+ spec: {nodeName: n1, containers: [{name: c, image: i}]}, status: {podIPs: [{ip: 10.0.0.2}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec:
+  type: NodePort
+  clusterIPs: [10.96.0.10, "fd00:96::10"]
+  clusterIP: 10.96.0.10
+  externalIPs: [198.51.100.1]
+  selector: {app: web}
+  ports: [{name: main, port: 80, targetPort: www, nodePort: 30080}]
+)";
+constexpr const char* kSlices = R"(
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: front-4, namespace: shop, labels: {kubernetes.io/service-name: front}}
+addressType: IPv4
+ports: [{name: main, port: 8080}]
+endpoints:
+- {addresses: [10.0.0.1], targetRef: {kind: Pod, name: a, namespace: shop}}
+- {addresses: [198.51.100.7]}
+- {addresses: [10.0.0.2], conditions: {ready: false, serving: true, terminating: true},
+   targetRef: {kind: Pod, name: b, namespace: shop}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: front-6, namespace: shop, labels: {kubernetes.io/service-name: front}}
+addressType: IPv6
+ports: [{name: main, port: 8080}]
+endpoints: [{addresses: ["fd00::1"], targetRef: {kind: Pod, name: a, namespace: shop}}]
+)";
+
+Snapshot SnapshotOf(const std::string& text) {
+  Manifest manifest = ReadManifest(text, "f");
+  EXPECT_EQ(Compare(manifest, {}), "") << text;
+  Snapshot out;
+  for (const Delta& delta : manifest.objects) out.Apply(delta);
+  return out;
+}
+
+// "shop/a 10.0.0.1 fd00::1 :8080, 198.51.100.7 :8080", or the error.
+std::string Backends(const Snapshot& snapshot, const ServiceTarget& target) {
+  auto backends = BackendsOf(snapshot, target);
+  if (!backends) return backends.error().message;
+  std::string out;
+  for (const Backend& backend : *backends) {
+    out += out.empty() ? "" : ", ";
+    if (backend.pod) out += backend.pod->name.ToString() + " ";
+    for (const net::Address& address : backend.addresses) out += address.ToString() + " ";
+    out += ":" + std::to_string(backend.port);
+  }
+  return out;
+}
+
+std::string BackendsAt(const Snapshot& snapshot, const char* address, const PortName& port,
+                       net::Protocol protocol = net::Protocol::kTcp) {
+  auto target = FindServiceAt(snapshot, Ip(address), protocol, port);
+  if (!target) return target.error().message;
+  return *target ? Backends(snapshot, **target) : "no Service";
+}
+
+TEST(Backends, BySlices) {
+  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  const ObjectName front{"shop", "front"};
+  for (const PortName& port : {PortName(uint16_t{80}), PortName("main")}) {
+    auto target = FindService(snapshot, front, net::Protocol::kTcp, port).value();
+    EXPECT_EQ(target.ToString(), "shop/front:80/TCP");
+    EXPECT_EQ(Backends(snapshot, target), "shop/a 10.0.0.1 fd00::1 :8080, 198.51.100.7 :8080");
+  }
+  auto error = [&](const ObjectName& name, net::Protocol protocol, uint16_t port) {
+    return FindService(snapshot, name, protocol, PortName(port)).error().message;
+  };
+  EXPECT_EQ(error({"shop", "x"}, net::Protocol::kTcp, 80), "there is no Service shop/x");
+  EXPECT_EQ(error(front, net::Protocol::kUdp, 80),
+            "Service shop/front has no such port; it has 80/TCP");
+  EXPECT_EQ(error(front, net::Protocol::kTcp, 8080),
+            "Service shop/front has no such port; it has 80/TCP")
+      << "that is the backends'";
+}
+
+TEST(Backends, ByEachOfItsAddressesOfThatFamily) {
+  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  const std::string v4 = "shop/a 10.0.0.1 :8080, 198.51.100.7 :8080";
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}), v4);
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", "main"), v4);
+  EXPECT_EQ(BackendsAt(snapshot, "198.51.100.1", uint16_t{80}), v4);
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{30080}), v4) << "a node's";
+  EXPECT_EQ(BackendsAt(snapshot, "fd00:96::10", uint16_t{80}), "shop/a fd00::1 :8080");
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.9", uint16_t{30080}), "no Service");
+  snapshot.local_addresses = {Ip("192.0.2.9")};
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.9", uint16_t{30080}), v4);
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{80}), "no Service");
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{30080}, net::Protocol::kUdp), "no Service");
+  // Only a cluster IP is nothing but a Service's.
+  EXPECT_EQ(BackendsAt(snapshot, "198.51.100.1", uint16_t{81}), "no Service");
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{81}),
+            "10.96.0.10: Service shop/front has no such port; it has 80/TCP");
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{0}, net::Protocol::kIcmp), "no Service")
+      << "echo requests are not translated";
+}
+
+TEST(Backends, WithoutSlicesByTheSelector) {
+  Snapshot snapshot = SnapshotOf(kFront);
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}), "shop/a 10.0.0.1 :8080")
+      << "b has no port of that name";
+}
+
+TEST(Backends, WhereNoneIsReadyThoseThatEndStillServe) {
+  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  auto slice = std::make_shared<EndpointSlice>(*snapshot.endpoint_slices.at({"shop", "front-4"}));
+  for (SliceEndpoint& endpoint : slice->endpoints) endpoint.ready = false;
+  snapshot.endpoint_slices[slice->name] = slice;
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}), "shop/b 10.0.0.2 :8080");
+  for (SliceEndpoint& endpoint : slice->endpoints) endpoint.serving = false;
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}),
+            "Service shop/front has no ready backend for this port: nobody would answer");
 }
 
 }  // namespace
