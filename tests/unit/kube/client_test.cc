@@ -188,6 +188,69 @@ TEST_F(ClientTest, TokensAreReadAgain) {
   EXPECT_THAT(ErrorOf(access), HasSubstr("there is no token in"));
 }
 
+// The server's authority is replaced while the client runs: first the bundle has both, then the
+// server's certificate is by the new one.
+TEST_F(ClientTest, AuthoritiesAreReadAgain) {
+  Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
+  Certificate renewed = CertificateOf{.by = &next}.Make();
+  TemporaryDirectory directory;
+  directory.Write("ca.crt", authority_.pem);
+  Access access = AccessTo(0);
+  access.ca_file = directory / "ca.crt";
+  auto old_server = std::make_unique<TlsServer>(good_, Echo);
+  access.port = old_server->port();
+  auto client = Make(access);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+  uint16_t port = access.port;
+  old_server.reset();
+  TlsServer server(renewed, Echo, "", "127.0.0.1", port);
+  EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"));
+  for (const char* broken : {"", "-----BEGIN"}) {
+    directory.Write("ca.crt", broken);
+    EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"))
+        << "what was there before, not the system's";
+  }
+  directory.Write("ca.crt", authority_.pem + next.pem);
+  auto response = client->Send({.path = "/"});
+  EXPECT_TRUE(response) << response.error().message;
+}
+
+TEST_F(ClientTest, NoConnectionOutlivesItsAuthority) {
+  Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
+  TemporaryDirectory directory;
+  directory.Write("ca.crt", authority_.pem);
+  TlsServer server(good_, Echo);
+  Access access = AccessTo(server.port());
+  access.ca_file = directory / "ca.crt";
+  auto client = Make(access);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+  directory.Write("ca.crt", next.pem);
+  EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"));
+  directory.Write("ca.crt", authority_.pem);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+}
+
+TEST_F(ClientTest, ClientCertificatesAreReadAgain) {
+  auto make = [&](const char* name) {
+    return CertificateOf{.name = name, .hosts = {}, .by = &authority_}.Make();
+  };
+  Certificate first = make("first"), second = make("second");
+  TemporaryDirectory directory;
+  TlsServer server(good_, Echo, authority_.pem);
+  Access access = AccessTo(server.port());
+  access.client_certificate_pem = first.pem;
+  access.client_key_pem = first.key_pem;
+  access.client_certificate_file = directory / "client.crt";
+  access.client_key_file = directory / "client.key";
+  auto client = Make(access);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|first"));
+  directory.Write("client.crt", second.pem);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|first")) << "no pair yet";
+  EXPECT_EQ(server.connections(), 1);
+  directory.Write("client.key", second.key_pem);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|second"));
+}
+
 TEST_F(ClientTest, RefusalsAreAnswers) {
   TlsServer server(good_, [](Conversation& talk) {
     talk.Read();
