@@ -28,6 +28,9 @@ struct Request {
   std::string body = "";
   std::string content_type = "application/json";  // of a body
   std::string accept = "application/json";
+  // A head that has not come by then never will: an Error with ETIMEDOUT. None: any silence counts
+  // alike.
+  std::optional<Duration> answer_within = {};
 };
 
 struct Response {

@@ -347,6 +347,27 @@ TEST_F(ClientTest, ASilentStreamIsGivenUp) {
   }
 }
 
+// A watch may be silent for minutes, but not before its head.
+TEST_F(ClientTest, AHeadIsNotWaitedForAsLongAsWhatFollows) {
+  auto bytes = [](std::string_view) { return true; };
+  Request request{.path = "/", .answer_within = milliseconds(200)};
+  TlsServer silent(good_, [](Conversation& talk) {
+    talk.Read();
+    talk.WaitForTheEnd();
+  });
+  auto late = Make(AccessTo(silent.port()))->Stream(request, {{}, bytes}, seconds(3600));
+  EXPECT_EQ(late.error().code, ETIMEDOUT) << late.error().message;
+  EXPECT_THAT(late.error().message, HasSubstr("no answer for "));
+
+  request.answer_within = seconds(3600);
+  TlsServer server(good_, [](Conversation& talk) {
+    for (int i = 0; i < 2 && !talk.Read().empty(); ++i) talk.Write(Answer(200, "ok"));
+  });
+  auto client = Make(AccessTo(server.port()));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(client->Stream(request, {{}, bytes}, seconds(30)));
+  EXPECT_EQ(server.connections(), 1);
+}
+
 TEST_F(ClientTest, StreamsEndWhenToldTo) {
   TlsServer server(good_, [&](Conversation& talk) {
     talk.Read();
