@@ -223,6 +223,7 @@ Duration Reflector::Impl::Refused(const char* doing, const kube::Response& respo
 
 Duration Reflector::Impl::NotInstalled() {
   if (!state_.synced) {
+    if (!continue_.empty()) GiveUpPages();  // those that came are gone as well
     Begin();
     Listed("");
   }

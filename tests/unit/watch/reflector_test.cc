@@ -496,6 +496,14 @@ TEST_F(ReflectorTest, AResourceThatIsTakenAwayUnderItsWatch) {
   EXPECT_THAT(Told(), ElementsAre("(", ")")) << "nothing is left of what was there before";
 }
 
+TEST_F(ReflectorTest, AResourceThatIsTakenAwayBetweenPages) {
+  Make(true);
+  Step({.body = List(Object("a", 1), 9, "token")});
+  Step({.status = 404, .body = "404 page not found\n"});
+  EXPECT_TRUE(state().synced);
+  EXPECT_THAT(Told(), ElementsAre("(", "+a", "(", ")"));
+}
+
 // Somebody in between says it, who knows nothing of resources.
 TEST_F(ReflectorTest, NotEveryNotFoundIsTheServers) {
   Make(true);
