@@ -3,6 +3,7 @@
 
 #include <future>
 
+#include "base/log.h"
 #include "control/views.h"
 
 namespace sallyport::control {
@@ -19,6 +20,7 @@ ReconcileLoop::ReconcileLoop(const std::string& node, dataplane::Dataplane& data
     : node_(node),
       dataplane_(dataplane),
       watches_(watches),
+      clock_(clock),
       reconciler_(std::move(reconciler)),
       reporter_(log, clock),
       thread_([this] { Run(); }) {}
@@ -78,7 +80,13 @@ template <typename View, typename Work>
 Result<View> ReconcileLoop::Ask(Work work) {
   auto promise = std::make_shared<std::promise<View>>();
   std::future<View> answer = promise->get_future();
-  queue_.Push(Question([promise, work] { promise->set_value(work()); }));
+  queue_.Push(Question([promise, work] {
+    try {
+      promise->set_value(work());
+    } catch (...) {  // enforcing goes on, whatever was asked
+      promise->set_exception(std::current_exception());
+    }
+  }));
   promise.reset();
   if (answer.wait_for(kAnswerTime) != std::future_status::ready) {
     return Error{"the agent is busy and did not answer within 10 seconds; try again"};
@@ -92,16 +100,21 @@ Result<View> ReconcileLoop::Ask(Work work) {
 
 void ReconcileLoop::AskMetrics(std::function<void(observe::MetricsView)> answer) {
   queue_.Push(Question([this, answer = std::move(answer)] {
-    auto view = MetricsOf(*reconciler_, dataplane_, watches_.Read(), traffic_);
-    view.events = reporter_.reported();
-    view.events_lost = mailbox_.lost();
-    answer(std::move(view));
+    try {
+      auto view = MetricsOf(*reconciler_, dataplane_, watches_.Read(), clock_.WallNow(), traffic_);
+      view.events = reporter_.reported();
+      view.events_lost = mailbox_.lost();
+      answer(std::move(view));
+    } catch (const std::exception& exception) {
+      LogError(std::string("measuring: ") + exception.what());
+    }
   }));
 }
 
 Result<observe::StatusView> ReconcileLoop::ReadStatus() {
-  return Ask<observe::StatusView>(
-      [this] { return StatusOf(*reconciler_, dataplane_, node_, watches_.Read()); });
+  return Ask<observe::StatusView>([this] {
+    return StatusOf(*reconciler_, dataplane_, node_, watches_.Read(), clock_.WallNow());
+  });
 }
 
 Result<std::vector<observe::EndpointView>> ReconcileLoop::ReadEndpoints() {

@@ -30,7 +30,7 @@ class ReconcileLoop : public observe::Source {
   void Push(Input input) { queue_.Push(std::move(input)); }
   void Push(const dataplane::DropEvent& event);
 
-  // `answer` is called on the reconciler's thread; never, if that ends before.
+  // `answer` is called on the reconciler's thread; never, if that ends before or cannot answer.
   void AskMetrics(std::function<void(observe::MetricsView)> answer);
   Result<observe::StatusView> ReadStatus() override;
   Result<std::vector<observe::EndpointView>> ReadEndpoints() override;
@@ -50,6 +50,7 @@ class ReconcileLoop : public observe::Source {
   const std::string node_;
   dataplane::Dataplane& dataplane_;
   const observe::WatchBoard& watches_;
+  Clock& clock_;
   std::unique_ptr<Reconciler> reconciler_;
   DropMailbox mailbox_;
   DropReporter reporter_;

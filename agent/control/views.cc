@@ -64,9 +64,9 @@ bool IsOpen(const Reconciler& reconciler, uint32_t ifindex, const endpoint::Sigh
 }
 
 std::vector<std::string> ReasonsOf(const Reconciler& reconciler,
-                                   const std::vector<observe::WatchView>& watches) {
+                                   const std::vector<observe::WatchView>& watches, WallTime now) {
   std::vector<std::string> out = reconciler.Reasons();
-  for (std::string& reason : observe::WatchReasons(watches)) out.push_back(std::move(reason));
+  for (std::string& reason : observe::WatchReasons(watches, now)) out.push_back(std::move(reason));
   return out;
 }
 
@@ -226,12 +226,13 @@ std::vector<std::string> ClosedOf(const Reconciler& reconciler, const model::Pod
 }  // namespace
 
 observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                             const std::string& node, std::vector<observe::WatchView> watches) {
+                             const std::string& node, std::vector<observe::WatchView> watches,
+                             WallTime now) {
   observe::StatusView view;
   view.node = node;
   view.version = kVersion;
   view.generation = dataplane.generation();
-  view.reasons = ReasonsOf(reconciler, watches);
+  view.reasons = ReasonsOf(reconciler, watches, now);
   view.ready = view.reasons.empty();
   view.tables = TablesOf(dataplane);
   view.diagnostics = DiagnosticsOf(reconciler);
@@ -241,9 +242,10 @@ observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane&
 }
 
 observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                               std::vector<observe::WatchView> watches, observe::Traffic& traffic) {
+                               std::vector<observe::WatchView> watches, WallTime now,
+                               observe::Traffic& traffic) {
   observe::MetricsView view;
-  view.reasons = ReasonsOf(reconciler, watches);
+  view.reasons = ReasonsOf(reconciler, watches, now);
   view.ready = view.reasons.empty();
   view.generation = dataplane.generation();
   view.tables = TablesOf(dataplane);

@@ -14,7 +14,8 @@
 namespace sallyport::control {
 
 observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                             const std::string& node, std::vector<observe::WatchView> watches);
+                             const std::string& node, std::vector<observe::WatchView> watches,
+                             WallTime now);
 std::vector<observe::EndpointView> EndpointsOf(const Reconciler& reconciler,
                                                dataplane::Dataplane& dataplane);
 std::vector<observe::PolicyView> PoliciesOf(const Reconciler& reconciler);
@@ -25,7 +26,8 @@ std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
 // What changes the readiness of the agent (/readyz) is judged as in StatusOf. `traffic` is brought
 // up to now; events are left to the caller.
 observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplane& dataplane,
-                               std::vector<observe::WatchView> watches, observe::Traffic& traffic);
+                               std::vector<observe::WatchView> watches, WallTime now,
+                               observe::Traffic& traffic);
 // By the engine that compiles what is enforced, from the objects as they are known now.
 Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler,
                                                     const observe::ExplainQuestion& question);

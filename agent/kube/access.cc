@@ -115,8 +115,8 @@ class Reader {
   Result<const Value*> Named(std::string_view list, std::string_view key, const std::string& name);
   Status ReadCluster(const Value& cluster, Access& access);
   Status ReadUser(const Value& user, Access& access);
-  // `key`-data, base64, or else the file `key`.
-  Result<std::string> Pem(const Value& at, const std::string& key);
+  // `key`-data, base64, or else the file `key`, whose path goes to `file`.
+  Result<std::string> Pem(const Value& at, const std::string& key, std::string& file);
 
   const std::string& path_;
   const fs::path directory_;
@@ -144,16 +144,18 @@ Result<const Value*> Reader::Named(std::string_view list, std::string_view key,
                (there.empty() ? "is none" : "are " + there));
 }
 
-Result<std::string> Reader::Pem(const Value& at, const std::string& key) {
+Result<std::string> Reader::Pem(const Value& at, const std::string& key, std::string& file) {
   if (std::string data = Text(at, key + "-data"); !data.empty()) {
     auto decoded = DecodeBase64(data);
     if (!decoded) return Wrong(key + "-data is not base64");
     return *decoded;
   }
-  std::string file = Text(at, key);
-  if (file.empty()) return std::string();
-  auto text = ReadFile(directory_ / file);  // an absolute one stays as it is
+  std::string path = Text(at, key);
+  if (path.empty()) return std::string();
+  file = directory_ / path;  // an absolute one stays as it is
+  auto text = ReadFile(file);
   if (!text) return Wrong(key + ": " + text.error().message);
+  if (text->empty()) return Wrong(key + ": " + file + " is empty");
   return text;
 }
 
@@ -169,7 +171,7 @@ Status Reader::ReadCluster(const Value& cluster, Access& access) {
   if (!Text(cluster, "proxy-url").empty()) {
     return Wrong("proxy-url is not supported: give a server that can be reached directly");
   }
-  auto authority = Pem(cluster, "certificate-authority");
+  auto authority = Pem(cluster, "certificate-authority", access.ca_file);
   if (!authority) return std::move(authority).error();
   access.ca_pem = *authority;
   access.server_name = Text(cluster, "tls-server-name");
@@ -187,9 +189,9 @@ Status Reader::ReadUser(const Value& user, Access& access) {
   if (!Text(user, "username").empty()) {
     return Wrong("username and password are not supported: use a token or a client certificate");
   }
-  auto certificate = Pem(user, "client-certificate");
+  auto certificate = Pem(user, "client-certificate", access.client_certificate_file);
   if (!certificate) return std::move(certificate).error();
-  auto key = Pem(user, "client-key");
+  auto key = Pem(user, "client-key", access.client_key_file);
   if (!key) return std::move(key).error();
   if (certificate->empty() != key->empty()) {
     return Wrong("client-certificate and client-key must be given together");
@@ -239,6 +241,17 @@ std::string Access::Url() const {
   return "https://" + (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port) + base_path;
 }
 
+void Access::Reread() {
+  auto read = [](const std::string& file, std::string& pem) {
+    if (file.empty()) return;
+    auto text = ReadFile(file);
+    if (text && !text->empty()) pem = std::move(*text);
+  };
+  read(ca_file, ca_pem);
+  read(client_certificate_file, client_certificate_pem);
+  read(client_key_file, client_key_pem);
+}
+
 Result<Access> ReadKubeconfig(const std::string& path, const std::string& context) {
   auto text = ReadFile(path);
   if (!text) return std::move(text).error().Context("kubeconfig");
@@ -264,8 +277,10 @@ Result<Access> InClusterAccess(const std::string& service_host, const std::strin
     return Error{"KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT give " + url + ": " +
                  status.error().message};
   }
-  auto authority = ReadFile(directory + "/ca.crt");
+  access.ca_file = directory + "/ca.crt";
+  auto authority = ReadFile(access.ca_file);
   if (!authority) return std::move(authority).error().Context("the cluster's authority");
+  if (authority->empty()) return Error{"the cluster's authority: " + access.ca_file + " is empty"};
   access.ca_pem = *authority;
   access.token_file = directory + "/token";
   if (auto token = ReadFile(access.token_file); !token) {

@@ -21,6 +21,9 @@ struct Access {
   // Both or neither.
   std::string client_certificate_pem;
   std::string client_key_pem;
+  // The files that these three are from, where they are from files: those are replaced while the
+  // old ones are still good. (What stands in a kubeconfig itself is read once.)
+  std::string ca_file, client_certificate_file, client_key_file;
   // A bearer token; or the file that has it, which is read again as it changes and goes before
   // `token`. Neither: no such header.
   std::string token;
@@ -31,11 +34,13 @@ struct Access {
 
   // "https://10.0.0.1:6443/prefix", with brackets around IPv6.
   std::string Url() const;
+  // Reads the three files again. What cannot be read, or is empty, stays as it was.
+  void Reread();
 };
 
 // The cluster and user of `context`, or of the file's current-context. A YAML or JSON file of kind
-// Config. Certificates, keys and tokens are read now (token files later, by the client); paths are
-// relative to the directory of the file.
+// Config. Certificates and keys are read now (and again, with token files, by the client); paths
+// are relative to the directory of the file.
 Result<Access> ReadKubeconfig(const std::string& path, const std::string& context = "");
 
 // What a service account's pod gets: the two variables' values, and the directory with token,

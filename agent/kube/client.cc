@@ -46,7 +46,7 @@ std::string EncodeUrl(std::string_view text) {
 class Client::Impl {
  public:
   Impl(Access access, Options options, TlsPtr tls)
-      : access_(std::move(access)), options_(options), tls_(std::move(tls)) {}
+      : access_(std::move(access)), options_(options), latest_(access_), tls_(std::move(tls)) {}
 
   Result<Response> Run(const Request& request, const StreamEvents* events, Duration timeout,
                        const std::stop_token& stop) {
@@ -82,40 +82,66 @@ class Client::Impl {
                          const StreamEvents* events, Duration timeout,
                          const std::stop_token& stop) {
     Exchange exchange{request, token, events, timeout, options_.max_body, stop};
-    std::unique_ptr<Connection> connection = TakeIdle();
+    TlsPtr tls = LatestTls();
+    std::unique_ptr<Connection> connection = TakeIdle(tls);
     bool reused = connection != nullptr;
-    if (!reused) connection = std::make_unique<Connection>(access_, options_, tls_);
+    if (!reused) connection = std::make_unique<Connection>(access_, options_, tls);
     auto response = connection->Run(exchange);
     // The server may close what is idle just as it is used again. What only reads may be repeated.
     bool stale = !response && reused && !exchange.answered && request.method == "GET" &&
                  response.error().code != kStopped && response.error().code != ETIMEDOUT;
     if (stale) {
-      connection = std::make_unique<Connection>(access_, options_, tls_);
+      connection = std::make_unique<Connection>(access_, options_, tls);
       response = connection->Run(exchange);
     }
-    if (response) Keep(std::move(connection));
+    if (response) Keep(std::move(connection), tls);
     return response;
   }
 
-  std::unique_ptr<Connection> TakeIdle() {
+  // Read for each request too: an authority is replaced before the certificates that it vouches
+  // for are, a client's certificate before it expires.
+  TlsPtr LatestTls() {
+    std::lock_guard lock(tls_mutex_);
+    Access now = latest_;
+    now.Reread();
+    bool same = now.ca_pem == latest_.ca_pem && now.client_key_pem == latest_.client_key_pem &&
+                now.client_certificate_pem == latest_.client_certificate_pem;
+    if (same) return tls_;
+    auto tls = MakeTls(now);  // between a new certificate and its new key there is no pair
+    if (!tls) return tls_;
+    latest_ = std::move(now);
+    tls_ = std::move(*tls);
+    return tls_;
+  }
+
+  // One that was made with `tls`; those that were not are closed.
+  std::unique_ptr<Connection> TakeIdle(const TlsPtr& tls) {
+    std::vector<std::unique_ptr<Connection>> outdated;
     std::lock_guard lock(mutex_);
+    if (idle_tls_ != tls) std::swap(outdated, idle_);
+    idle_tls_ = tls;
     if (idle_.empty()) return nullptr;
     auto connection = std::move(idle_.back());
     idle_.pop_back();
     return connection;
   }
 
-  void Keep(std::unique_ptr<Connection> connection) {
+  void Keep(std::unique_ptr<Connection> connection, const TlsPtr& tls) {
     std::lock_guard lock(mutex_);
-    if (idle_.size() < options_.max_idle) idle_.push_back(std::move(connection));
+    if (idle_tls_ == tls && idle_.size() < options_.max_idle) {
+      idle_.push_back(std::move(connection));
+    }
   }
 
   const Access access_;
   const Options options_;
-  const TlsPtr tls_;
+  std::mutex tls_mutex_;
+  Access latest_;  // what tls_ was made of
+  TlsPtr tls_;
   std::mutex mutex_;
   std::string token_;  // the last one read from the file
   std::vector<std::unique_ptr<Connection>> idle_;
+  TlsPtr idle_tls_;  // that they were made with
 };
 
 Result<std::unique_ptr<Client>> Client::Create(Access access, Options options) {

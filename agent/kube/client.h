@@ -4,7 +4,8 @@
 // Thread-safe: each request has a connection of its own while it runs, taken from those that are
 // idle or made anew. An Error is a failure of the way there and back only (which server, from which
 // file the access came, what failed, what to do); whatever the server answered is a Response. A 401
-// is sent once more when the token's file has another token by now.
+// is sent once more when the token's file has another token by now. Certificates and key are those
+// that their files have by now; files that make no sense leave in use what they had before.
 #pragma once
 
 #include <cerrno>
@@ -27,6 +28,9 @@ struct Request {
   std::string body = "";
   std::string content_type = "application/json";  // of a body
   std::string accept = "application/json";
+  // A head that has not come by then never will: an Error with ETIMEDOUT. None: any silence counts
+  // alike.
+  std::optional<Duration> answer_within = {};
 };
 
 struct Response {

@@ -11,9 +11,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <condition_variable>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -176,6 +179,7 @@ class Connection::Impl : private httplib::SSLClient {
   httplib::Request ToHttp(Exchange& exchange, kube::Response& response);
   bool TakeBytes(Exchange& exchange, kube::Response& response, std::string_view bytes);
   void SetTimeout(Duration timeout);
+  std::jthread InterruptAfter(Duration time);
   void Hold(int fd);
   void Interrupt();
   bool IsInterrupted();
@@ -188,6 +192,8 @@ class Connection::Impl : private httplib::SSLClient {
   std::string problem_;  // why there is no connection
   int problem_code_ = 0;
   bool too_large_ = false, enough_ = false;
+  std::atomic<bool> late_ = false;  // the head did not come in time
+  std::jthread until_answer_;       // waits to say so
   SteadyClock::time_point last_byte_;
 
   std::mutex mutex_;
@@ -293,6 +299,19 @@ void Connection::Impl::SetTimeout(Duration timeout) {
   setsockopt(held_.get(), SOL_SOCKET, SO_SNDTIMEO, &time, sizeof(time));
 }
 
+// Unless its stop is requested before.
+std::jthread Connection::Impl::InterruptAfter(Duration time) {
+  return std::jthread([this, time](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::unique_lock lock(mutex);
+    std::condition_variable_any never;
+    never.wait_for(lock, stop, time, [] { return false; });
+    if (stop.stop_requested()) return;
+    late_ = true;
+    Interrupt();
+  });
+}
+
 bool Connection::Impl::TakeBytes(Exchange& exchange, kube::Response& response,
                                  std::string_view bytes) {
   last_byte_ = SteadyClock::now();
@@ -327,6 +346,7 @@ httplib::Request Connection::Impl::ToHttp(Exchange& exchange, kube::Response& re
   }
   http.response_handler = [this, &exchange, &response](const httplib::Response& head) {
     last_byte_ = SteadyClock::now();
+    until_answer_.request_stop();
     exchange.answered = true;
     response.status = head.status;
     response.retry_after = ReadRetryAfter(head);
@@ -348,13 +368,17 @@ sallyport::Result<kube::Response> Connection::Impl::Run(Exchange& exchange) {
   std::stop_callback interrupt(exchange.stop, [this] { Interrupt(); });
   SetTimeout(exchange.timeout);
   last_byte_ = SteadyClock::now();
-  too_large_ = enough_ = false;
+  too_large_ = enough_ = late_ = false;
   problem_.clear();
   ERR_clear_error();
   if (exchange.stop.stop_requested()) return Failure("stopped", kStopped);
   kube::Response response;
   httplib::Request request = ToHttp(exchange, response);
+  if (exchange.request.answer_within) {
+    until_answer_ = InterruptAfter(*exchange.request.answer_within);
+  }
   httplib::Result result = send(request);
+  until_answer_ = {};
   if (!result) return Explain(result.error(), exchange);
   // Without a body the handler has not been called.
   exchange.answered = true;
@@ -371,6 +395,9 @@ Error Connection::Impl::Explain(httplib::Error error, const Exchange& exchange) 
   if (too_large_) {
     return Failure("the answer is larger than " + std::to_string(exchange.max_body) + " bytes",
                    EFBIG);
+  }
+  if (late_) {
+    return Failure("no answer for " + Seconds(*exchange.request.answer_within), ETIMEDOUT);
   }
   long verdict = get_openssl_verify_result();
   std::string reason = OpensslReason();

@@ -2,6 +2,7 @@
 // metadata, labels and the values that several kinds share.
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
 
 #include "model/decode.h"
 #include "model/validate_names.h"
@@ -28,6 +29,32 @@ const std::vector<std::string_view> kMetaFields = {"annotations",
                                                    "uid"};
 
 constexpr size_t kMaxAnnotations = 256 * 1024;
+
+// "010.0.0.08" as 10.0.0.8.
+std::string WithoutLeadingZeros(std::string_view numbers) {
+  std::string out;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    bool begins = out.empty() || out.back() == '.';
+    bool more = i + 1 < numbers.size() && std::isdigit(static_cast<uint8_t>(numbers[i + 1])) != 0;
+    if (!begins || !more || numbers[i] != '0') out += numbers[i];
+  }
+  return out;
+}
+
+// As API servers read them for years: IPv4 with leading zeros (decimal all the same), or written as
+// IPv6. Policies of that time are still about.
+std::optional<net::Cidr> ParseOldCidr(std::string_view text) {
+  size_t slash = std::min(text.find('/'), text.size());
+  std::string address(text.substr(0, slash));
+  std::string length = WithoutLeadingZeros(text.substr(std::min(slash + 1, text.size())));
+  bool v6 = address.find(':') != std::string::npos;
+  if (!v6) address = WithoutLeadingZeros(address);
+  if (auto cidr = net::Cidr::Parse(address + "/" + length)) return *cidr;
+  auto mapped = net::Cidr::Parse("::/" + length);
+  auto v4 = net::Address::Parse(address);
+  if (!v6 || !mapped || !v4 || !v4->IsV4() || mapped->length() < 96) return std::nullopt;
+  return net::Cidr(*v4, mapped->length() - 96);
+}
 
 // A generated name may end in "-": more follows.
 std::string CheckPrefix(const MetaRules& rules, std::string text) {
@@ -171,6 +198,10 @@ Place PlaceOf(const Cursor& object) { return {object.report().file(), object.lin
 std::optional<net::Cidr> DecodeCidr(const Cursor& at) {
   if (!at.IsString()) return std::nullopt;
   auto cidr = net::Cidr::Parse(at.text());
+  if (auto old = cidr ? std::nullopt : ParseOldCidr(at.text())) {
+    at.Warn(Quoted(at.text()) + " means " + old->ToString() + "; API servers no longer take it so");
+    return old;
+  }
   if (!cidr) {
     std::string message = Quoted(at.text()) + " is not a CIDR such as 10.0.0.0/8 or 2001:db8::/32";
     if (auto address = net::Address::Parse(at.text())) {

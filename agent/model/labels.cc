@@ -93,6 +93,11 @@ bool Selector::Matches(const Labels& labels) const {
                      [&](const Requirement& r) { return r.Matches(labels); });
 }
 
+bool Selector::AsksOnlyFor(std::string_view key) const {
+  return std::all_of(requirements_.begin(), requirements_.end(),
+                     [&](const Requirement& r) { return r.key == key; });
+}
+
 std::string Selector::ToString() const {
   if (MatchesEverything()) return "<everything>";
   return Join(requirements_, [](const Requirement& r) { return r.ToString(); });

@@ -61,6 +61,8 @@ class Selector {
 
   bool Matches(const Labels& labels) const;
   bool MatchesEverything() const { return requirements_.empty(); }
+  // No other label makes a difference to it.
+  bool AsksOnlyFor(std::string_view key) const;
   const std::vector<Requirement>& requirements() const { return requirements_; }
   // "app=web,tier in (a,b),!old"; "<everything>" when empty.
   std::string ToString() const;

@@ -36,6 +36,8 @@ std::string ToString(Kind kind) {
       return "EndpointSlice";
     case Kind::kLocalAddresses:
       return "LocalAddresses";
+    case Kind::kNamespacesListed:
+      return "NamespacesListed";
   }
   return "Kind " + std::to_string(static_cast<int>(kind));
 }
@@ -74,6 +76,8 @@ Delta Delta::Set(LocalAddresses addresses) {
   return Delta{Kind::kLocalAddresses, {}, std::move(addresses)};
 }
 
+Delta Delta::Set(NamespacesListed listed) { return Delta{Kind::kNamespacesListed, {}, listed}; }
+
 Delta Delta::Remove(Kind kind, ObjectName name) { return Delta{kind, std::move(name), {}}; }
 
 const Place& Delta::place() const {
@@ -110,6 +114,10 @@ bool Snapshot::Apply(const Delta& delta) {
       local_addresses = std::move(next);
       return true;
     }
+    case Kind::kNamespacesListed: {
+      bool listed = std::holds_alternative<NamespacesListed>(delta.object);
+      return std::exchange(namespaces_listed, listed) != listed;
+    }
   }
   return false;
 }
@@ -118,6 +126,18 @@ Labels Snapshot::NamespaceLabels(const std::string& name) const {
   auto it = namespaces.find(name);
   if (it != namespaces.end()) return it->second->labels;
   return Labels({{std::string(kNamespaceNameLabel), name}});
+}
+
+bool Snapshot::KnowsLabelsOf(const std::string& name) const {
+  return !namespaces_listed || namespaces.contains(name);
+}
+
+bool Snapshot::NamespaceMatches(const Selector& selector, const std::string& name) const {
+  if (auto it = namespaces.find(name); it != namespaces.end()) {
+    return selector.Matches(it->second->labels);
+  }
+  return (!namespaces_listed || selector.AsksOnlyFor(kNamespaceNameLabel)) &&
+         selector.Matches(NamespaceLabels(name));
 }
 
 }  // namespace sallyport::model

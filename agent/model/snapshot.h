@@ -26,6 +26,12 @@ using EndpointSlicePtr = std::shared_ptr<const EndpointSlice>;
 // Node object lists. Known to the live agent only; empty offline.
 using LocalAddresses = std::set<net::Address>;
 
+// Says that the namespaces that are told are all there are (an API server's list of them), where
+// manifests may leave out what has nothing but a name.
+struct NamespacesListed {
+  friend bool operator==(const NamespacesListed&, const NamespacesListed&) = default;
+};
+
 enum class Kind {
   kNamespace,
   kNode,
@@ -33,17 +39,19 @@ enum class Kind {
   kNetworkPolicy,
   kService,
   kEndpointSlice,
-  kLocalAddresses
+  kLocalAddresses,
+  kNamespacesListed
 };
-// "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "LocalAddresses"
+// "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "LocalAddresses",
+// "NamespacesListed"
 std::string ToString(Kind kind);
 
 struct Delta {
   Kind kind;
-  ObjectName name;  // empty for kLocalAddresses
+  ObjectName name;  // empty for kLocalAddresses and kNamespacesListed
   // The new object (never a null pointer), or monostate: it is gone.
   std::variant<std::monostate, NamespacePtr, NodePtr, PodPtr, NetworkPolicyPtr, ServicePtr,
-               EndpointSlicePtr, LocalAddresses>
+               EndpointSlicePtr, LocalAddresses, NamespacesListed>
       object;
 
   static Delta Set(NamespacePtr object);
@@ -53,6 +61,7 @@ struct Delta {
   static Delta Set(ServicePtr object);
   static Delta Set(EndpointSlicePtr object);
   static Delta Set(LocalAddresses addresses);
+  static Delta Set(NamespacesListed listed);
   static Delta Remove(Kind kind, ObjectName name);
 
   // Where the new object was read; nowhere if there is none.
@@ -67,11 +76,17 @@ struct Snapshot {
   std::map<ObjectName, ServicePtr> services;
   std::map<ObjectName, EndpointSlicePtr> endpoint_slices;
   LocalAddresses local_addresses;
+  // Then a namespace that is not among `namespaces` is one whose labels nobody has told yet.
+  bool namespaces_listed = false;
 
   // False when the delta changes nothing (the object was so already).
   bool Apply(const Delta& delta);
-  // Labels of a namespace; of one that is not known, only its name label.
+  // Labels of a namespace; of one that is not among `namespaces`, only its name label.
   Labels NamespaceLabels(const std::string& name) const;
+  // False: it may have other labels than its name.
+  bool KnowsLabelsOf(const std::string& name) const;
+  // Whether the selector matches the namespace. Where its labels are not known: whatever they are.
+  bool NamespaceMatches(const Selector& selector, const std::string& name) const;
 };
 
 }  // namespace sallyport::model

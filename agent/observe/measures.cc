@@ -14,6 +14,9 @@
 namespace sallyport::observe {
 namespace {
 
+// A watch that ended in good order is open again by then.
+constexpr auto kBetweenWatches = std::chrono::seconds(10);
+
 // What was added since `last`; all of it where the count began anew.
 uint64_t Added(uint64_t now, uint64_t last) { return now >= last ? now - last : now; }
 
@@ -99,14 +102,17 @@ ProcessView ReadProcess() {
   return out;
 }
 
-std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches) {
+std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches, WallTime now) {
   std::vector<std::string> out;
   for (const WatchView& watch : watches) {
-    if (!watch.installed || watch.connected || watch.last_error.empty()) continue;
+    bool long_lost = watch.lost_since && now - *watch.lost_since >= kBetweenWatches;
+    bool well = watch.connected || (watch.last_error.empty() && !long_lost);
+    if (!watch.installed || well) continue;
     out.push_back(
         watch.resource +
         (watch.synced ? " are not followed at the moment: " : " could not be listed yet: ") +
-        watch.last_error + (watch.lost_since ? ", since " + ToString(*watch.lost_since) : "") +
+        (watch.last_error.empty() ? "no answer yet" : watch.last_error) +
+        (watch.lost_since ? ", since " + ToString(*watch.lost_since) : "") +
         (watch.synced && watch.lost_since ? "; what was known stays in force" : ""));
   }
   return out;

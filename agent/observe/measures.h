@@ -82,8 +82,10 @@ struct ProcessView {
 };
 ProcessView ReadProcess();
 
-// What is wrong with the watches, for a person: resources of which the news may be missing.
-std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches);
+// What is wrong with the watches, for a person: resources of which the news may be missing. One
+// that nothing was heard of for some seconds is among them, whether something failed or is only
+// awaited.
+std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches, WallTime now);
 
 // Prometheus' text format, version 0.0.4. Without `view`, only what needs no reconciler;
 // `responding`: it answered lately, and `view` is not an old one. Label values are from fixed sets

@@ -49,6 +49,7 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   Before policies(snapshot.policies);
   Before services(snapshot.services);
   Batch batch;
+  bool listed = snapshot.namespaces_listed;
   for (const model::Delta& delta : deltas) {
     switch (delta.kind) {
       case model::Kind::kNamespace:
@@ -69,6 +70,8 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         break;
       case model::Kind::kEndpointSlice:
         break;  // a backend is a pod, or an address like any other
+      case model::Kind::kNamespacesListed:
+        break;  // compared below
     }
     snapshot.Apply(delta);
   }
@@ -76,6 +79,7 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   pods.Collect(batch.pods);
   policies.Collect(batch.policies);
   services.Collect(batch.services);
+  batch.namespaces_listed = snapshot.namespaces_listed != listed;
   return batch;
 }
 

@@ -19,10 +19,13 @@ struct Batch {
   std::vector<Change<model::Pod>> pods;
   std::vector<Change<model::NetworkPolicy>> policies;
   std::vector<Change<model::Service>> services;
-  bool node = false;  // nodes or local addresses
+  bool node = false;               // nodes or local addresses
+  bool namespaces_listed = false;  // or no longer
 
   // Neither the node nor Services count: no policy reads them.
-  bool empty() const { return namespaces.empty() && pods.empty() && policies.empty(); }
+  bool empty() const {
+    return namespaces.empty() && pods.empty() && policies.empty() && !namespaces_listed;
+  }
 };
 
 // Applies the deltas to the snapshot, and says what came of it.

@@ -24,7 +24,7 @@ class Compiler::Impl {
   explicit Impl(std::string node)
       : node_(std::move(node)),
         prefixes_(identities_),
-        groups_(prefixes_, [this](const std::string& ns) { return snapshot_.NamespaceLabels(ns); }),
+        groups_(prefixes_, snapshot_),
         rules_(groups_, names_),
         sets_(rules_, identities_, image_),
         selection_(rules_, sets_, image_),
@@ -87,6 +87,10 @@ Changes Compiler::Impl::Take(const Batch& batch) {
   MarkTouched(groups_.Settle());
   for (const net::Cidr& range : prefixes_.Update(image_.prefixes, changes.prefixes)) {
     peers_.MarkRange(range);
+  }
+  if (batch.namespaces_listed) {
+    groups_.NamespacesChanged();
+    peers_.MarkEveryone();
   }
   for (const auto& [before, after] : batch.namespaces) {
     const std::string& ns = (before ? before : after)->name;
@@ -171,10 +175,7 @@ void Compiler::Impl::MarkSelected(const PodLeaf& leaf) {
 }
 
 bool Compiler::Impl::InScope(const std::string& ns, const Scope& scope) const {
-  if (!scope.selector) return scope.name == ns;
-  auto known = snapshot_.namespaces.find(ns);
-  if (known != snapshot_.namespaces.end()) return scope.selector->Matches(known->second->labels);
-  return scope.selector->Matches(snapshot_.NamespaceLabels(ns));
+  return scope.selector ? snapshot_.NamespaceMatches(*scope.selector, ns) : scope.name == ns;
 }
 
 void Compiler::Impl::MarkNamespace(const std::string& ns, const model::Selector& pods) {

@@ -48,6 +48,20 @@ void AddFailures(const std::string& who, const model::Selector& selector,
   }
 }
 
+// The same of a namespace; of one whose labels are not known, what they might not fulfil.
+void AddNamespaceFailures(const model::Snapshot& snapshot, const std::string& ns,
+                          const model::Selector& selector, std::vector<std::string>& failures) {
+  std::string who = "namespace " + ns;
+  model::Labels labels = snapshot.NamespaceLabels(ns);
+  for (const model::Requirement& requirement : selector.requirements()) {
+    if (!snapshot.KnowsLabelsOf(ns) && requirement.key != model::kNamespaceNameLabel) {
+      failures.push_back(who + " is not known yet (wanted " + requirement.ToString() + ")");
+    } else if (!requirement.Matches(labels)) {
+      failures.push_back(who + " " + Failure(requirement, labels));
+    }
+  }
+}
+
 std::string Join(const std::vector<std::string>& items, const std::string& separator) {
   std::string out;
   for (size_t i = 0; i < items.size() && i < kShown; ++i) {
@@ -61,8 +75,7 @@ Lack PodLack(const RuleMatcher& match, const model::NetworkPolicy& policy,
              const model::PodPeer& peer, const model::Pod& pod) {
   std::vector<std::string> failures;
   if (peer.namespaces) {
-    AddFailures("namespace " + pod.name.ns, *peer.namespaces,
-                match.snapshot().NamespaceLabels(pod.name.ns), failures);
+    AddNamespaceFailures(match.snapshot(), pod.name.ns, *peer.namespaces, failures);
   } else if (pod.name.ns != policy.name.ns) {
     failures.push_back("pod " + pod.name.ToString() + " is not in namespace " + policy.name.ns);
   }

@@ -141,7 +141,13 @@ Touched PeerGroups::Settle() {
 Numbers PeerGroups::FindScopes(const std::string& ns) const {
   Numbers scopes;
   if (uint32_t own = scopes_.Find(Scope{std::nullopt, ns})) scopes.push_back(own);
-  if (!scope_index_.empty()) scope_index_.Match(labels_(ns), scopes);
+  if (!scope_index_.empty()) scope_index_.Match(snapshot_.NamespaceLabels(ns), scopes);
+  if (!snapshot_.KnowsLabelsOf(ns)) {
+    std::erase_if(scopes, [&](uint32_t id) {
+      const Scope& scope = scopes_.key(id);
+      return scope.selector && !scope.selector->AsksOnlyFor(model::kNamespaceNameLabel);
+    });
+  }
   SortUnique(scopes);
   return scopes;
 }

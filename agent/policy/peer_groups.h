@@ -12,7 +12,6 @@
 #pragma once
 
 #include <compare>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -56,11 +55,9 @@ struct Touched {
 
 class PeerGroups {
  public:
-  using NamespaceLabels = std::function<model::Labels(const std::string& ns)>;
-
-  // Both must outlive this.
-  PeerGroups(PrefixTable& prefixes, NamespaceLabels labels)
-      : prefixes_(prefixes), labels_(std::move(labels)) {}
+  // Both must outlive this. Of the snapshot it reads the namespaces.
+  PeerGroups(PrefixTable& prefixes, const model::Snapshot& snapshot)
+      : prefixes_(prefixes), snapshot_(snapshot) {}
 
   // Takes a reference to the group of these leaves (not empty, any order).
   GroupId Acquire(const std::vector<Leaf>& leaves);
@@ -78,6 +75,8 @@ class PeerGroups {
 
   // A namespace's labels are others now. False if no scope sees a difference.
   bool NamespaceChanged(const std::string& ns);
+  // It is another question now which namespaces' labels are known.
+  void NamespacesChanged() { namespaces_.clear(); }
 
  private:
   struct LeafHash {
@@ -100,7 +99,7 @@ class PeerGroups {
   void TouchLeaf(const Leaf& leaf);
 
   PrefixTable& prefixes_;
-  NamespaceLabels labels_;
+  const model::Snapshot& snapshot_;
   Interner<Numbers, GroupHash, NoData> groups_{kAnyPeer + 1};
   Interner<Leaf, LeafHash, LeafData> leaves_{1};
   Interner<Scope, ScopeHash, SelectorIndex> scopes_{1};

@@ -55,9 +55,9 @@ bool RuleMatcher::PeerMatches(const model::NetworkPolicy& policy, const model::P
 bool RuleMatcher::PodMatches(const model::NetworkPolicy& policy, const model::PodPeer& peer,
                              const model::Pod& pod) const {
   // namespaceSelector: the namespaces by their labels, all of them if it is empty. Without one:
-  // the policy's own namespace.
+  // the policy's own namespace. One whose labels are not told yet may have any.
   bool namespace_matches = peer.namespaces
-                               ? peer.namespaces->Matches(snapshot_.NamespaceLabels(pod.name.ns))
+                               ? snapshot_.NamespaceMatches(*peer.namespaces, pod.name.ns)
                                : pod.name.ns == policy.name.ns;
   // podSelector: the pods of those namespaces by their labels. Without one, or if it is empty: all.
   bool labels_match = !peer.pods || peer.pods->Matches(pod.labels);

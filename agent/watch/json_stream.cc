@@ -51,7 +51,7 @@ size_t ValueEnd::Find(std::string_view text, size_t at) {
     if (c == '"') {
       in_string_ = true;
     } else if (c == '{' || c == '[') {
-      if (++depth_ > kMaxObjectDepth) break;
+      if (++depth_ > most_) break;
     } else if (--depth_ <= 0) {
       depth_ = 0;
       break;
@@ -116,8 +116,10 @@ std::string_view PlainString(std::string_view text) {
 ListPosition ReadPosition(std::string_view metadata) {
   ListPosition out;
   EachMember(metadata, [&](std::string_view key, std::string_view value) {
-    if (key == "resourceVersion") out.resource_version = PlainString(value);
-    if (key == "continue") out.continue_token = PlainString(value);
+    if (key != "resourceVersion" && key != "continue") return;
+    (key == "continue" ? out.continue_token : out.resource_version) = PlainString(value);
+    bool nothing = value == "null" || value == "\"\"";
+    out.plain &= nothing || !PlainString(value).empty();
   });
   return out;
 }
@@ -203,6 +205,24 @@ Result<size_t> ListSplitter::Between(std::string_view bytes) {
   return 1;
 }
 
+// The value that runs, up to its end.
+Status ListSplitter::TakeValue(std::string_view& bytes) {
+  if (!leaving_out_) {
+    auto value = value_.Take(bytes, end_);
+    if (value) return *value ? Complete(**value) : Ok();
+    if (stage_ != Stage::kItem) return std::move(value).error();
+    leaving_out_ = true;
+    value_.Forget();
+    end_.AllowAnyDepth();
+  } else {
+    bytes.remove_prefix(end_.Find(bytes, 0));
+  }
+  if (end_.open()) return Ok();
+  leaving_out_ = false;
+  end_ = {};
+  return Complete({});
+}
+
 Status ListSplitter::Feed(std::string_view bytes) {
   while (!bytes.empty()) {
     if (!end_.open()) {
@@ -211,10 +231,7 @@ Status ListSplitter::Feed(std::string_view bytes) {
       bytes.remove_prefix(*taken);
       if (*taken > 0) continue;
     }
-    auto value = value_.Take(bytes, end_);
-    if (!value) return std::move(value).error();
-    if (!*value) continue;
-    if (Status status = Complete(**value); !status) return status;
+    if (Status status = TakeValue(bytes); !status) return status;
   }
   return Ok();
 }
@@ -224,6 +241,7 @@ Result<ListPosition> ListSplitter::Finish() const {
   if (!has_metadata_ || position_.resource_version.empty()) {
     return NotJson("a list without a resourceVersion");
   }
+  if (!position_.plain) return NotJson("a continue token that is not a plain string");
   return position_;
 }
 

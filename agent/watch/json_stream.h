@@ -6,6 +6,7 @@
 // JSON throughout is its decoder's to say.
 #pragma once
 
+#include <climits>
 #include <functional>
 #include <optional>
 #include <string>
@@ -26,10 +27,12 @@ class ValueEnd {
   // the value ends, or the text; open() says which.
   size_t Find(std::string_view text, size_t at);
   bool open() const { return depth_ > 0 || in_string_; }
-  bool too_deep() const { return depth_ > kMaxObjectDepth; }
+  bool too_deep() const { return depth_ > most_; }
+  // It may be as deep as it likes.
+  void AllowAnyDepth() { most_ = INT_MAX; }
 
  private:
-  int depth_ = 0;
+  int depth_ = 0, most_ = kMaxObjectDepth;
   bool in_string_ = false, escaped_ = false;
 };
 
@@ -39,6 +42,8 @@ class ValueText {
   // Takes the value's next piece off `bytes`. The whole text once it is there, valid until the next
   // call; an Error where it is too large or too deep.
   Result<std::optional<std::string_view>> Take(std::string_view& bytes, ValueEnd& end);
+  // What came of it is not needed.
+  void Forget() { whole_ = true; }
 
  private:
   std::string kept_;
@@ -67,11 +72,13 @@ std::string_view PlainString(std::string_view text);
 struct ListPosition {
   std::string resource_version;
   std::string continue_token;  // "": this was the last page
+  bool plain = true;           // false: one of them is something else than a string, or has escapes
 };
 // From the text of a ListMeta or an ObjectMeta.
 ListPosition ReadPosition(std::string_view metadata);
 
-// {"kind":"PodList","metadata":{...},"items":[{...},...]}: each item as it is complete.
+// {"kind":"PodList","metadata":{...},"items":[{...},...]}: each item as it is complete. One that is
+// too large or too deep is left out, and told of as an empty text.
 class ListSplitter {
  public:
   using OnItem = std::function<void(std::string_view)>;
@@ -87,12 +94,14 @@ class ListSplitter {
   Status Step(char c);
   Status Begin(Stage stage);
   Status Complete(std::string_view text);
+  Status TakeValue(std::string_view& bytes);
 
   OnItem on_item_;
   Stage stage_ = Stage::kStart;
   ValueEnd end_;
   ValueText value_;
   std::string key_;
+  bool leaving_out_ = false;  // the item that runs
   bool has_metadata_ = false;
   ListPosition position_;
 };

@@ -151,7 +151,9 @@ DecodedObject Decode(Kind kind, std::string_view object, const Shape& shape) {
   bool formed = pruner.Copy(object, 0, shape, "") == object.size();
   if (!formed || text.size() < 2 || text.front() != '{') {
     out.name = ReadName(object);
-    out.errors.push_back(Problem(kind, out.name, "", "is not well-formed JSON"));
+    out.errors.push_back(Problem(kind, out.name, "",
+                                 object.empty() ? "is too large, or nested too deep, to be read"
+                                                : "is not well-formed JSON"));
     return out;
   }
   std::string head = "{\"apiVersion\":\"" + std::string(ApiVersion(kind)) + "\",\"kind\":\"" +

@@ -22,7 +22,7 @@ struct DecodedObject {
   model::Diagnostics errors;          // then why not
 };
 
-// `object` need not say its apiVersion and kind.
+// `object` need not say its apiVersion and kind; empty, it was too large or too deep to be read.
 DecodedObject DecodeObject(model::Kind kind, std::string_view object);
 
 // Its metadata's namespace and name; empty where there are none.

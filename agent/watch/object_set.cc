@@ -120,8 +120,12 @@ void ObjectSet::Forget(const model::ObjectName& name) {
 void ObjectSet::Remove(std::string_view object) { Forget(ReadName(object)); }
 
 void ObjectSet::EndList() {
-  changed_ |= !update_.complete;
-  update_.complete = true;
+  if (!std::exchange(update_.complete, true)) {
+    changed_ = true;
+    if (kind_ == Kind::kNamespace) {
+      update_.deltas.push_back(model::Delta::Set(model::NamespacesListed{}));
+    }
+  }
   if (unreadable_) return;
   changed_ |= troubled_.erase(kNameless) > 0;
   std::vector<model::ObjectName> gone;

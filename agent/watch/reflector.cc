@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <random>
 #include <utility>
 
+#include "watch/api_messages.h"
 #include "watch/json_stream.h"
 
 namespace sallyport::watch {
@@ -18,78 +18,26 @@ using std::chrono::duration_cast;
 using std::chrono::seconds;
 
 constexpr int kGone = 410, kNotFound = 404, kUnprocessable = 422, kTooManyRequests = 429;
-constexpr int kGatewayTimeout = 504;
+constexpr int kUnavailable = 503, kGatewayTimeout = 504;
 // A list as initial events is given up after so long without one: a server that does not know the
 // parameters leaves the stream open, and never says where the list ends.
 constexpr Duration kInitialIdle = seconds(15);
+// The same may be a server that hangs: only one that does it again is one that does not know them.
+constexpr int kEndlessLists = 2;
+// A server that works answers within so long, though a watch may then tell nothing for minutes.
+constexpr Duration kAnswer = seconds(20);
 // A watch that lasted so long, or told something, was one.
 constexpr Duration kRealWatch = seconds(5);
 // After so many refusals the version may be what is refused: it is asked for anew.
 constexpr int kRefusals = 5;
 // How many objects of initial events are passed on at once.
 constexpr int kBatch = 500;
-
-constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
+// The longest pause that a server may ask for: what answers in its stead while it is away may ask
+// for an hour.
+constexpr Duration kMostPause = seconds(30);
 
 // What a server may say when it is the version that it cannot make sense of.
 bool MayMeanVersion(int code) { return code == 400 || code == kUnprocessable || code == 500; }
-
-// A failure as the API says it: meta/v1 Status.
-struct ApiStatus {
-  int code = 0;
-  std::string reason, message;
-};
-
-ApiStatus ReadStatus(std::string_view text) {
-  ApiStatus out;
-  EachMember(text, [&](std::string_view key, std::string_view value) {
-    if (key == "code") std::from_chars(value.data(), value.data() + value.size(), out.code);
-    if (key == "reason") out.reason = PlainString(value);
-    // Escapes stay as they are: it is for a person.
-    if (key == "message" && value.size() >= 2) out.message = value.substr(1, value.size() - 2);
-  });
-  return out;
-}
-
-std::string Describe(int code, const ApiStatus& status) {
-  std::string out = "the server answered " + std::to_string(code);
-  if (!status.reason.empty()) out += " " + status.reason;
-  if (!status.message.empty()) out += ": " + status.message;
-  if (code == 401) out += " (is the token or the client certificate still good?)";
-  if (code == 403) out += " (does the role allow list and watch?)";
-  return out;
-}
-
-// metadata of an object: its version, and whether it ends the initial events.
-struct EventMeta {
-  std::string version;
-  bool ends_initial = false;
-};
-
-EventMeta ReadMeta(std::string_view object) {
-  EventMeta out;
-  EachMember(object, [&](std::string_view key, std::string_view value) {
-    if (key != "metadata") return;
-    out.version = ReadPosition(value).resource_version;
-    EachMember(value, [&](std::string_view field, std::string_view annotations) {
-      if (field != "annotations") return;
-      EachMember(annotations, [&](std::string_view name, std::string_view text) {
-        out.ends_initial |= name == kInitialEventsEnd && PlainString(text) == "true";
-      });
-    });
-  });
-  return out;
-}
-
-// Both as numbers where both are; the server compares them so.
-bool IsOlder(const std::string& a, const std::string& b) {
-  uint64_t left = 0, right = 0;
-  auto parse = [](const std::string& text, uint64_t& out) {
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return error == std::errc() && end == text.data() + text.size();
-  };
-  return parse(a, left) && parse(b, right) && left < right;
-}
 
 }  // namespace
 
@@ -127,14 +75,18 @@ class Reflector::Impl {
   enum class Phase { kList, kConfirm, kWatch };
   // What a watch told.
   struct Told {
-    bool anything = false, listed = false, enough = false;
+    bool opened = false, anything = false, listed = false, enough = false;
     int untold = 0;                   // since the last Flush
     std::optional<ApiStatus> failed;  // by an ERROR event
     std::optional<Error> broken;      // not the API's language
   };
 
   kube::Request Ask(const std::string& parameters) const;
-  std::string WatchParameters();
+  kube::Request AskToWatch(const std::string& from, Duration time) const;
+  Duration WatchTime();
+  bool IsAbsent(const kube::Response& response) const {
+    return response.status == kNotFound && resource_.optional && SaysAbsent(response.body);
+  }
   Duration ListPage();
   Duration ListByEvents();
   Duration Confirm();
@@ -144,12 +96,16 @@ class Reflector::Impl {
   void TakeEvent(std::string_view type, std::string_view object, bool initial, Told& told);
 
   void Begin();
+  void GiveUpPages();
   void Listed(const std::string& version);
   Duration StartAgain(const std::string& why);
   Duration NotInstalled();
   Duration Refused(const char* doing, const kube::Response& response);
   Duration Failed(const char* doing, const std::string& why, Duration at_least = {});
-  Duration WatchEnded(const kube::Response& response, const Told& told, MonotonicTime opened);
+  Duration WatchBroke(const Error& error);
+  Duration WatchFailed(const ApiStatus& status);
+  Duration WatchEnded(const kube::Response& response, const Told& told, bool real, bool early);
+  void Closed();
   void Heard();
   void Tell() {
     if (on_state_) on_state_(state_);
@@ -170,8 +126,10 @@ class Reflector::Impl {
   bool all_pages_ = true;  // in pages; false: at once
   std::string continue_;
   std::string version_;
+  std::optional<std::string> broke_at_;  // the version after which a watch made no sense
   bool opened_before_ = false;
-  int refusals_ = 0;  // one after the other
+  int endless_lists_ = 0;  // initial events whose end never came
+  int refusals_ = 0;       // one after the other
   WatchState state_;
 };
 
@@ -184,21 +142,41 @@ kube::Request Reflector::Impl::Ask(const std::string& parameters) const {
   return request;
 }
 
-std::string Reflector::Impl::WatchParameters() {
+// The server ends it by itself after `time`.
+kube::Request Reflector::Impl::AskToWatch(const std::string& from, Duration time) const {
+  auto length = std::to_string(duration_cast<seconds>(time).count());
+  kube::Request request =
+      Ask("watch=true&allowWatchBookmarks=true&timeoutSeconds=" + length + "&" + from);
+  request.answer_within = kAnswer;
+  return request;
+}
+
+Duration Reflector::Impl::WatchTime() {
   auto least = duration_cast<seconds>(options_.watch_time).count();
   std::uniform_int_distribution<int64_t> time(least, 2 * least);
-  return "watch=true&allowWatchBookmarks=true&timeoutSeconds=" + std::to_string(time(random_));
+  return seconds(time(random_));
 }
 
 void Reflector::Impl::Begin() {
   if (!std::exchange(listing_, true)) sink_.BeginList();
 }
 
+// By the time that a failure is over, what was listed may be gone, and the pages to come may be
+// those of another history: the token means something to the server that gave it only.
+void Reflector::Impl::GiveUpPages() {
+  listing_ = false;
+  continue_.clear();
+}
+
 void Reflector::Impl::Heard() {
   state_.last_event = clock_.WallNow();
   state_.last_error.clear();
   refusals_ = 0;
-  backoff_.Reset();
+}
+
+void Reflector::Impl::Closed() {
+  state_.connected = false;
+  if (!state_.lost) state_.lost = clock_.WallNow();
 }
 
 void Reflector::Impl::Listed(const std::string& version) {
@@ -212,26 +190,26 @@ void Reflector::Impl::Listed(const std::string& version) {
   state_.installed = true;
   if (state_.synced) ++state_.relists;
   state_.synced = true;
+  if (endless_lists_ > 0 && endless_lists_ < kEndlessLists) initial_events_ = true;
   Heard();
   Tell();
 }
 
-// What was listed by now may be older than what follows.
+// What was listed by now may be older than what follows. A server that refuses again and again what
+// it just listed is not pressed: no list resets the pauses.
 Duration Reflector::Impl::StartAgain(const std::string& why) {
   phase_ = Phase::kList;
   listing_ = false;
   continue_.clear();
-  state_.connected = false;
-  if (!state_.lost) state_.lost = clock_.WallNow();
-  if (!why.empty()) state_.last_error = resource_.name + " are listed again: " + why;
+  Closed();
+  state_.last_error = resource_.name + " are listed again: " + why;
   Tell();
-  return Duration::zero();
+  return backoff_.Next();
 }
 
 Duration Reflector::Impl::Failed(const char* doing, const std::string& why, Duration at_least) {
   ++state_.errors;
-  state_.connected = false;
-  if (!state_.lost) state_.lost = clock_.WallNow();
+  Closed();
   state_.last_error = std::string(doing) + " " + resource_.name + ": " + why;
   Tell();
   return std::max(at_least, backoff_.Next());
@@ -240,11 +218,12 @@ Duration Reflector::Impl::Failed(const char* doing, const std::string& why, Dura
 Duration Reflector::Impl::Refused(const char* doing, const kube::Response& response) {
   ++refusals_;
   return Failed(doing, Describe(response.status, ReadStatus(response.body)),
-                response.retry_after.value_or(Duration::zero()));
+                std::min(response.retry_after.value_or(Duration::zero()), kMostPause));
 }
 
 Duration Reflector::Impl::NotInstalled() {
   if (!state_.synced) {
+    if (!continue_.empty()) GiveUpPages();  // those that came are gone as well
     Begin();
     Listed("");
   }
@@ -271,24 +250,29 @@ Duration Reflector::Impl::ListPage() {
   };
   auto response = transport_(Ask(parameters), {{}, bytes}, options_.idle);
   sink_.Flush();
-  if (!fed) return Failed("listing", fed.error().message);
-  if (!response) return Failed("listing", response.error().message);
-  if (response->status == kNotFound && resource_.optional) return NotInstalled();
+  auto failed = [this](const Error& error) {
+    GiveUpPages();
+    return Failed("listing", error.message);
+  };
+  if (!fed) return failed(fed.error());
+  if (!response) return failed(response.error());
+  if (IsAbsent(*response)) return NotInstalled();
   if (response->status == kGone && !continue_.empty()) {
     // The token that comes along would go on with newer objects, and what was deleted among those
     // listed already would never be told of: everything again, at once.
     all_pages_ = false;
     return StartAgain("the list took longer than the server remembers");
   }
-  if (!response->ok()) return Refused("listing", *response);
-  auto position = splitter.Finish();
-  if (!position) return Failed("listing", position.error().message);
-  if (position->continue_token.empty()) {
-    Listed(position->resource_version);
-    return Duration::zero();
+  if (!response->ok()) {
+    bool later = response->status == kTooManyRequests || response->status == kUnavailable;
+    if (!later || refusals_ >= kRefusals) GiveUpPages();
+    return Refused("listing", *response);
   }
+  auto position = splitter.Finish();
+  if (!position) return failed(position.error());
+  refusals_ = 0;
   continue_ = position->continue_token;
-  backoff_.Reset();
+  if (continue_.empty()) Listed(position->resource_version);
   return Duration::zero();
 }
 
@@ -298,7 +282,7 @@ Duration Reflector::Impl::ListByEvents() {
   Begin();
   Told told;
   auto response =
-      Follow(Ask(WatchParameters() + "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"),
+      Follow(AskToWatch("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", WatchTime()),
              kInitialIdle, true, told);
   sink_.Flush();
   if (told.listed) {
@@ -306,16 +290,21 @@ Duration Reflector::Impl::ListByEvents() {
     return Duration::zero();
   }
   listing_ = false;
-  if (told.broken) return Failed("listing", told.broken->message);
+  if (told.broken) {
+    ++endless_lists_;
+    initial_events_ = false;  // pages leave out what makes no sense
+    return Failed("listing", told.broken->message);
+  }
   if (told.failed) return Failed("listing", Describe(told.failed->code, *told.failed));
-  bool silent = !response && response.error().code == ETIMEDOUT;
+  bool silent = told.opened && !response && response.error().code == ETIMEDOUT;
   if (!response && !silent) return Failed("listing", response.error().message);
+  if (silent) ++endless_lists_;
   // Older servers refuse what they do not have, or ignore it and never tell the end.
   if (silent || response->ok() || response->status == kUnprocessable || response->status == 400) {
     initial_events_ = false;
     return Duration::zero();
   }
-  if (response->status == kNotFound && resource_.optional) return NotInstalled();
+  if (IsAbsent(*response)) return NotInstalled();
   return Refused("listing", *response);
 }
 
@@ -329,8 +318,9 @@ Duration Reflector::Impl::Confirm() {
   };
   auto response = transport_(
       Ask("limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=" + kube::EncodeUrl(version_)),
-      {{}, bytes}, options_.idle);
+      {{}, bytes}, kAnswer);
   if (!response) return Failed("watching", response.error().message);
+  if (IsAbsent(*response)) return NotInstalled();
   bool unknown = response->status == kGatewayTimeout;
   if (response->status == kGone || (unknown && refusals_ > 0)) {
     return StartAgain("the server has another history");
@@ -368,6 +358,7 @@ void Reflector::Impl::TakeEvent(std::string_view type, std::string_view object, 
   }
   ++state_.events;
   Heard();
+  backoff_.Reset();
 }
 
 Result<kube::Response> Reflector::Impl::Follow(const kube::Request& request, Duration idle,
@@ -378,10 +369,12 @@ Result<kube::Response> Reflector::Impl::Follow(const kube::Request& request, Dur
   });
   kube::StreamEvents events;
   events.opened = [&] {
+    told.opened = true;
     if (initial) return;
     if (std::exchange(opened_before_, true)) ++state_.reconnects;
     state_.connected = true;
     state_.lost.reset();
+    state_.last_error.clear();
     Tell();
   };
   events.bytes = [&](std::string_view bytes) {
@@ -403,44 +396,56 @@ Result<kube::Response> Reflector::Impl::Follow(const kube::Request& request, Dur
 Duration Reflector::Impl::Watch() {
   Told told;
   MonotonicTime begun = clock_.Now();
-  auto response = Follow(Ask(WatchParameters() + "&resourceVersion=" + kube::EncodeUrl(version_)),
+  Duration time = WatchTime();
+  auto response = Follow(AskToWatch("resourceVersion=" + kube::EncodeUrl(version_), time),
                          options_.idle, false, told);
-  state_.connected = false;
-  if (told.broken) {
-    phase_ = Phase::kConfirm;
-    return Failed("watching", told.broken->message);
-  }
-  if (told.failed) {
-    ++refusals_;
-    int code = told.failed->code;
-    bool later = code == kTooManyRequests || code >= 500;
-    if (!later || (MayMeanVersion(code) && refusals_ >= kRefusals)) {
-      Duration wait = StartAgain(Describe(code, *told.failed));
-      return code == kGone && told.anything ? wait : backoff_.Next();
-    }
-    return Failed("watching", Describe(code, *told.failed));
-  }
-  if (!response) {
-    phase_ = Phase::kConfirm;
-    return Failed("watching", response.error().message);
-  }
-  return WatchEnded(*response, told, begun);
+  Closed();
+  Duration lasted = clock_.Now() - begun;
+  bool real = told.opened && (told.anything || lasted >= kRealWatch);
+  if (real) backoff_.Reset();
+  if (told.broken) return WatchBroke(*told.broken);
+  if (told.failed) return WatchFailed(*told.failed);
+  if (response) return WatchEnded(*response, told, real, lasted + kRealWatch < time);
+  phase_ = Phase::kConfirm;
+  // Where nothing happens, nothing is told, bookmarks neither: no failure, if the server answers.
+  bool quiet = real && response.error().code == ETIMEDOUT;
+  if (!quiet) return Failed("watching", response.error().message);
+  Tell();
+  return Duration::zero();
 }
 
-Duration Reflector::Impl::WatchEnded(const kube::Response& response, const Told& told,
-                                     MonotonicTime opened) {
+// Once it may have been the way. What makes no sense a second time is left out by a list.
+Duration Reflector::Impl::WatchBroke(const Error& error) {
+  if (broke_at_ == version_) return StartAgain(error.message);
+  broke_at_ = version_;
+  phase_ = Phase::kConfirm;
+  return Failed("watching", error.message);
+}
+
+// By an ERROR event.
+Duration Reflector::Impl::WatchFailed(const ApiStatus& status) {
+  ++refusals_;
+  bool later = status.code == kTooManyRequests || status.code >= 500;
+  if (!later || (MayMeanVersion(status.code) && refusals_ >= kRefusals)) {
+    return StartAgain(Describe(status.code, status));
+  }
+  return Failed("watching", Describe(status.code, status));
+}
+
+Duration Reflector::Impl::WatchEnded(const kube::Response& response, const Told& told, bool real,
+                                     bool early) {
   if (response.status == kGone) return StartAgain("the server no longer has its version");
-  if (response.status == kNotFound && resource_.optional) return NotInstalled();
+  if (IsAbsent(response)) return NotInstalled();
   if (!response.ok()) {
     if (MayMeanVersion(response.status) && refusals_ >= kRefusals) {
       return StartAgain("the server refuses its version");
     }
     return Refused("watching", response);
   }
-  // In good order: every watch ends some time. One that told nothing proves nothing.
-  if (!told.anything) phase_ = Phase::kConfirm;
+  // In good order: every watch ends some time. One that told nothing proves nothing, and one that
+  // ends before its time may be the end of the server: another may stand in its place.
+  if (!told.anything || early) phase_ = Phase::kConfirm;
   Tell();
-  bool real = told.anything || clock_.Now() - opened >= kRealWatch;
   return real ? Duration::zero() : backoff_.Next();
 }
 

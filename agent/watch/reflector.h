@@ -4,11 +4,14 @@
 //
 // Lists come in pages, or, where the server has it, as the initial events of a watch
 // (sendInitialEvents). A watch that ends in good order goes on from the last version known,
-// bookmarks included; a history that is lost (410, as a status or as an event), or that turns out
-// to be another one (the server does not know our version yet), leads to a new list. What is there
-// stays there meanwhile, for as long as it takes: nothing but a complete list or a DELETED event
-// takes an object away. An optional resource that was never there counts as listed and empty, and
-// is looked for again.
+// bookmarks included; one that ends before its time, breaks or told nothing goes on once the server
+// has said that it knows the version. A history that is lost (410, as a status or as an event), or
+// that turns out to be another one (the server does not know our version yet), leads to a new list.
+// What is there stays there meanwhile, for as long as it takes: nothing but a complete list or a
+// DELETED event takes an object away. An optional resource that was never there counts as listed
+// and empty, and is looked for again; one that goes away keeps its objects until it is listed anew.
+//
+// Not noticed: a server restored from a backup that, when it is asked, is past our version already.
 //
 // The rules are those of the Kubernetes API concepts, "Efficient detection of changes".
 #pragma once
@@ -59,13 +62,13 @@ struct WatchState {
   bool installed = true;               // false: the server does not have this resource now
   bool synced = false;                 // listed completely, once; stays true
   bool connected = false;              // a watch is open at this moment
-  std::optional<WallTime> lost;        // since when nothing is heard; nothing while all is well
+  std::optional<WallTime> lost;        // since when no watch is open; nothing while one is
   std::optional<WallTime> last_event;  // or bookmark, or complete list
   uint64_t events = 0;                 // told by watches, bookmarks included
   uint64_t reconnects = 0;             // watches opened after the first
   uint64_t relists = 0;                // complete lists after the first
   uint64_t errors = 0;                 // requests that failed, and watches that ended in an error
-  std::string last_error;              // for a person; "" once a request succeeded again
+  std::string last_error;              // for a person; "" once a list or a watch succeeded again
 };
 
 // The way to the server; the client's Stream(), or a script.
@@ -74,7 +77,7 @@ using Transport = std::function<Result<kube::Response>(const kube::Request&,
 
 struct ReflectorOptions {
   int page_size = 500;
-  // A silent watch is given up after so long: longer than the minute between two bookmarks.
+  // A silent watch is confirmed after so long: longer than the minute between two bookmarks.
   Duration idle = std::chrono::seconds(90);
   // For how long a watch is asked for: between this and twice this.
   Duration watch_time = std::chrono::minutes(5);

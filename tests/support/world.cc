@@ -329,7 +329,11 @@ model::Delta RandomDelta(Random& random, const model::Snapshot& snapshot) {
   if (what < 72) return model::Delta::Set(RandomPod(random));
   if (what < 87) return model::Delta::Set(RandomPolicy(random));
   if (what < 95) return model::Delta::Set(RandomNamespace(random));
-  if (what < 98) return model::Delta::Set(RandomNode(random));
+  if (what < 97) return model::Delta::Set(RandomNode(random));
+  if (what < 98) {
+    return random.Chance(70) ? model::Delta::Set(model::NamespacesListed{})
+                             : model::Delta::Remove(model::Kind::kNamespacesListed, {});
+  }
   return model::Delta::Set(RandomLocalAddresses(random));
 }
 
@@ -347,6 +351,7 @@ World RandomWorld(uint64_t seed, const WorldSize& size) {
   if (random.Chance(20)) {
     world.snapshot.Apply(model::Delta::Set(RandomLocalAddresses(random)));
   }
+  if (random.Chance(50)) world.snapshot.Apply(model::Delta::Set(model::NamespacesListed{}));
   world.flows = RandomFlows(random, world.snapshot, static_cast<size_t>(size.flows));
   return world;
 }
@@ -366,6 +371,7 @@ std::string World::ToString() const {
   for (const net::Address& address : snapshot.local_addresses) {
     out << "# local address " << address.ToString() << "\n";
   }
+  if (snapshot.namespaces_listed) out << "# namespaces are listed\n";
   out << ManifestText(snapshot);
   for (const net::FlowTuple& flow : flows) out << "# flow " << flow.ToString() << "\n";
   return out.str();

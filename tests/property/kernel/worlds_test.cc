@@ -195,6 +195,7 @@ std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
   for (const auto& [name, object] : snapshot.pods) out.push_back(model::Delta::Set(object));
   for (const auto& [name, object] : snapshot.policies) out.push_back(model::Delta::Set(object));
   out.push_back(model::Delta::Set(snapshot.local_addresses));
+  if (snapshot.namespaces_listed) out.push_back(model::Delta::Set(model::NamespacesListed{}));
   return out;
 }
 

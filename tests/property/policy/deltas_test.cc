@@ -189,6 +189,9 @@ TEST(DeltasProperty, OrderDoublesAndDetoursDoNotMatter) {
       final.push_back(model::Delta::Set(object));
     }
     final.push_back(model::Delta::Set(world.snapshot.local_addresses));
+    final.push_back(world.snapshot.namespaces_listed
+                        ? model::Delta::Set(model::NamespacesListed{})
+                        : model::Delta::Remove(model::Kind::kNamespacesListed, {}));
     for (size_t i = final.size(); i > 1; --i) std::swap(final[i - 1], final[random.Below(i)]);
 
     Compiler compiler(kNode);

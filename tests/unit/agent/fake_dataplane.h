@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,7 +67,10 @@ class FakeDataplane : public Dataplane {
     return Do("settle", [] {});
   }
   uint32_t generation() const override { return generation_; }
-  std::map<uint32_t, Counters> ReadCounters() override { return counters; }
+  std::map<uint32_t, Counters> ReadCounters() override {
+    if (out_of_memory) throw std::bad_alloc();
+    return counters;
+  }
   std::vector<FlowEntry> ReadFlows(size_t limit) override {
     auto out = flows;
     if (out.size() > limit) out.resize(limit);
@@ -96,6 +101,7 @@ class FakeDataplane : public Dataplane {
   Bindings bindings;
   std::map<uint32_t, Counters> counters;
   std::vector<FlowEntry> flows;
+  std::atomic<bool> out_of_memory = false;  // when counters are read
 
  private:
   template <typename Change>

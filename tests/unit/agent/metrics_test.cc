@@ -79,10 +79,19 @@ TEST(WatchReasonsTest, OnlyWhereNewsMayBeMissing) {
   lost.last_error = "connection refused";
   WatchView never = lost;
   never.synced = false;
-  EXPECT_THAT(WatchReasons({fine, between, absent}), IsEmpty());
-  EXPECT_THAT(WatchReasons({lost, never}),
+  const WallTime now = WallTime() + std::chrono::hours(1);
+  between.lost_since = absent.lost_since = now - std::chrono::seconds(9);
+  EXPECT_THAT(WatchReasons({fine, between, absent}, now), IsEmpty());
+  EXPECT_THAT(WatchReasons({lost, never}, now),
               ElementsAre("pods are not followed at the moment: connection refused",
                           "pods could not be listed yet: connection refused"));
+  // The server took the connection, and says nothing.
+  between.lost_since = absent.lost_since = now - std::chrono::seconds(10);
+  WatchView unlisted = between;
+  unlisted.synced = false;
+  EXPECT_THAT(WatchReasons({between, unlisted, absent}, now),
+              ElementsAre(HasSubstr("nodes are not followed at the moment: no answer yet, since "),
+                          HasSubstr("nodes could not be listed yet: no answer yet, since ")));
 }
 
 MetricsView SomeView() {

@@ -103,6 +103,27 @@ TEST_F(ReconcileLoopTest, Metrics) {
   EXPECT_EQ(view.timings.delay.count(), kernel_.generation());
 }
 
+TEST_F(ReconcileLoopTest, AQuestionThatCannotBeAnsweredEndsNothing) {
+  Tell();
+  EXPECT_TRUE(loop_->ReadStatus().value().ready);
+  kernel_.out_of_memory = true;
+  auto endpoints = loop_->ReadEndpoints();
+  ASSERT_FALSE(endpoints);
+  EXPECT_THAT(endpoints.error().message, testing::HasSubstr("could not answer: "));
+  loop_->AskMetrics([](const observe::MetricsView&) { FAIL() << "there is no answer"; });
+  EXPECT_TRUE(loop_->ReadStatus().value().ready) << "it goes on";
+}
+
+TEST_F(ReconcileLoopTest, AWatchThatHangsIsAReasonNotToBeReady) {
+  Tell();
+  watches_.Update("pods", [](observe::WatchView& watch) {
+    watch.synced = true;
+    watch.lost_since = SystemClock().WallNow() - std::chrono::minutes(1);
+  });
+  EXPECT_THAT(loop_->ReadStatus().value().reasons,
+              ElementsAre(testing::HasSubstr("pods are not followed at the moment")));
+}
+
 TEST_F(ReconcileLoopTest, Endpoints) {
   kernel_.counters[3].packets[1] = 7;
   kernel_.counters[3].dropped[0]["policy"] = 1;

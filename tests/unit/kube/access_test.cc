@@ -70,6 +70,13 @@ TEST_F(KubeconfigTest, FilesBesideIt) {
   EXPECT_EQ(access.ca_pem, "authority");
   EXPECT_EQ(access.client_certificate_pem, "certificate");
   EXPECT_EQ(access.client_key_pem, "key");
+  directory_.Write("ca.crt", "next authority");
+  directory_.Write("me.crt", "next certificate");
+  directory_.Write("me.key", "");
+  access.Reread();
+  EXPECT_EQ(access.ca_pem, "next authority");
+  EXPECT_EQ(access.client_certificate_pem, "next certificate");
+  EXPECT_EQ(access.client_key_pem, "key") << "an empty file says nothing";
 }
 
 TEST_F(KubeconfigTest, Contexts) {
@@ -96,6 +103,9 @@ TEST_F(KubeconfigTest, Refusals) {
   EXPECT_THAT(ErrorOf(server + ", certificate-authority-data: '%%'"), HasSubstr("not base64"));
   EXPECT_THAT(ErrorOf(server + ", certificate-authority: none.crt"),
               AllOf(HasSubstr("certificate-authority: "), HasSubstr("No such file")));
+  directory_.Write("empty.crt", "");
+  EXPECT_THAT(ErrorOf(server + ", certificate-authority: empty.crt"), HasSubstr("is empty"))
+      << "it would trust whom the system trusts";
   EXPECT_THAT(ErrorOf(server, "exec: {command: aws}"), HasSubstr("exec is not supported"));
   EXPECT_THAT(ErrorOf(server, "auth-provider: {name: gcp}"), HasSubstr("auth-provider"));
   EXPECT_THAT(ErrorOf(server, "username: a, password: b"), HasSubstr("password"));
@@ -119,6 +129,9 @@ TEST(InClusterTest, TheServiceAccount) {
   TemporaryDirectory directory;
   EXPECT_THAT(InClusterAccess("10.96.0.1", "443", directory.path()).error().message,
               HasSubstr("ca.crt: No such file"));
+  directory.Write("ca.crt", "");
+  EXPECT_THAT(InClusterAccess("10.96.0.1", "443", directory.path()).error().message,
+              HasSubstr("ca.crt is empty"));
   directory.Write("ca.crt", "pem");
   EXPECT_THAT(InClusterAccess("10.96.0.1", "443", directory.path()).error().message,
               HasSubstr("token: No such file"));
@@ -128,6 +141,7 @@ TEST(InClusterTest, TheServiceAccount) {
   EXPECT_EQ(access.Url(), "https://[fd00:10:96::1]:443");
   EXPECT_EQ(access.token_file, directory / "token");
   EXPECT_EQ(access.ca_pem, "pem");
+  EXPECT_EQ(access.ca_file, directory / "ca.crt");
   EXPECT_EQ(access.ns, "sallyport");
   EXPECT_THAT(InClusterAccess("10.96.0.1", "https", directory.path()).error().message,
               HasSubstr("KUBERNETES_SERVICE_PORT"));

@@ -188,6 +188,69 @@ TEST_F(ClientTest, TokensAreReadAgain) {
   EXPECT_THAT(ErrorOf(access), HasSubstr("there is no token in"));
 }
 
+// The server's authority is replaced while the client runs: first the bundle has both, then the
+// server's certificate is by the new one.
+TEST_F(ClientTest, AuthoritiesAreReadAgain) {
+  Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
+  Certificate renewed = CertificateOf{.by = &next}.Make();
+  TemporaryDirectory directory;
+  directory.Write("ca.crt", authority_.pem);
+  Access access = AccessTo(0);
+  access.ca_file = directory / "ca.crt";
+  auto old_server = std::make_unique<TlsServer>(good_, Echo);
+  access.port = old_server->port();
+  auto client = Make(access);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+  uint16_t port = access.port;
+  old_server.reset();
+  TlsServer server(renewed, Echo, "", "127.0.0.1", port);
+  EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"));
+  for (const char* broken : {"", "-----BEGIN"}) {
+    directory.Write("ca.crt", broken);
+    EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"))
+        << "what was there before, not the system's";
+  }
+  directory.Write("ca.crt", authority_.pem + next.pem);
+  auto response = client->Send({.path = "/"});
+  EXPECT_TRUE(response) << response.error().message;
+}
+
+TEST_F(ClientTest, NoConnectionOutlivesItsAuthority) {
+  Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
+  TemporaryDirectory directory;
+  directory.Write("ca.crt", authority_.pem);
+  TlsServer server(good_, Echo);
+  Access access = AccessTo(server.port());
+  access.ca_file = directory / "ca.crt";
+  auto client = Make(access);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+  directory.Write("ca.crt", next.pem);
+  EXPECT_THAT(client->Send({.path = "/"}).error().message, HasSubstr("not trusted"));
+  directory.Write("ca.crt", authority_.pem);
+  EXPECT_EQ(client->Send({.path = "/"}).value().status, 200);
+}
+
+TEST_F(ClientTest, ClientCertificatesAreReadAgain) {
+  auto make = [&](const char* name) {
+    return CertificateOf{.name = name, .hosts = {}, .by = &authority_}.Make();
+  };
+  Certificate first = make("first"), second = make("second");
+  TemporaryDirectory directory;
+  TlsServer server(good_, Echo, authority_.pem);
+  Access access = AccessTo(server.port());
+  access.client_certificate_pem = first.pem;
+  access.client_key_pem = first.key_pem;
+  access.client_certificate_file = directory / "client.crt";
+  access.client_key_file = directory / "client.key";
+  auto client = Make(access);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|first"));
+  directory.Write("client.crt", second.pem);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|first")) << "no pair yet";
+  EXPECT_EQ(server.connections(), 1);
+  directory.Write("client.key", second.key_pem);
+  EXPECT_THAT(client->Send({.path = "/"}).value().body, HasSubstr("|second"));
+}
+
 TEST_F(ClientTest, RefusalsAreAnswers) {
   TlsServer server(good_, [](Conversation& talk) {
     talk.Read();
@@ -282,6 +345,27 @@ TEST_F(ClientTest, ASilentStreamIsGivenUp) {
     auto response = client->Stream({.path = "/"}, {{}, bytes}, milliseconds(200));
     EXPECT_EQ(response.error().code, ETIMEDOUT) << response.error().message;
   }
+}
+
+// A watch may be silent for minutes, but not before its head.
+TEST_F(ClientTest, AHeadIsNotWaitedForAsLongAsWhatFollows) {
+  auto bytes = [](std::string_view) { return true; };
+  Request request{.path = "/", .answer_within = milliseconds(200)};
+  TlsServer silent(good_, [](Conversation& talk) {
+    talk.Read();
+    talk.WaitForTheEnd();
+  });
+  auto late = Make(AccessTo(silent.port()))->Stream(request, {{}, bytes}, seconds(3600));
+  EXPECT_EQ(late.error().code, ETIMEDOUT) << late.error().message;
+  EXPECT_THAT(late.error().message, HasSubstr("no answer for "));
+
+  request.answer_within = seconds(3600);
+  TlsServer server(good_, [](Conversation& talk) {
+    for (int i = 0; i < 2 && !talk.Read().empty(); ++i) talk.Write(Answer(200, "ok"));
+  });
+  auto client = Make(AccessTo(server.port()));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(client->Stream(request, {{}, bytes}, seconds(30)));
+  EXPECT_EQ(server.connections(), 1);
 }
 
 TEST_F(ClientTest, StreamsEndWhenToldTo) {

@@ -75,6 +75,40 @@ TEST(Snapshot, UnknownNamespaceHasItsNameLabelOnly) {
   EXPECT_EQ(Snapshot().NamespaceLabels("shop").ToString(), "kubernetes.io/metadata.name=shop");
 }
 
+TEST(Snapshot, OnceNamespacesAreListedAMissingOneMayHaveAnyLabels) {
+  Selector everything;
+  Selector by_name({{std::string(kNamespaceNameLabel), Operator::kIn, {"evil"}}});
+  Selector by_other_name({{std::string(kNamespaceNameLabel), Operator::kNotIn, {"evil"}}});
+  Selector not_in({{"env", Operator::kNotIn, {"untrusted"}}});
+  Selector absent({{"env", Operator::kDoesNotExist, {}}});
+  Selector mixed({{std::string(kNamespaceNameLabel), Operator::kIn, {"evil"}},
+                  {"env", Operator::kDoesNotExist, {}}});
+  Snapshot s;
+  for (const Selector& selector : {everything, by_name, not_in, absent, mixed}) {
+    EXPECT_TRUE(s.NamespaceMatches(selector, "evil")) << selector.ToString();
+  }
+  EXPECT_TRUE(s.KnowsLabelsOf("evil"));
+
+  EXPECT_TRUE(s.Apply(Delta::Set(NamespacesListed{})));
+  EXPECT_FALSE(s.Apply(Delta::Set(NamespacesListed{})));
+  EXPECT_FALSE(s.KnowsLabelsOf("evil"));
+  EXPECT_TRUE(s.NamespaceMatches(everything, "evil"));
+  EXPECT_TRUE(s.NamespaceMatches(by_name, "evil"));
+  EXPECT_FALSE(s.NamespaceMatches(by_other_name, "evil"));
+  for (const Selector& selector : {not_in, absent, mixed}) {
+    EXPECT_FALSE(s.NamespaceMatches(selector, "evil")) << selector.ToString();
+  }
+
+  auto known = std::make_shared<Namespace>();
+  known->name = "evil";
+  known->labels = Labels({{"env", "trusted"}});
+  s.Apply(Delta::Set(NamespacePtr(known)));
+  EXPECT_TRUE(s.KnowsLabelsOf("evil"));
+  EXPECT_TRUE(s.NamespaceMatches(not_in, "evil"));
+  EXPECT_FALSE(s.NamespaceMatches(absent, "evil"));
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kNamespacesListed, {})));
+}
+
 TEST(Snapshot, CopyIsAValue) {
   Snapshot a;
   a.Apply(Delta::Set(MakePod("a", {})));

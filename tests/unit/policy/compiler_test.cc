@@ -127,6 +127,27 @@ TEST_F(CompilerTest, ANamespacesLabelsMoveItsPods) {
   EXPECT_TRUE(compiler_.Apply({model::Delta::Set(std::make_shared<model::Namespace>(ns))}).empty());
 }
 
+TEST_F(CompilerTest, ANamespaceThatIsToldAfterItsPodsOpensNothingBefore) {
+  model::NetworkPolicy policy = ThePolicy();
+  policy.ingress[1].peers = {model::PodPeer{
+      model::Selector({{"team", model::Operator::kNotIn, {"green"}}}), std::nullopt}};
+  compiler_.Apply({Set(policy)});
+  const net::Address& bank_web = Pod("bank", "web").addresses[0];
+  auto identity = [&] { return compiler_.image().IdentityOf(bank_web); };
+  policy::IdentityId matching = identity();
+  EXPECT_NE(matching, policy::kNoIdentity);
+
+  model::NamespacePtr bank = compiler_.snapshot().namespaces.at("bank");
+  compiler_.Apply({model::Delta::Remove(model::Kind::kNamespace, {"", "bank"})});
+  EXPECT_EQ(identity(), matching) << "manifests may leave out namespaces";
+  compiler_.Apply({model::Delta::Set(model::NamespacesListed{})});
+  EXPECT_EQ(identity(), policy::kNoIdentity);
+  compiler_.Apply({model::Delta::Set(bank)});
+  EXPECT_NE(identity(), policy::kNoIdentity);
+  compiler_.Apply({model::Delta::Remove(model::Kind::kNamespace, {"", "bank"})});
+  EXPECT_EQ(identity(), policy::kNoIdentity);
+}
+
 TEST_F(CompilerTest, AnAddressThatMovesToAnotherPodMovesWithoutDetour) {
   // The pod that had it ends, another gets it, in either order.
   model::Pod old = Pod("shop", "cache");

@@ -126,6 +126,18 @@ TEST(NearMiss, OfLabels) {
             "pod shop/web has tier=front (wanted !tier); port matches");
 }
 
+TEST(NearMiss, NamesANamespaceWhoseLabelsAreNotToldYet) {
+  model::Snapshot village = SnapshotOf(
+      VillageWith("{podSelector: {matchLabels: {app: db}}, ingress: [{from: [{namespaceSelector:"
+                  " {matchExpressions: [{key: env, operator: NotIn, values: [evil]}]}}]}]}"));
+  village.namespaces.erase("bank");
+  village.namespaces_listed = true;
+  auto verdict = policy::Evaluate(village, FlowOf(village, "bank/web -> shop/db:1/TCP"));
+  ASSERT_TRUE(verdict.ingress.near_miss);
+  EXPECT_EQ(verdict.ingress.near_miss->lacked,
+            "namespace bank is not known yet (wanted env!=evil); port matches");
+}
+
 TEST(NearMiss, OfAnAddress) {
   EXPECT_EQ(Lacked("{from: [{podSelector: {}}]}", "203.0.113.1 -> shop/db:1/TCP"),
             "203.0.113.1 is not a pod's address; port matches");

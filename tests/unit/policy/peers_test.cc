@@ -64,6 +64,47 @@ TEST(Peers, EveryNamespaceHasItsNameAsALabel) {
             "shop/web shop/cache");
 }
 
+// bank's pods may reach shop/db by this namespaceSelector while no Namespace bank is known.
+bool AdmitsUnknown(const std::string& selector, bool listed) {
+  model::Snapshot village = From("{namespaceSelector: " + selector + "}");
+  village.namespaces.erase("bank");
+  village.namespaces_listed = listed;
+  std::string answer = Answer(village, "bank/web -> shop/db:5432/TCP");
+  EXPECT_TRUE(answer == "allowed" || answer == "denied") << answer;
+  return answer == "allowed";
+}
+
+TEST(Peers, ANamespaceWhoseLabelsAreNotToldYetMatchesWhatHoldsForAll) {
+  const std::string name = "{key: kubernetes.io/metadata.name, operator: ";
+  for (bool listed : {false, true}) {
+    SCOPED_TRACE(listed);
+    EXPECT_TRUE(AdmitsUnknown("{}", listed));
+    EXPECT_TRUE(AdmitsUnknown("{matchExpressions: [" + name + "In, values: [bank]}]}", listed));
+    EXPECT_TRUE(AdmitsUnknown("{matchExpressions: [" + name + "In, values: [a, bank]}]}", listed));
+    EXPECT_TRUE(AdmitsUnknown("{matchExpressions: [" + name + "NotIn, values: [a]}]}", listed));
+    EXPECT_TRUE(AdmitsUnknown("{matchExpressions: [" + name + "Exists}]}", listed));
+    EXPECT_FALSE(AdmitsUnknown("{matchExpressions: [" + name + "NotIn, values: [bank]}]}", listed));
+    EXPECT_FALSE(AdmitsUnknown("{matchLabels: {team: blue}}", listed));
+    EXPECT_EQ(AdmitsUnknown("{matchExpressions: [{key: env, operator: DoesNotExist}]}", listed),
+              !listed);
+    EXPECT_EQ(
+        AdmitsUnknown("{matchExpressions: [{key: env, operator: NotIn, values: [evil]}]}", listed),
+        !listed);
+    EXPECT_EQ(AdmitsUnknown("{matchLabels: {kubernetes.io/metadata.name: bank}, matchExpressions:"
+                            " [{key: env, operator: DoesNotExist}]}",
+                            listed),
+              !listed);
+  }
+}
+
+TEST(Peers, PoliciesOfANamespaceThatIsNotToldYetIsolate) {
+  model::Snapshot village = From("{podSelector: {}}");
+  village.namespaces.clear();
+  village.namespaces_listed = true;
+  EXPECT_ALLOWED(village, "shop/web -> shop/db:5432/TCP");
+  EXPECT_DENIED(village, "bank/web -> shop/db:5432/TCP");
+}
+
 TEST(Peers, SelectorsDoNotReachOutsideTheCluster) {
   model::Snapshot village = From("{namespaceSelector: {}}");
   EXPECT_DENIED(village, "203.0.113.1 -> shop/db:5432/TCP");

@@ -99,9 +99,43 @@ TEST(ListSplitterTest, WhatIsNoList) {
 
 TEST(ListSplitterTest, DepthIsBounded) {
   std::string deep = std::string(kMaxObjectDepth + 1, '[');
-  EXPECT_THAT(ReadList("{\"items\":[{\"a\":" + deep, 7).fed.error().message, HasSubstr("too deep"));
+  EXPECT_THAT(ReadList("{\"a\":" + deep, 7).fed.error().message, HasSubstr("too deep"));
   bool cut = false;
   EXPECT_THAT(ReadEvents("{\"type\":" + deep, 7, &cut), ElementsAre("error"));
+}
+
+// One item that nobody can read does not keep the others from being read.
+TEST(ListSplitterTest, AnItemThatIsTooMuchIsLeftOut) {
+  std::string deep;
+  for (int i = 0; i < kMaxObjectDepth + 5; ++i) deep += R"({"a]":[)";
+  for (int i = 0; i < kMaxObjectDepth + 5; ++i) deep += "]}";
+  std::string large = R"({"a":")" + std::string(kMaxObjectText, 'x') + R"("})";
+  auto text = [](const std::string& item) {
+    return R"({"metadata":{"resourceVersion":"9"},"items":[{"a":1},)" + item + R"(,{"b":2}]})";
+  };
+  for (size_t piece : {size_t{1}, size_t{7}, size_t{100'000}}) {
+    List list = ReadList(text(deep), piece);
+    EXPECT_TRUE(list.position) << piece;
+    EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
+  }
+  for (size_t piece : {size_t{100'000}, 2 * kMaxObjectText}) {
+    List list = ReadList(text(large), piece);
+    EXPECT_TRUE(list.position) << piece;
+    EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
+  }
+}
+
+TEST(ListSplitterTest, APageThatCannotBeGoneOnFromIsNotTheLast) {
+  for (const char* token : {R"("a\u003d")", "1", "{}"}) {
+    std::string text = R"({"metadata":{"resourceVersion":"9","continue":)" + std::string(token) +
+                       R"(},"items":[]})";
+    EXPECT_FALSE(ReadList(text, 3).position) << token;
+  }
+  for (const char* token : {R"("")", "null"}) {
+    std::string text = R"({"metadata":{"resourceVersion":"9","continue":)" + std::string(token) +
+                       R"(},"items":[]})";
+    EXPECT_TRUE(ReadList(text, 3).position) << token;
+  }
 }
 
 TEST(EventSplitterTest, WhateverThePieces) {

@@ -169,6 +169,30 @@ TEST_F(ObjectSetTest, AListSaysWhatIsGone) {
   EXPECT_THAT(Told(), ElementsAre("-a", "-c"));
 }
 
+TEST_F(ObjectSetTest, OnceTheyAreListedANamespaceThatIsNotThereIsUnknown) {
+  ObjectSet set = Make(Kind::kNamespace);
+  set.BeginList();
+  set.Set(R"({"metadata":{"name":"shop","labels":null}})");
+  set.Set(R"({"metadata":{"name":"evil","labels":{"a b":1}}})");
+  set.Flush();
+  EXPECT_FALSE(snapshot_.namespaces_listed);
+  set.EndList();
+  set.Flush();
+  EXPECT_TRUE(snapshot_.namespaces_listed);
+  EXPECT_TRUE(snapshot_.KnowsLabelsOf("shop"));
+  EXPECT_FALSE(snapshot_.KnowsLabelsOf("evil")) << "it was not understood";
+  set.Remove(R"({"metadata":{"name":"shop"}})");
+  set.Flush();
+  EXPECT_FALSE(snapshot_.KnowsLabelsOf("shop"));
+
+  snapshot_ = {};
+  ObjectSet pods = Make(Kind::kPod);
+  pods.BeginList();
+  pods.EndList();
+  pods.Flush();
+  EXPECT_FALSE(snapshot_.namespaces_listed);
+}
+
 TEST_F(ObjectSetTest, OnlyWhatIsNewIsTold) {
   ObjectSet set = Make(Kind::kPod);
   set.Set(PodText("a", "10.0.0.1"));

@@ -26,7 +26,8 @@ struct Reply {
   std::string body = "";
   std::optional<Error> error = {};  // after the body
   std::optional<Duration> retry_after = {};
-  Duration lasts = {};
+  Duration lasts = {};  // none: at once; of a watch that ends in good order, all of its time
+  bool early = false;   // a watch that ends in good order ends at once
 };
 
 class Recorder : public ObjectSink {
@@ -67,6 +68,7 @@ class ReflectorTest : public testing::Test {
     if (replies_.empty()) return Error{"no more", kube::kStopped};
     Reply reply = std::move(replies_.front());
     replies_.pop_front();
+    answer_within_ = request.answer_within;
     if (reply.status < 300 && reply.status > 0) {
       if (events.opened) events.opened();
       connected_ = state().connected;
@@ -75,6 +77,9 @@ class ReflectorTest : public testing::Test {
     }
     clock_.Advance(reply.lasts);
     if (reply.error) return *reply.error;
+    size_t time = asked_.find("timeoutSeconds=");
+    bool whole = time != std::string::npos && !reply.early && reply.lasts == Duration();
+    if (whole) clock_.Advance(seconds(std::stoi(asked_.substr(time + 15))));
     return kube::Response{reply.status, reply.body, reply.retry_after};
   }
   // Steps once against the reply.
@@ -98,6 +103,7 @@ class ReflectorTest : public testing::Test {
   std::deque<Reply> replies_;
   std::string asked_;
   Duration idle_{};
+  std::optional<Duration> answer_within_;
   bool connected_ = false;
   std::unique_ptr<Reflector> reflector_;
 };
@@ -120,7 +126,8 @@ TEST_F(ReflectorTest, ListsInPagesThenWatches) {
   EXPECT_GT(idle_, minutes(1)) << "longer than from bookmark to bookmark";
   EXPECT_TRUE(connected_);
   EXPECT_FALSE(state().connected);
-  EXPECT_FALSE(state().lost) << "a watch that ends in good order is no outage";
+  EXPECT_EQ(state().lost, clock_.WallNow()) << "until the next one is open";
+  EXPECT_EQ(state().last_error, "") << "a watch that ends in good order is no outage";
   EXPECT_THAT(Told(), ElementsAre("+d", "+a", "-b"));
   EXPECT_EQ(state().events, 3u);
   Step({.body = ""});
@@ -181,18 +188,24 @@ TEST_F(ReflectorTest, LostHistoryAsAStatus) {
   EXPECT_THAT(Told(), ElementsAre("(", ")"));
 }
 
-// A server that says 410 at once, each time, is not asked in a tight circle.
+// A server that refuses at once what it just listed, each time, is pressed less and less.
 TEST_F(ReflectorTest, LostHistoryAgainAndAgain) {
-  Sync();
-  Duration waited{};
-  for (int i = 0; i < 10; ++i) {
-    waited += Step({.body = Event("ERROR", StatusText(410, "Expired"))});
-    waited += Step({.body = List("", 20 + i)});
+  for (const Reply& gone : {Reply{.body = Event("ERROR", StatusText(410, "Expired"))},
+                            Reply{.status = 410, .body = StatusText(410, "Gone")}}) {
+    Make();
+    Sync();
+    Duration last{};
+    for (int i = 0; i < 10; ++i) {
+      last = Step(gone);
+      EXPECT_EQ(Step({.body = List("", 20 + i)}), Duration());
+    }
+    EXPECT_GE(last, options_.backoff_most / 2);
+    Step({.body = Bookmark(40)});
+    EXPECT_LE(Step(gone), options_.backoff_first) << "after a watch that was one";
   }
-  EXPECT_GE(waited, 10 * options_.backoff_first / 2);
 }
 
-TEST_F(ReflectorTest, AnExpiredPageMeansAnotherListAtOnce) {
+TEST_F(ReflectorTest, AnExpiredPageMeansAnotherList) {
   Step({.body = List(Object("a", 1) + "," + Object("b", 2), 9, "token")});
   Step({.status = 410, .body = R"({"kind":"Status","code":410,"metadata":{"continue":"fresh"}})"});
   EXPECT_FALSE(state().synced);
@@ -204,19 +217,62 @@ TEST_F(ReflectorTest, AnExpiredPageMeansAnotherListAtOnce) {
   EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
 }
 
-TEST_F(ReflectorTest, ABrokenPageIsAskedForAgain) {
+TEST_F(ReflectorTest, APageThatIsToComeLaterIsAskedForAgain) {
   Step({.body = List(Object("a", 1) + "," + Object("b", 2), 9, "token")});
-  for (Reply broken : {Reply{.body = R"({"items":[{"metadata")"},
-                       Reply{.body = "", .error = Error{"reset", ECONNRESET}},
-                       Reply{.status = 503, .body = "overloaded"}}) {
-    EXPECT_GT(Step(broken), Duration());
+  for (int status : {429, 503}) {
+    EXPECT_GT(Step({.status = status, .body = "overloaded"}), Duration());
     EXPECT_THAT(state().last_error, HasSubstr("listing pods: "));
   }
   Step({.body = List(Object("c", 2), 9)});
   EXPECT_THAT(asked_, HasSubstr("continue=token"));
   EXPECT_TRUE(state().synced);
   EXPECT_EQ(state().last_error, "");
-  EXPECT_EQ(state().errors, 3u);
+  EXPECT_EQ(state().errors, 2u);
+  EXPECT_THAT(Told(), ElementsAre("(", "+a", "+b", "+c", ")"));
+}
+
+// After a failure the server may be another, for which the token means nothing, or something else.
+TEST_F(ReflectorTest, AListDoesNotGoOnAfterAFailure) {
+  for (const Reply& broken : {Reply{.body = R"({"items":[{"metadata")"},
+                              Reply{.body = "", .error = Error{"reset", ECONNRESET}},
+                              Reply{.status = 500, .body = "required revision is a future one"},
+                              Reply{.status = 400, .body = "continue key is not valid"}}) {
+    Make();
+    Told();
+    Step({.body = List(Object("a", 1) + "," + Object("b", 2), 9, "token")});
+    EXPECT_GT(Step(broken), Duration()) << "not at once";
+    EXPECT_THAT(state().last_error, HasSubstr("listing pods: "));
+    Step({.body = List(Object("b", 2), 5)});
+    EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "from the beginning";
+    EXPECT_TRUE(state().synced);
+    EXPECT_THAT(Told(), ElementsAre("(", "+a", "+b", "(", "+b", ")"));
+  }
+}
+
+TEST_F(ReflectorTest, AnOverloadThatLastsEndsAList) {
+  Step({.body = List(Object("a", 1), 9, "token")});
+  for (int i = 0; i < 6; ++i) Step({.status = 503, .body = "away"});
+  Step({.body = List(Object("b", 2), 5)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+  EXPECT_THAT(Told(), ElementsAre("(", "+a", "(", "+b", ")"));
+}
+
+// What its first part had may be gone by the time that it is asked for again.
+TEST_F(ReflectorTest, AListThatWasCutBeginsAnew) {
+  std::string whole = List(Object("a", 1), 9);
+  Step({.body = whole.substr(0, whole.size() - 2), .error = Error{"reset", ECONNRESET}});
+  EXPECT_THAT(Told(), ElementsAre("(", "+a"));
+  Step({.body = List(Object("b", 2), 12)});
+  EXPECT_THAT(Told(), ElementsAre("(", "+b", ")"));
+}
+
+TEST_F(ReflectorTest, PagesThatFailAgainAndAgainAreNotPressed) {
+  Duration last{};
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Step({.body = List(Object("a", 1), 9, "token")}), Duration());
+    last = Step({.status = 500, .body = "no"});
+  }
+  EXPECT_GE(last, options_.backoff_most / 2);
 }
 
 TEST_F(ReflectorTest, OutagesChangeNothing) {
@@ -236,7 +292,8 @@ TEST_F(ReflectorTest, OutagesChangeNothing) {
   Step({.body = List("", 7)});  // confirms
   Step({.body = Event("ADDED", Object("b", 8))});
   EXPECT_THAT(asked_, HasSubstr("&resourceVersion=5"));
-  EXPECT_FALSE(state().lost);
+  EXPECT_TRUE(connected_);
+  EXPECT_EQ(state().lost, clock_.WallNow()) << "it is over, by now";
   EXPECT_EQ(state().last_error, "");
   EXPECT_LE(Step({.status = 0, .error = Error{"refused", ECONNREFUSED}}), options_.backoff_first)
       << "after a success from the beginning";
@@ -277,33 +334,64 @@ TEST_F(ReflectorTest, AWatchThatToldNothingProvesNothing) {
   EXPECT_EQ(state().errors, 0u);
 }
 
+// It may be the end of the server, and another stands in its place by now.
+TEST_F(ReflectorTest, AWatchThatEndsBeforeItsTimeIsConfirmed) {
+  Sync();
+  EXPECT_EQ(Step({.body = Bookmark(6), .lasts = minutes(1)}), Duration());
+  Step({.body = List("", 2)});
+  EXPECT_THAT(asked_, AllOf(HasSubstr("NotOlderThan"), HasSubstr("&resourceVersion=6")));
+  Step({.body = List("", 2)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "another history";
+}
+
 TEST_F(ReflectorTest, AServerThatEndsEachWatchAtOnceIsNotPressed) {
   Sync();
   Duration waited{};
   for (int i = 0; i < 10; ++i) {
-    waited += Step({.body = ""});
+    waited += Step({.body = "", .early = true});
     waited += Step({.body = List(Object("a", 3), 5)});
   }
   EXPECT_GE(waited, seconds(5));
 }
 
-TEST_F(ReflectorTest, ASilentWatchIsGivenUp) {
+// Where nothing happens nothing is told, bookmarks neither: that is no failure.
+TEST_F(ReflectorTest, ASilentWatchIsConfirmed) {
   Sync();
-  Step({.body = "", .error = Error{"no answer for 90 s", ETIMEDOUT}, .lasts = seconds(90)});
-  EXPECT_THAT(state().last_error, HasSubstr("no answer for 90 s"));
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(Step({.error = Error{"no answer for 90 s", ETIMEDOUT}, .lasts = seconds(90)}),
+              Duration());
+    EXPECT_THAT(asked_, HasSubstr("watch=true"));
+    EXPECT_EQ(Step({.body = List("", 5)}), Duration());
+    EXPECT_LT(idle_, minutes(1)) << "who does not answer that is away";
+  }
+  EXPECT_EQ(state().errors, 0u);
+  EXPECT_EQ(state().last_error, "");
   EXPECT_THAT(Told(), IsEmpty());
+  Step({.error = Error{"no answer for 90 s", ETIMEDOUT}, .lasts = seconds(90)});
+  EXPECT_GT(Step({.status = 0, .error = Error{"no answer for 20 s", ETIMEDOUT}}), Duration());
+  EXPECT_THAT(state().last_error, HasSubstr("no answer for 20 s")) << "it hangs";
   Step({.body = List("", 5)});
-  Step({.body = Bookmark(6)});
-  EXPECT_THAT(asked_, HasSubstr("watch=true"));
+  Step({.error = Error{"no answer for 90 s", ETIMEDOUT}, .lasts = seconds(90)});
+  EXPECT_EQ(state().last_error, "") << "a watch was open";
+}
+
+TEST_F(ReflectorTest, AWatchWhoseHeadDoesNotComeIsAFailure) {
+  Sync();
+  EXPECT_GT(Step({.status = 0, .error = Error{"no answer for 20 s", ETIMEDOUT}}), Duration());
+  EXPECT_LT(answer_within_, idle_) << "the head comes at once, or never";
+  EXPECT_EQ(state().errors, 1u);
+  EXPECT_TRUE(state().lost);
 }
 
 TEST_F(ReflectorTest, TheServerSaysWhenToComeBack) {
   for (int status : {429, 503}) {
     EXPECT_GE(Step({.status = status,
                     .body = StatusText(status, "TooManyRequests"),
-                    .retry_after = seconds(120)}),
-              seconds(120));
+                    .retry_after = seconds(20)}),
+              seconds(20));
   }
+  EXPECT_LE(Step({.status = 503, .body = "maintenance", .retry_after = minutes(60)}), seconds(30))
+      << "what answers in its stead knows nothing of it";
   Sync();
   EXPECT_GE(Step({.status = 429, .body = "", .retry_after = seconds(7)}), seconds(7));
   EXPECT_GT(Step({.body = Event("ERROR", StatusText(429, "TooManyRequests"))}), Duration());
@@ -352,6 +440,18 @@ TEST_F(ReflectorTest, WhatIsNoEventIsAFailure) {
   EXPECT_THAT(asked_, HasSubstr("resourceVersion=6"));
 }
 
+// An event that no list can be without would be told again and again.
+TEST_F(ReflectorTest, WhatMakesNoSenseTwiceIsListedAround) {
+  Sync();
+  std::string poison = Event("ADDED", std::string(200, '[') + std::string(200, ']'));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_GT(Step({.body = Event("ADDED", Object("b", 6)) + poison}), Duration()) << "not at once";
+    if (i == 0) Step({.body = List("", 7)});
+  }
+  Step({.body = List(Object("b", 6) + "," + std::string(200, '[') + std::string(200, ']'), 7)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+}
+
 TEST_F(ReflectorTest, AnEventCutShortIsNotTold) {
   Sync();
   std::string whole = Event("ADDED", Object("b", 6));
@@ -362,22 +462,56 @@ TEST_F(ReflectorTest, AnEventCutShortIsNotTold) {
 
 TEST_F(ReflectorTest, AResourceThatIsNotInstalled) {
   Make(true);
-  Duration wait = Step({.status = 404, .body = "404 page not found"});
+  const std::string absent = "404 page not found\n";
+  Duration wait = Step({.status = 404, .body = absent});
   EXPECT_EQ(wait, options_.look_again);
   EXPECT_TRUE(state().synced);
   EXPECT_FALSE(state().installed);
   EXPECT_FALSE(state().lost);
   EXPECT_EQ(state().errors, 0u);
   EXPECT_THAT(Told(), ElementsAre("(", ")"));
-  Step({.status = 404, .body = ""});
+  Step({.status = 404, .body = StatusText(404, "NotFound")});
   EXPECT_THAT(Told(), ElementsAre("("));
   Step({.body = List(Object("a", 1), 5)});
   EXPECT_TRUE(state().installed);
   EXPECT_THAT(Told(), ElementsAre("(", "+a", ")"));
   // Taken away: what was known stays until the server says what there is.
-  Step({.status = 404, .body = ""});
+  Step({.status = 404, .body = absent});
   EXPECT_FALSE(state().installed);
   EXPECT_THAT(Told(), IsEmpty());
+}
+
+// Its watch ends in good order and tells nothing; when it is there again, all is new.
+TEST_F(ReflectorTest, AResourceThatIsTakenAwayUnderItsWatch) {
+  Make(true);
+  Sync();
+  Step({.body = ""});
+  EXPECT_EQ(Step({.status = 404, .body = "404 page not found\n"}), options_.look_again);
+  EXPECT_THAT(asked_, HasSubstr("NotOlderThan"));
+  EXPECT_FALSE(state().installed);
+  EXPECT_FALSE(state().lost);
+  EXPECT_EQ(state().errors, 0u);
+  Step({.body = List("", 9)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+  EXPECT_THAT(Told(), ElementsAre("(", ")")) << "nothing is left of what was there before";
+}
+
+TEST_F(ReflectorTest, AResourceThatIsTakenAwayBetweenPages) {
+  Make(true);
+  Step({.body = List(Object("a", 1), 9, "token")});
+  Step({.status = 404, .body = "404 page not found\n"});
+  EXPECT_TRUE(state().synced);
+  EXPECT_THAT(Told(), ElementsAre("(", "+a", "(", ")"));
+}
+
+// Somebody in between says it, who knows nothing of resources.
+TEST_F(ReflectorTest, NotEveryNotFoundIsTheServers) {
+  Make(true);
+  for (const char* body : {"", "<html>404 Not Found</html>", "{}"}) {
+    Step({.status = 404, .body = body});
+    EXPECT_FALSE(state().synced) << body;
+    EXPECT_THAT(state().last_error, HasSubstr("404"));
+  }
 }
 
 // Somebody in between answers 404 to everything: no reason to believe that there are no policies.
@@ -412,10 +546,9 @@ TEST_F(ReflectorTest, InitialEventsWhereTheServerHasThem) {
 
 TEST_F(ReflectorTest, InitialEventsWhereItHasNot) {
   options_.try_initial_events = true;
-  for (Reply refusal :
-       {Reply{.status = 422, .body = StatusText(422, "Invalid")},
-        // Older ones ignore what they do not know, and never tell the end.
-        Reply{.body = Event("ADDED", Object("a", 3)), .error = Error{"no answer", ETIMEDOUT}}}) {
+  for (Reply refusal : {Reply{.status = 422, .body = StatusText(422, "Invalid")},
+                        Reply{.status = 400, .body = StatusText(400, "BadRequest")},
+                        Reply{.body = Event("ADDED", Object("a", 3))}}) {
     Make();
     EXPECT_EQ(Step(refusal), Duration());
     EXPECT_FALSE(state().synced);
@@ -429,6 +562,47 @@ TEST_F(ReflectorTest, InitialEventsWhereItHasNot) {
     EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "remembered";
     Told();
   }
+}
+
+// Older servers ignore what they do not know, and never tell the end. One that only hangs once does
+// not cost initial events for good.
+TEST_F(ReflectorTest, InitialEventsThatNeverEnd) {
+  options_.try_initial_events = true;
+  Make();
+  const Reply endless = {.body = Event("ADDED", Object("a", 3)),
+                         .error = Error{"no answer", ETIMEDOUT}};
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(Step(endless), Duration());
+    EXPECT_THAT(asked_, HasSubstr("sendInitialEvents=true"));
+    Told();
+    Step({.body = List("", 9)});
+    EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+    EXPECT_THAT(Told(), ElementsAre("(", ")"));
+    Step({.status = 410, .body = ""});
+  }
+  Step({.body = List("", 9)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "remembered";
+  EXPECT_EQ(state().last_error, "");
+}
+
+TEST_F(ReflectorTest, InitialEventsOfAServerThatIsAway) {
+  options_.try_initial_events = true;
+  Make();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_GT(Step({.status = 0, .error = Error{"connecting: no answer", ETIMEDOUT}}), Duration());
+    EXPECT_THAT(asked_, HasSubstr("sendInitialEvents=true"));
+  }
+  Step({.body = Event("ADDED", Object("a", 3)) + Bookmark(9, true)});
+  EXPECT_TRUE(state().synced);
+}
+
+TEST_F(ReflectorTest, InitialEventsThatMakeNoSense) {
+  options_.try_initial_events = true;
+  Make();
+  EXPECT_GT(Step({.body = Event("ADDED", std::string(200, '[') + std::string(200, ']'))}),
+            Duration());
+  Step({.body = List("", 9)});
+  EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "a list leaves out what makes no sense";
 }
 
 TEST_F(ReflectorTest, InitialEventsThatBreakOff) {
