@@ -47,7 +47,9 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   Before namespaces(snapshot.namespaces);
   Before pods(snapshot.pods);
   Before policies(snapshot.policies);
+  Before nodes(snapshot.nodes);
   Before services(snapshot.services);
+  Before slices(snapshot.endpoint_slices);
   Batch batch;
   for (const model::Delta& delta : deltas) {
     switch (delta.kind) {
@@ -61,21 +63,26 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         policies.Remember(delta.name);
         break;
       case model::Kind::kNode:
+        nodes.Remember(delta.name.name);
+        break;
       case model::Kind::kLocalAddresses:
-        batch.node = true;
+        batch.local_addresses = true;
         break;
       case model::Kind::kService:
         services.Remember(delta.name);
         break;
       case model::Kind::kEndpointSlice:
-        break;  // a backend is a pod, or an address like any other
+        slices.Remember(delta.name);
+        break;
     }
     snapshot.Apply(delta);
   }
   namespaces.Collect(batch.namespaces);
   pods.Collect(batch.pods);
   policies.Collect(batch.policies);
+  nodes.Collect(batch.nodes);
   services.Collect(batch.services);
+  slices.Collect(batch.slices);
   return batch;
 }
 
@@ -84,8 +91,10 @@ Batch Everything(const model::Snapshot& snapshot) {
   AddAll(snapshot.namespaces, batch.namespaces);
   AddAll(snapshot.pods, batch.pods);
   AddAll(snapshot.policies, batch.policies);
+  AddAll(snapshot.nodes, batch.nodes);
   AddAll(snapshot.services, batch.services);
-  batch.node = true;
+  AddAll(snapshot.endpoint_slices, batch.slices);
+  batch.local_addresses = true;
   return batch;
 }
 

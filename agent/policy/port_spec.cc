@@ -44,6 +44,25 @@ bool CoversRanges(const Ranges& outer, const Ranges& inner) {
   });
 }
 
+// Both normal.
+Ranges Less(const Ranges& ranges, const Ranges& less) {
+  Ranges out;
+  auto hole = less.begin();
+  for (const net::PortRange& range : ranges) {
+    uint32_t first = range.first;
+    while (hole != less.end() && hole->last < first) ++hole;
+    for (; hole != less.end() && hole->first <= range.last; ++hole) {
+      if (hole->first > first) {
+        out.push_back({static_cast<uint16_t>(first), static_cast<uint16_t>(hole->first - 1)});
+      }
+      first = hole->last + 1u;
+      if (first > range.last) break;  // the hole may go on in the next range
+    }
+    if (first <= range.last) out.push_back({static_cast<uint16_t>(first), range.last});
+  }
+  return out;
+}
+
 // The ranges of a protocol that has ports; nullptr for others.
 Ranges* RangesOf(PortSet& set, net::Protocol protocol) {
   switch (protocol) {
@@ -120,6 +139,19 @@ PortSpec SpecOf(const std::vector<model::PolicyPort>& ports, NamedPorts& names) 
     }
   }
   Normalise(out.numbers);
+  return out;
+}
+
+PortSet Without(const PortSet& set, const PortSet& less) {
+  return {Less(set.tcp, less.tcp), Less(set.udp, less.udp), Less(set.sctp, less.sctp)};
+}
+
+PortSet Union(const PortSet& a, const PortSet& b) {
+  PortSet out = a;
+  Append(out.tcp, b.tcp);
+  Append(out.udp, b.udp);
+  Append(out.sctp, b.sctp);
+  Normalise(out);
   return out;
 }
 
