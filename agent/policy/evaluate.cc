@@ -134,10 +134,9 @@ class NodePortJudge {
  private:
   DirectionVerdict Through(const model::Service& service, const model::ServicePort& port) const {
     std::vector<model::EndpointSlicePtr> slices;
-    for (const auto& [name, slice] : snapshot_.endpoint_slices) {
-      if (name.ns == service.name.ns && slice->service == service.name.name) {
-        slices.push_back(slice);
-      }
+    auto it = snapshot_.endpoint_slices.lower_bound({service.name.ns, ""});
+    for (; it != snapshot_.endpoint_slices.end() && it->first.ns == service.name.ns; ++it) {
+      if (it->second->service == service.name.name) slices.push_back(it->second);
     }
     std::optional<DirectionVerdict> first;
     for (const model::Backend& backend :
