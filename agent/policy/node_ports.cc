@@ -12,18 +12,6 @@ void EraseOne(std::multiset<model::ObjectName>& names, const model::ObjectName& 
   if (auto it = names.find(name); it != names.end()) names.erase(it);
 }
 
-// In ascending order: ranges that touch become one.
-void Append(PortSet& set, net::Protocol protocol, uint16_t port) {
-  std::vector<net::PortRange>& ranges = protocol == net::Protocol::kTcp   ? set.tcp
-                                        : protocol == net::Protocol::kUdp ? set.udp
-                                                                          : set.sctp;
-  if (!ranges.empty() && ranges.back().last + 1 == port) {
-    ranges.back().last = port;
-  } else {
-    ranges.push_back({port, port});
-  }
-}
-
 }  // namespace
 
 void NodePorts::Change(const model::ServicePtr& before, const model::ServicePtr& after) {
@@ -150,46 +138,56 @@ Backing NodePorts::BackingOf(const Key& key, size_t family) const {
   return out;
 }
 
-bool NodePorts::SettleTable(size_t family, bool in_use) {
-  Table& table = tables_[family];
+NodePortTable NodePorts::TableOf(const std::map<Key, Backing>& ports) {
+  NodePortTable out;
+  std::map<Backing, size_t> numbers;
+  for (const auto& [key, backing] : ports) numbers.try_emplace(backing, 0);
+  for (auto& [backing, number] : numbers) {
+    number = out.backings.size();
+    out.backings.push_back(backing);
+  }
+  for (const auto& [key, backing] : ports) out.ports.emplace_back(key, numbers.at(backing));
+  return out;
+}
+
+bool NodePorts::SettleFamily(size_t number, bool in_use) {
+  Family& family = families_[number];
   bool changed = false;
   for (const Key& key : dirty_) {
     if (users_.count(key) == 0) {
-      changed |= table.ports.erase(key) > 0;
+      changed |= family.ports.erase(key) > 0;
       continue;
     }
-    Backing backing = BackingOf(key, family);
-    auto [it, fresh] = table.ports.try_emplace(key);
+    Backing backing = BackingOf(key, number);
+    auto [it, fresh] = family.ports.try_emplace(key);
     if (!fresh && it->second == backing) continue;
     it->second = std::move(backing);
     changed = true;
   }
-  NodePortsId before = table.id;
-  bool wanted = in_use && !table.ports.empty();
+  NodePortsId before = family.id;
+  bool wanted = in_use && !family.ports.empty();
   if (!wanted) {
-    table.id = kNoNodePorts;
-    table.backings.clear();
+    family.id = kNoNodePorts;
+    family.table = {};
   } else if (changed || before == kNoNodePorts) {
     CHECK(next_ != 0) << "numbers are used up";
-    table.id = next_++;
-    table.backings.clear();
-    for (const auto& [key, backing] : table.ports) {
-      Append(table.backings[backing], key.first, key.second);
-    }
+    family.id = next_++;
+    family.table = TableOf(family.ports);
   }
-  return table.id != before;
+  return family.id != before;
 }
 
 std::pair<bool, bool> NodePorts::Settle(bool in_use) {
-  std::pair<bool, bool> changed{SettleTable(0, in_use), SettleTable(1, in_use)};
+  std::pair<bool, bool> changed{SettleFamily(0, in_use), SettleFamily(1, in_use)};
   dirty_.clear();
   signatures_.Sweep([](uint32_t, const Signature&, NoData&) {});
   return changed;
 }
 
-const Backings& NodePorts::table(NodePortsId id) const {
-  CHECK(id != kNoNodePorts && (id == tables_[0].id || id == tables_[1].id)) << "table " << id;
-  return tables_[id == tables_[0].id ? 0 : 1].backings;
+const NodePortTable& NodePorts::table(NodePortsId id) const {
+  bool v4 = id == families_[0].id;
+  CHECK(id != kNoNodePorts && (v4 || id == families_[1].id)) << "table " << id;
+  return families_[v4 ? 0 : 1].table;
 }
 
 }  // namespace sallyport::policy

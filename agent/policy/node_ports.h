@@ -33,8 +33,12 @@ struct Backing {
   friend auto operator<=>(const Backing&, const Backing&) = default;
 };
 
-// The NodePorts that have it behind them.
-using Backings = std::map<Backing, PortSet>;
+// All NodePorts of one family, and what is behind each. Sorted.
+struct NodePortTable {
+  using Key = std::pair<net::Protocol, uint16_t>;
+  std::vector<Backing> backings;  // each once
+  std::vector<std::pair<Key, size_t>> ports;
+};
 
 class NodePorts {
  public:
@@ -55,13 +59,13 @@ class NodePorts {
   std::pair<bool, bool> Settle(bool in_use);
 
   // The table of the family; kNoNodePorts if there is none, or none is in use.
-  NodePortsId id(bool v4) const { return tables_[v4 ? 0 : 1].id; }
+  NodePortsId id(bool v4) const { return families_[v4 ? 0 : 1].id; }
   // Requires that it is the number of a table.
-  const Backings& table(NodePortsId id) const;
+  const NodePortTable& table(NodePortsId id) const;
   const Signature& signature(uint32_t id) const { return signatures_.key(id); }
 
  private:
-  using Key = std::pair<net::Protocol, uint16_t>;
+  using Key = NodePortTable::Key;
   struct Exposed {
     Key key;
     std::vector<model::Backend> backends[2];
@@ -70,9 +74,9 @@ class NodePorts {
     uint32_t signature = 0;  // 0: not learned yet
     std::multiset<model::ObjectName> services;
   };
-  struct Table {
+  struct Family {
     std::map<Key, Backing> ports;
-    Backings backings;
+    NodePortTable table;  // the same, once it has a number
     NodePortsId id = kNoNodePorts;
   };
 
@@ -80,7 +84,8 @@ class NodePorts {
               const model::Snapshot& snapshot, std::set<net::Address>& touched);
   void Withdraw(const model::ObjectName& name, std::set<net::Address>& touched);
   Backing BackingOf(const Key& key, size_t family) const;
-  bool SettleTable(size_t family, bool in_use);
+  bool SettleFamily(size_t family, bool in_use);
+  static NodePortTable TableOf(const std::map<Key, Backing>& ports);
 
   std::map<model::ObjectName, std::set<model::ObjectName>> slices_;  // by Service
   std::set<model::ObjectName> nodeport_services_;
@@ -88,7 +93,7 @@ class NodePorts {
   std::map<Key, std::multiset<model::ObjectName>> users_;  // of a NodePort: one, but in passing
   std::map<net::Address, BackendUse> backends_;
   Interner<Signature, SignatureHash, NoData> signatures_{1};
-  Table tables_[2];  // IPv4, IPv6
+  Family families_[2];  // IPv4, IPv6
   NodePortsId next_ = kNoNodePorts + 1;
 
   // Of the change that is under way.

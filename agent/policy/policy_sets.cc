@@ -156,12 +156,16 @@ const PolicySets::Through& PolicySets::ThroughNodePorts(SetId id, NodePortsId ta
     }
     return spec->second.everything || spec->second.numbers.Allows(protocol, need.port);
   };
-  for (const auto& [backing, ports] : node_ports_.table(table)) {
-    bool allowed = !backing.nowhere &&
-                   std::all_of(backing.needs.begin(), backing.needs.end(),
-                               [&](const auto& need) { return allows(backing.protocol, need); });
-    PortSet& side = allowed ? it->second.allowed : it->second.denied;
-    side = Union(side, ports);
+  const NodePortTable& ports = node_ports_.table(table);
+  std::vector<bool> allowed;
+  for (const Backing& backing : ports.backings) {
+    allowed.push_back(!backing.nowhere && std::all_of(backing.needs.begin(), backing.needs.end(),
+                                                      [&](const auto& need) {
+                                                        return allows(backing.protocol, need);
+                                                      }));
+  }
+  for (const auto& [key, backing] : ports.ports) {
+    Append(allowed[backing] ? it->second.allowed : it->second.denied, key.first, key.second);
   }
   return it->second;
 }

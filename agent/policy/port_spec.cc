@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/check.h"
 #include "policy/hash.h"
 
 namespace sallyport::policy {
@@ -11,9 +12,8 @@ namespace {
 
 using Ranges = std::vector<net::PortRange>;
 
-// Sorts, and joins ranges that overlap or touch.
-void Normalise(Ranges& ranges) {
-  std::sort(ranges.begin(), ranges.end());
+// Joins ranges that overlap or touch. Requires that they are sorted.
+void Join(Ranges& ranges) {
   size_t kept = 0;
   for (const net::PortRange& range : ranges) {
     if (kept > 0 && range.first <= ranges[kept - 1].last + 1) {
@@ -23,6 +23,11 @@ void Normalise(Ranges& ranges) {
     }
   }
   ranges.resize(kept);
+}
+
+void Normalise(Ranges& ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  Join(ranges);
 }
 
 void Normalise(PortSet& set) {
@@ -44,7 +49,15 @@ bool CoversRanges(const Ranges& outer, const Ranges& inner) {
   });
 }
 
-// Both normal.
+// Both normal, here and below.
+Ranges Merged(const Ranges& a, const Ranges& b) {
+  Ranges out;
+  out.reserve(a.size() + b.size());
+  std::merge(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  Join(out);
+  return out;
+}
+
 Ranges Less(const Ranges& ranges, const Ranges& less) {
   Ranges out;
   auto hole = less.begin();
@@ -147,12 +160,17 @@ PortSet Without(const PortSet& set, const PortSet& less) {
 }
 
 PortSet Union(const PortSet& a, const PortSet& b) {
-  PortSet out = a;
-  Append(out.tcp, b.tcp);
-  Append(out.udp, b.udp);
-  Append(out.sctp, b.sctp);
-  Normalise(out);
-  return out;
+  return {Merged(a.tcp, b.tcp), Merged(a.udp, b.udp), Merged(a.sctp, b.sctp)};
+}
+
+void Append(PortSet& set, net::Protocol protocol, uint16_t port) {
+  Ranges* ranges = RangesOf(set, protocol);
+  CHECK(ranges) << net::ToString(protocol) << " has no ports";
+  if (!ranges->empty() && ranges->back().last + 1 >= port) {
+    ranges->back().last = port;
+  } else {
+    ranges->push_back({port, port});
+  }
 }
 
 size_t PortSetHash::operator()(const PortSet& set) const {

@@ -40,6 +40,8 @@ PortSpec Resolved(const PortSpec& spec, const Resolution& resolution,
 // What is in `set` and not in `less`; what is in one or both.
 PortSet Without(const PortSet& set, const PortSet& less);
 PortSet Union(const PortSet& a, const PortSet& b);
+// Adds a port of a protocol that has ports. Requires that none of the protocol's is larger.
+void Append(PortSet& set, net::Protocol protocol, uint16_t port);
 inline PortSet EveryPort() { return {{{0, 0xffff}}, {{0, 0xffff}}, {{0, 0xffff}}}; }
 
 struct PortSetHash {
