@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "model/backends.h"
+#include "model/node_port.h"
 #include "policy/near_miss.h"
 #include "policy/rule_match.h"
 
@@ -139,7 +139,7 @@ class NodePortJudge {
       if (it->second->service == service.name.name) slices.push_back(it->second);
     }
     std::optional<DirectionVerdict> first;
-    for (const model::Backend& backend :
+    for (const model::NodePortBackend& backend :
          model::UsableBackends(service, port, slices, node_.IsV4())) {
       RuleMatcher match(snapshot_, pod_, Direction::kEgress, backend.address, port.protocol,
                         backend.port);

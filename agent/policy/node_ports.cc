@@ -76,7 +76,7 @@ void NodePorts::Expose(const model::ObjectName& name, const model::Service& serv
     Exposed exposed{{port.protocol, port.node_port}, {}};
     for (size_t family = 0; family < kFamilies; ++family) {
       exposed.backends[family] = model::UsableBackends(service, port, slices, family == 0);
-      for (const model::Backend& backend : exposed.backends[family]) {
+      for (const model::NodePortBackend& backend : exposed.backends[family]) {
         backends_[backend.address].services.insert(name);
         touched.insert(backend.address);
       }
@@ -91,8 +91,8 @@ void NodePorts::Withdraw(const model::ObjectName& name, std::set<net::Address>& 
   auto it = exposed_.find(name);
   if (it == exposed_.end()) return;
   for (const Exposed& exposed : it->second) {
-    for (const std::vector<model::Backend>& backends : exposed.backends) {
-      for (const model::Backend& backend : backends) {
+    for (const std::vector<model::NodePortBackend>& backends : exposed.backends) {
+      for (const model::NodePortBackend& backend : backends) {
         EraseOne(backends_.at(backend.address).services, name);
         touched.insert(backend.address);
       }
@@ -125,7 +125,7 @@ Backing NodePorts::BackingOf(const Key& key, size_t family) const {
     for (const Exposed& exposed : exposed_.at(service)) {
       if (exposed.key != key) continue;
       out.nowhere |= exposed.backends[family].empty();
-      for (const model::Backend& backend : exposed.backends[family]) {
+      for (const model::NodePortBackend& backend : exposed.backends[family]) {
         uint32_t signature = backends_.at(backend.address).signature;
         CHECK(signature != 0) << backend.ToString() << " has not been looked at";
         out.needs.push_back({signature, backend.port});

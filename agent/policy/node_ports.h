@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "model/backends.h"
+#include "model/node_port.h"
 #include "policy/identities.h"
 #include "policy/port_spec.h"
 
@@ -68,7 +68,7 @@ class NodePorts {
   using Key = NodePortTable::Key;
   struct Exposed {
     Key key;
-    std::vector<model::Backend> backends[2];
+    std::vector<model::NodePortBackend> backends[2];
   };
   struct BackendUse {
     uint32_t signature = 0;  // 0: not learned yet

@@ -2,7 +2,7 @@
 // Service and EndpointSlice: what is read of them, and every rule with a valid and an invalid twin.
 #include <gtest/gtest.h>
 
-#include "model/backends.h"
+#include "model/node_port.h"
 #include "unit/model/manifest_cases.h"
 
 namespace sallyport::model {
@@ -133,7 +133,7 @@ std::string Usable(const Service& service, const std::string& endpoints,
       SliceText("addressType: IPv4\nendpoints: [" + endpoints + "]\nports: " + ports + "\n"));
   std::string out;
   ServicePort port{"http", net::Protocol::kTcp, 80, uint16_t{1}, 30080};
-  for (const Backend& backend : UsableBackends(service, port, {slice, slice}, true)) {
+  for (const NodePortBackend& backend : UsableBackends(service, port, {slice, slice}, true)) {
     out += (out.empty() ? "" : " ") + backend.ToString();
   }
   EXPECT_TRUE(UsableBackends(service, port, {slice}, false).empty());
@@ -162,7 +162,7 @@ TEST(UsableBackends, HaveThePortOfTheSameNameAndProtocol) {
   EXPECT_EQ(Usable(service, one, "[{port: 1}, {name: http, port: 2}]"), "10.1.0.2:2");
   EXPECT_EQ(Usable(service, one, "[{name: http, port: 2, protocol: UDP}]"), "");
   EXPECT_EQ(Usable(service, one, "[{name: http}]"), "");
-  EXPECT_EQ((Backend{Ip("fd00::1"), 80}.ToString()), "[fd00::1]:80");
+  EXPECT_EQ((NodePortBackend{Ip("fd00::1"), 80}.ToString()), "[fd00::1]:80");
 }
 
 class ServiceTest : public testing::TestWithParam<Case> {};

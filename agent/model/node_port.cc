@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "model/backends.h"
+#include "model/node_port.h"
 
 #include <algorithm>
 
@@ -15,7 +15,8 @@ std::optional<uint16_t> TargetIn(const EndpointSlice& slice, const ServicePort& 
   return std::nullopt;
 }
 
-void Append(const SliceEndpoint& endpoint, uint16_t port, bool v4, std::vector<Backend>& out) {
+void Append(const SliceEndpoint& endpoint, uint16_t port, bool v4,
+            std::vector<NodePortBackend>& out) {
   for (const net::Address& address : endpoint.addresses) {
     if (address.IsV4() == v4) out.push_back({address, port});
   }
@@ -23,7 +24,7 @@ void Append(const SliceEndpoint& endpoint, uint16_t port, bool v4, std::vector<B
 
 }  // namespace
 
-std::string Backend::ToString() const {
+std::string NodePortBackend::ToString() const {
   std::string host = address.IsV4() ? address.ToString() : "[" + address.ToString() + "]";
   return host + ":" + std::to_string(port);
 }
@@ -32,10 +33,10 @@ bool HasNodePorts(const Service& service) {
   return service.type == ServiceType::kNodePort || service.type == ServiceType::kLoadBalancer;
 }
 
-std::vector<Backend> UsableBackends(const Service& service, const ServicePort& port,
-                                    const std::vector<EndpointSlicePtr>& slices, bool v4) {
-  std::vector<Backend> ready;
-  std::vector<Backend> leaving;
+std::vector<NodePortBackend> UsableBackends(const Service& service, const ServicePort& port,
+                                            const std::vector<EndpointSlicePtr>& slices, bool v4) {
+  std::vector<NodePortBackend> ready;
+  std::vector<NodePortBackend> leaving;
   for (const EndpointSlicePtr& slice : slices) {
     std::optional<uint16_t> target = TargetIn(*slice, port);
     if (!target) continue;
