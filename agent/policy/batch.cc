@@ -64,9 +64,10 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         break;
       case model::Kind::kNode:
         nodes.Remember(delta.name.name);
+        batch.node = true;
         break;
       case model::Kind::kLocalAddresses:
-        batch.local_addresses = true;
+        batch.node = true;
         break;
       case model::Kind::kService:
         services.Remember(delta.name);
@@ -81,8 +82,8 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   pods.Collect(batch.pods);
   policies.Collect(batch.policies);
   nodes.Collect(batch.nodes);
-  services.Collect(batch.services);
   slices.Collect(batch.slices);
+  services.Collect(batch.services);
   return batch;
 }
 
@@ -94,7 +95,7 @@ Batch Everything(const model::Snapshot& snapshot) {
   AddAll(snapshot.nodes, batch.nodes);
   AddAll(snapshot.services, batch.services);
   AddAll(snapshot.endpoint_slices, batch.slices);
-  batch.local_addresses = true;
+  batch.node = true;
   return batch;
 }
 

@@ -16,12 +16,15 @@ using Change = std::pair<std::shared_ptr<const T>, std::shared_ptr<const T>>;
 
 struct Batch {
   std::vector<Change<model::Namespace>> namespaces;
+  std::vector<Change<model::Node>> nodes;
+  std::vector<Change<model::EndpointSlice>> slices;
   std::vector<Change<model::Pod>> pods;
   std::vector<Change<model::NetworkPolicy>> policies;
-  std::vector<Change<model::Node>> nodes;
   std::vector<Change<model::Service>> services;
-  std::vector<Change<model::EndpointSlice>> slices;
-  bool local_addresses = false;
+  bool node = false;  // nodes or local addresses
+
+  // Neither the node nor Services count: no policy reads them.
+  bool empty() const { return namespaces.empty() && pods.empty() && policies.empty(); }
 };
 
 // Applies the deltas to the snapshot, and says what came of it.

@@ -79,8 +79,7 @@ class Compiler::Impl {
 Changes Compiler::Impl::Take(const Batch& batch) {
   Changes changes;
   bool node_ports = TakeServices(batch, changes);
-  bool nothing = batch.namespaces.empty() && batch.pods.empty() && batch.policies.empty();
-  if (nothing && !node_ports) return changes;
+  if (batch.empty() && !node_ports) return changes;
 
   for (const auto& [before, after] : batch.policies) selection_.Change(before, after);
   for (const auto& [before, after] : batch.pods) ChangePod(before, after);
@@ -117,7 +116,7 @@ bool Compiler::Impl::TakeServices(const Batch& batch, Changes& changes) {
     touched = true;
     ChangeNode(before, after);
   }
-  if (batch.local_addresses || !batch.nodes.empty()) SettleOwnNode(changes);
+  if (batch.node) SettleOwnNode(changes);
   return touched;
 }
 

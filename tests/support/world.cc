@@ -412,13 +412,13 @@ World RandomWorld(uint64_t seed, const WorldSize& size) {
   for (int i = 0; i < 4; ++i) world.snapshot.Apply(model::Delta::Set(RandomNode(random)));
   for (int i = 0; i < pods; ++i) world.snapshot.Apply(model::Delta::Set(RandomPod(random)));
   for (int i = 0; i < policies; ++i) world.snapshot.Apply(model::Delta::Set(RandomPolicy(random)));
-  if (random.Chance(20)) {
-    world.snapshot.Apply(model::Delta::Set(RandomLocalAddresses(random)));
-  }
   int services = random.Chance(60) ? random.Between(1, 4) : 0;
   for (int i = 0; i < services; ++i) {
     world.snapshot.Apply(model::Delta::Set(RandomService(random)));
     for (int j = 0; j < 2; ++j) world.snapshot.Apply(model::Delta::Set(RandomSlice(random)));
+  }
+  if (random.Chance(20)) {
+    world.snapshot.Apply(model::Delta::Set(RandomLocalAddresses(random)));
   }
   world.flows = RandomFlows(random, world.snapshot, static_cast<size_t>(size.flows));
   return world;
