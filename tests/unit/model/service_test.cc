@@ -2,7 +2,6 @@
 // Service and EndpointSlice: what is read of them, and every rule with a valid and an invalid twin.
 #include <gtest/gtest.h>
 
-#include "model/node_port.h"
 #include "unit/model/manifest_cases.h"
 
 namespace sallyport::model {
@@ -124,45 +123,6 @@ TEST(EndpointSlice, EmptyListsAreNullOnTheWire) {
   ASSERT_TRUE(slice);
   EXPECT_TRUE(slice->endpoints.empty());
   EXPECT_TRUE(slice->service.empty());
-}
-
-// "10.1.0.2:8080 …" behind a Service's port "http", with the slices below.
-std::string Usable(const Service& service, const std::string& endpoints,
-                   const std::string& ports = "[{name: http, port: 8080}]") {
-  EndpointSlicePtr slice = ReadOne<EndpointSlicePtr>(
-      SliceText("addressType: IPv4\nendpoints: [" + endpoints + "]\nports: " + ports + "\n"));
-  std::string out;
-  ServicePort port{"http", net::Protocol::kTcp, 80, uint16_t{1}, 30080};
-  for (const NodePortBackend& backend : UsableBackends(service, port, {slice, slice}, true)) {
-    out += (out.empty() ? "" : " ") + backend.ToString();
-  }
-  EXPECT_TRUE(UsableBackends(service, port, {slice}, false).empty());
-  return out;
-}
-
-TEST(UsableBackends, AreReadyOrElseLeaving) {
-  const std::string ready = "{addresses: [10.1.0.3]}, {addresses: [10.1.0.2]}, ";
-  const std::string leaving =
-      "{addresses: [10.1.0.4], conditions: {ready: false, serving: true, terminating: true}}, ";
-  const std::string neither =
-      "{addresses: [10.1.0.5], conditions: {ready: false, serving: false, terminating: true}}, "
-      "{addresses: [10.1.0.6], conditions: {ready: false, serving: true}}";
-  Service service;
-  EXPECT_EQ(Usable(service, ready + leaving + neither), "10.1.0.2:8080 10.1.0.3:8080");
-  EXPECT_EQ(Usable(service, leaving + neither), "10.1.0.4:8080");
-  EXPECT_EQ(Usable(service, neither), "");
-  service.external_local = true;  // each node chooses among its own
-  EXPECT_EQ(Usable(service, ready + leaving + neither),
-            "10.1.0.2:8080 10.1.0.3:8080 10.1.0.4:8080");
-}
-
-TEST(UsableBackends, HaveThePortOfTheSameNameAndProtocol) {
-  const std::string one = "{addresses: [10.1.0.2]}";
-  Service service;
-  EXPECT_EQ(Usable(service, one, "[{port: 1}, {name: http, port: 2}]"), "10.1.0.2:2");
-  EXPECT_EQ(Usable(service, one, "[{name: http, port: 2, protocol: UDP}]"), "");
-  EXPECT_EQ(Usable(service, one, "[{name: http}]"), "");
-  EXPECT_EQ((NodePortBackend{Ip("fd00::1"), 80}.ToString()), "[fd00::1]:80");
 }
 
 class ServiceTest : public testing::TestWithParam<Case> {};

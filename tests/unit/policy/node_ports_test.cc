@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "model/node_port.h"
 #include "policy/compile.h"
 #include "policy/explain.h"
 #include "policy/port_spec.h"
@@ -202,6 +203,47 @@ TEST(NodePort, IsNamedInWords) {
                      "shop/web -> 192.168.0.2 ICMP"),
               StartsWith("denied: what has no port needs all of that node: a NodePort of Service "
                          "shop/api: backend shop/db 10.1.0.2:5432 denied: isolated by "));
+}
+
+// "10.1.0.2:8080 …" behind a Service's port "http", with this slice, twice.
+std::string Usable(const model::Service& service, const std::string& endpoints,
+                   const std::string& ports = "{name: http, port: 8080}") {
+  model::EndpointSlicePtr slice =
+      SnapshotOf(Slice(endpoints, ports)).endpoint_slices.begin()->second;
+  std::string out;
+  model::ServicePort port{"http", net::Protocol::kTcp, 80, uint16_t{1}, 30080};
+  for (const model::NodePortBackend& backend :
+       UsableBackends(service, port, {slice, slice}, true)) {
+    out += (out.empty() ? "" : " ") + backend.ToString();
+  }
+  EXPECT_TRUE(UsableBackends(service, port, {slice}, false).empty());
+  return out;
+}
+
+TEST(UsableBackends, AreReadyOrElseLeaving) {
+  const std::string ready = "{addresses: [10.1.0.3]}, {addresses: [10.1.0.2]}, ";
+  const std::string leaving =
+      "{addresses: [10.1.0.4], conditions: {ready: false, serving: true, terminating: true}}, ";
+  const std::string neither =
+      "{addresses: [10.1.0.5], conditions: {ready: false, serving: false, terminating: true}}, "
+      "{addresses: [10.1.0.6], conditions: {ready: false, serving: true}}";
+  model::Service service;
+  EXPECT_EQ(Usable(service, ready + leaving + neither), "10.1.0.2:8080 10.1.0.3:8080");
+  EXPECT_EQ(Usable(service, leaving + neither), "10.1.0.4:8080");
+  EXPECT_EQ(Usable(service, neither), "");
+  service.external_local = true;  // each node chooses among its own
+  EXPECT_EQ(Usable(service, ready + leaving + neither),
+            "10.1.0.2:8080 10.1.0.3:8080 10.1.0.4:8080");
+}
+
+TEST(UsableBackends, HaveThePortOfTheSameNameAndProtocol) {
+  const std::string one = "{addresses: [10.1.0.2]}";
+  model::Service service;
+  EXPECT_EQ(Usable(service, one, "{port: 1}, {name: http, port: 2}"), "10.1.0.2:2");
+  EXPECT_EQ(Usable(service, one, "{name: http, port: 2, protocol: UDP}"), "");
+  EXPECT_EQ(Usable(service, one, "{name: http}"), "");
+  EXPECT_EQ((model::NodePortBackend{*net::Address::Parse("fd00::1"), 80}.ToString()),
+            "[fd00::1]:80");
 }
 
 TEST(PortSet, WithoutLeavesWhatIsNotInTheOther) {
