@@ -119,7 +119,7 @@ TEST(ListSplitterTest, AnItemThatIsTooMuchIsLeftOut) {
     EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
   }
   for (size_t piece : {size_t{100'000}, 2 * kMaxObjectText}) {
-    List list = ReadList(text(large), piece);
+    Listed list = ReadList(text(large), piece);
     EXPECT_TRUE(list.position) << piece;
     EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
   }
