@@ -137,6 +137,8 @@ OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generatio
 	else
 		parse_packet(ctx, &c.packet, ETH_HLEN);
 	c.endpoint = endpoint_find(ctx->ifindex, &c.judge.place);
+	if (direction == SP_EGRESS && c.endpoint && !READ_ONCE(c.endpoint->seen))
+		WRITE_ONCE(c.endpoint->seen, 1);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;
 	return report(ctx, &c.packet, judge_packet(ctx, &c), &c.judge);

@@ -17,6 +17,9 @@ using std::chrono::seconds;
 // are heard of at once; some are silent.
 constexpr auto kVerifyEvery = seconds(60);
 
+// The interface has gone, or is about to; its news follows.
+bool IsGone(const Error& error) { return error.code == ENODEV || error.code == ENOLINK; }
+
 // What must have been listed once before anything that is in force may change.
 constexpr const char* kLinks = "interfaces";
 constexpr const char* kClaims = "CNI results";
@@ -176,7 +179,7 @@ bool Reconciler::Guard(const std::set<uint32_t>& interfaces) {
     if (status) {
       attached_.insert(ifindex);
       watched_.erase(ifindex);
-    } else if (status.error().code != ENODEV) {  // gone: its news follows
+    } else if (!IsGone(status.error())) {
       all = false;
       Told("attaching to " + name, status);
     }
@@ -204,7 +207,7 @@ void Reconciler::Watch(bool all_guarded) {
       if (attached_.erase(ifindex) > 0) {
         LogInfo("detached from " + link.name + ": it is not a pod's");
       }
-    } else if (status.error().code != ENODEV) {
+    } else if (!IsGone(status.error())) {
       all_watched_ = false;
       Told("attaching to " + link.name, status);
     }

@@ -27,7 +27,8 @@ struct TcxLinkInfo {
 };
 
 constexpr uint32_t kFilterHandle = 0x5350;  // "SP"
-constexpr uint32_t kFilterPriority = 1;     // the first
+// Before everybody else, unless somebody has that one for filters of another kind.
+constexpr uint32_t kFirstPriority = 1, kSecondPriority = 0x5350;
 
 // An interface that is not there: what attaching to it fails with says what the kernel knows.
 constexpr int kNoInterface = 0x7fffffff;
@@ -52,11 +53,11 @@ bpf_tc_hook FilterHook(uint32_t ifindex, sp_direction direction) {
   return hook;
 }
 
-bpf_tc_opts FilterOptions() {
+bpf_tc_opts FilterOptions(uint32_t priority) {
   bpf_tc_opts options{};
   options.sz = sizeof options;
   options.handle = kFilterHandle;
-  options.priority = kFilterPriority;
+  options.priority = priority;
   return options;
 }
 
@@ -151,29 +152,47 @@ Status UpdateLink(int link, int program) {
 
 Status DetachLink(int link) { return ToStatus(bpf_link_detach(link), "detach link"); }
 
+namespace {
+
+std::optional<uint32_t> ProgramAt(uint32_t ifindex, sp_direction direction, uint32_t priority) {
+  bpf_tc_hook hook = FilterHook(ifindex, direction);
+  bpf_tc_opts options = FilterOptions(priority);
+  if (bpf_tc_query(&hook, &options) < 0) return std::nullopt;
+  return options.prog_id;
+}
+
+int AttachAt(int program, uint32_t ifindex, sp_direction direction, uint32_t priority) {
+  bpf_tc_hook hook = FilterHook(ifindex, direction);
+  bpf_tc_opts options = FilterOptions(priority);
+  options.prog_fd = program;
+  options.flags = BPF_TC_F_REPLACE;
+  return bpf_tc_attach(&hook, &options);
+}
+
+}  // namespace
+
 Status AttachFilter(int program, uint32_t ifindex, sp_direction direction) {
   bpf_tc_hook qdisc = FilterHook(ifindex, direction);
   qdisc.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
   int result = bpf_tc_hook_create(&qdisc);
   if (result < 0 && result != -EEXIST) return ErrnoError("add clsact qdisc", -result);
-  bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions();
-  options.prog_fd = program;
-  options.flags = BPF_TC_F_REPLACE;
-  return ToStatus(bpf_tc_attach(&hook, &options), "attach clsact filter");
+  bool second = ProgramAt(ifindex, direction, kSecondPriority).has_value();
+  if (!second) result = AttachAt(program, ifindex, direction, kFirstPriority);
+  if (second || result == -EINVAL || result == -EOPNOTSUPP)
+    result = AttachAt(program, ifindex, direction, kSecondPriority);
+  return ToStatus(result, "attach clsact filter");
 }
 
 Status DetachFilter(uint32_t ifindex, sp_direction direction) {
+  bool second = ProgramAt(ifindex, direction, kSecondPriority).has_value();
   bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions();
+  bpf_tc_opts options = FilterOptions(second ? kSecondPriority : kFirstPriority);
   return ToStatus(bpf_tc_detach(&hook, &options), "detach clsact filter");
 }
 
 std::optional<uint32_t> FilterProgram(uint32_t ifindex, sp_direction direction) {
-  bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions();
-  if (bpf_tc_query(&hook, &options) < 0) return std::nullopt;
-  return options.prog_id;
+  std::optional<uint32_t> second = ProgramAt(ifindex, direction, kSecondPriority);
+  return second ? second : ProgramAt(ifindex, direction, kFirstPriority);
 }
 
 namespace {

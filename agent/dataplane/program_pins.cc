@@ -12,10 +12,11 @@
 namespace sallyport::dataplane {
 namespace {
 
-Role RoleByName(const std::string& name) {
-  return name.starts_with("node_")     ? Role::kNode
-         : name.starts_with("tunnel_") ? Role::kTunnel
-                                       : Role::kPod;
+std::optional<Role> RoleByName(const std::string& name) {
+  if (name.starts_with("pod_")) return Role::kPod;
+  if (name.starts_with("node_")) return Role::kNode;
+  if (name.starts_with("tunnel_")) return Role::kTunnel;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ Result<ProgramPins> ProgramPins::Open(const std::string& pins) {
 
 std::optional<Role> ProgramPins::RoleOf(uint32_t program_id) const {
   auto it = roles_.find(program_id);
-  return it == roles_.end() ? std::nullopt : std::optional(it->second);
+  return it == roles_.end() ? std::nullopt : it->second;
 }
 
 Status ProgramPins::Add(int program) {

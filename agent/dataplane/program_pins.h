@@ -22,7 +22,9 @@ class ProgramPins {
   // Requires that the pins are locked. Those of all earlier instances.
   static Result<ProgramPins> Open(const std::string& pins);
 
-  // Of a program that is pinned here, of whatever version; nothing for anybody else's.
+  // A program that is pinned here, of whatever version.
+  bool Knows(uint32_t program_id) const { return roles_.contains(program_id); }
+  // Nothing for one that is not known, or is for a role that this version has not.
   std::optional<Role> RoleOf(uint32_t program_id) const;
   Status Add(int program);
   // The others are on no interface any more.
@@ -35,7 +37,7 @@ class ProgramPins {
   }
 
   std::string directory_;
-  std::map<uint32_t, Role> roles_;
+  std::map<uint32_t, std::optional<Role>> roles_;
 };
 
 }  // namespace sallyport::dataplane

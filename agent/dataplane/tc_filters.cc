@@ -25,6 +25,17 @@ std::optional<Role> RoleThere(uint32_t ifindex, sp_direction direction, const Pr
   return program ? known.RoleOf(*program) : std::nullopt;
 }
 
+// Where only we would put one, but with a program that nobody can tell whose it is.
+Error Stranger(uint32_t ifindex, sp_direction direction) {
+  char name[IF_NAMESIZE] = "?";
+  ::if_indextoname(ifindex, name);
+  return Error{
+      std::string("the filter on ") + name + (direction == SP_EGRESS ? " ingress" : " egress") +
+      " has a program that is not pinned here: it stays, and so do the tables; take it off "
+      "with: tc filter del dev " +
+      name + (direction == SP_EGRESS ? " ingress" : " egress")};
+}
+
 // Fine if filter, qdisc or interface have gone.
 Status Remove(uint32_t ifindex, sp_direction direction) {
   Status status = DetachFilter(ifindex, direction);
@@ -56,7 +67,8 @@ Status TcFilters::Attach(uint32_t ifindex, Role role) {
 
 Status TcFilters::Detach(uint32_t ifindex) {
   for (sp_direction direction : kDirections)
-    if (RoleThere(ifindex, direction, known_))
+    if (std::optional<uint32_t> program = FilterProgram(ifindex, direction);
+        program && known_.Knows(*program))
       if (Status status = Remove(ifindex, direction); !status.ok()) return status;
   return Ok();
 }
@@ -76,7 +88,12 @@ Status TcFilters::RemoveAll(const ProgramPins& known) {
   for (uint32_t ifindex : Interfaces()) {
     bool ours = false;
     for (sp_direction direction : kDirections) {
-      if (!RoleThere(ifindex, direction, known)) continue;
+      std::optional<uint32_t> program = FilterProgram(ifindex, direction);
+      if (!program) continue;
+      if (!known.Knows(*program)) {
+        result = Stranger(ifindex, direction);
+        continue;
+      }
       ours = true;
       if (Status status = Remove(ifindex, direction); !status.ok()) result = std::move(status);
     }

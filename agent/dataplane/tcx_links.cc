@@ -104,10 +104,7 @@ Status TcxLinks::Adopt() {
       uint32_t program_id = 0;
       bool alive = Living(ifindex, direction, &program_id).has_value();
       std::optional<Role> role = known_.RoleOf(program_id);
-      if (alive && !role)
-        return Error{PathOf(ifindex, direction) + ": its program is none of those pinned in " +
-                         "programs/ beside it; it stays; take all off with --detach and start anew",
-                     0};
+      if (alive && !role) continue;  // what it does stays in force until somebody attaches
       Status status =
           alive ? AttachOne(ifindex, *role, direction) : Unlink(PathOf(ifindex, direction));
       if (!status.ok())

@@ -11,8 +11,10 @@ namespace sallyport::endpoint {
 
 bool IsWayOut(const Link& link) {
   constexpr uint16_t kNoPackets[] = {ARPHRD_LOOPBACK, ARPHRD_NETLINK, ARPHRD_CAN};
-  return link.kind != "bridge" && std::find(std::begin(kNoPackets), std::end(kNoPackets),
-                                            link.hardware) == std::end(kNoPackets);
+  // What goes into an ifb comes out again, in front of where it was taken from.
+  return link.kind != "bridge" && link.kind != "ifb" &&
+         std::find(std::begin(kNoPackets), std::end(kNoPackets), link.hardware) ==
+             std::end(kNoPackets);
 }
 
 namespace {

@@ -9,7 +9,7 @@
 #define SALLYPORT_ABI_LIMITS_H
 
 /* Layout of all pinned maps. Another number: not ours to touch. */
-#define SP_ABI_VERSION 2
+#define SP_ABI_VERSION 3
 
 /* Endpoints of a node; power of two. 64 bytes each. Filled to at most 3/4. */
 #define SP_ENDPOINTS 4096
@@ -64,7 +64,7 @@
 #define SP_LIFE_RESET 10          /* TCP: RST; SCTP: ABORT */
 #define SP_LIFE_DATAGRAM 60       /* UDP and others: one way only so far */
 #define SP_LIFE_CONVERSATION 180  /* UDP and others: answered */
-#define SP_LIFE_BRIEF 27          /* either, with the node: less than conntrack's shortest, 30 s */
-#define SP_LIFE_FRAGMENT 30       /* as the kernel's own reassembly (ipfrag_time) */
+#define SP_LIFE_BRIEF 26    /* either, with the node: below conntrack's 30 s by a whole tick */
+#define SP_LIFE_FRAGMENT 30 /* as the kernel's own reassembly (ipfrag_time) */
 
 #endif

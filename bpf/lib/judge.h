@@ -36,6 +36,8 @@ static __always_inline void begin(struct context *c, __u32 direction, __u32 gene
 {
 	__builtin_memset(&c->packet, 0, sizeof(c->packet));
 	__builtin_memset(&c->judge, 0, sizeof(c->judge));
+	/* Before 6.3 the verifier takes no pointer to what was not written. */
+	__builtin_memset(&c->ref, 0, sizeof(c->ref));
 	c->judge.direction = direction;
 	c->judge.generation = generation;
 	c->other = NULL;
@@ -184,8 +186,12 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
 	if (verdict < 0)
 		return verdict;
-	/* A Service opens nothing: what E sends there is E's own, and judged when it is translated. */
-	if (!own_opens && peer_is_service(peer) && !peer_is_node(peer) && !peer_is_pod(peer))
+	/*
+	 * Datagrams from a Service open nothing: what E sends there is E's own, and judged when it is
+	 * translated. A connection needs an opening of its own anyway.
+	 */
+	if (!own_opens && peer_is_service(peer) && !peer_is_node(peer) && !peer_is_pod(peer) &&
+	    !is_connection(c->packet.protocol))
 		return SP_PASS;
 	if (!own_opens)
 		out->flags = SP_FLOW_INGRESS;

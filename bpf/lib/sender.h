@@ -52,6 +52,7 @@ static __always_inline struct sp_endpoint *sender_find(__u32 tag, __u32 half, __
 /*
  * Did it come in through the interface of an endpoint that is closed, or isolated for egress, and
  * has somebody taken the mark off since? A bridge hides that: there it came in through the bridge.
+ * And nobody marks before the programs are there: at the first start policy is in force before.
  */
 GLOBAL int lost_its_tag(struct __sk_buff *ctx, __u32 half)
 {
@@ -61,8 +62,9 @@ GLOBAL int lost_its_tag(struct __sk_buff *ctx, __u32 half)
 	if (!ctx->ingress_ifindex || left_endpoint(ctx))
 		return 0;
 	e = endpoint_find(ctx->ingress_ifindex, &place);
-	return e && (!(READ_ONCE(e->flags[half & 1]) & SP_ENDPOINT_OPEN) ||
-		     READ_ONCE(e->set[half & 1][SP_EGRESS]));
+	return e && READ_ONCE(e->seen) &&
+	       (!(READ_ONCE(e->flags[half & 1]) & SP_ENDPOINT_OPEN) ||
+		READ_ONCE(e->set[half & 1][SP_EGRESS]));
 }
 
 #endif

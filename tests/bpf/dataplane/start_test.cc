@@ -203,17 +203,35 @@ TEST_F(StartTest, KnowsItsProgramsWithFewCapabilities) {
   }
 }
 
-TEST_F(StartTest, ALinkWithAStrangersProgramIsLeftAlone) {
-  options_.attach = AttachMode::kTcx;
-  Open();
-  AttachBoth();
-  End();
-  for (const auto& pin : std::filesystem::directory_iterator(options_.pins + "/programs"))
-    ASSERT_EQ(::unlink(pin.path().c_str()), 0);
-  std::string message = Refused();
-  EXPECT_THAT(message, HasSubstr("/links/" + std::to_string(a_.ifindex())));
-  EXPECT_THAT(message, HasSubstr("--detach"));
-  EXPECT_FALSE(Reaches()) << "still closed";
+// Programs that cannot be told apart any more stay in force until they are replaced.
+TEST_F(StartTest, ProgramsThatAreNotKnownStay) {
+  for (AttachMode mode : {AttachMode::kTcx, AttachMode::kClsact}) {
+    SCOPED_TRACE(mode == AttachMode::kTcx ? "tcx" : "clsact");
+    options_.attach = mode;
+    Open();
+    AttachBoth();
+    End();
+    for (const auto& pin : std::filesystem::directory_iterator(options_.pins + "/programs"))
+      ASSERT_EQ(::unlink(pin.path().c_str()), 0);
+    Open();
+    EXPECT_THAT(dataplane_->Attached(), testing::IsEmpty());
+    EXPECT_FALSE(Reaches()) << "closed";
+    End();
+    if (mode == AttachMode::kClsact) {
+      for (const auto& pin : std::filesystem::directory_iterator(options_.pins + "/programs"))
+        ASSERT_EQ(::unlink(pin.path().c_str()), 0);
+      Status status = Dataplane::RemoveAll(options_.pins);
+      ASSERT_FALSE(status.ok());
+      EXPECT_THAT(status.error().message, HasSubstr("tc filter del dev spth"));
+      EXPECT_TRUE(std::filesystem::exists(MapPath("control")));
+    }
+    Open();
+    AttachBoth();
+    EXPECT_THAT(dataplane_->Attached(), testing::ElementsAre(a_.ifindex(), b_.ifindex()));
+    End();
+    RemoveAll();
+    EXPECT_TRUE(Reaches());
+  }
 }
 
 TEST(GracePeriodTest, HasAnotherWayWithoutMembarrier) {
