@@ -114,12 +114,12 @@ TEST(ListSplitterTest, AnItemThatIsTooMuchIsLeftOut) {
     return R"({"metadata":{"resourceVersion":"9"},"items":[{"a":1},)" + item + R"(,{"b":2}]})";
   };
   for (size_t piece : {size_t{1}, size_t{7}, size_t{100'000}}) {
-    List list = ReadList(text(deep), piece);
+    Listed list = ReadList(text(deep), piece);
     EXPECT_TRUE(list.position) << piece;
     EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
   }
   for (size_t piece : {size_t{100'000}, 2 * kMaxObjectText}) {
-    List list = ReadList(text(large), piece);
+    Listed list = ReadList(text(large), piece);
     EXPECT_TRUE(list.position) << piece;
     EXPECT_THAT(list.items, ElementsAre("{\"a\":1}", "", "{\"b\":2}")) << piece;
   }
