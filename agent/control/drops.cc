@@ -121,6 +121,10 @@ DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& even
     if (verdict.near_miss) {
       out.near_miss = verdict.near_miss->rule.ToString() + ": " + verdict.near_miss->lacked;
     }
+    if (verdict.node_port) {
+      out.near_miss =
+          verdict.node_port->ToString() + (out.near_miss.empty() ? "" : "; " + out.near_miss);
+    }
   }
   if (known_.size() >= kMostKnown) known_.clear();
   known_[question] = out;

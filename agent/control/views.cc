@@ -162,11 +162,12 @@ Result<uint16_t> PortOf(const End& to, const observe::ExplainQuestion& question)
 }
 
 Result<std::optional<model::ServiceTarget>> ServiceOf(const model::Snapshot& snapshot,
+                                                      const model::Pod* sender,
                                                       const observe::ExplainQuestion& question) {
   using Found = std::optional<model::ServiceTarget>;
   model::PortName port = PortNameOf(question.port);
   if (auto address = net::Address::Parse(question.to)) {
-    return model::FindServiceAt(snapshot, *address, question.protocol, port);
+    return model::FindServiceAt(snapshot, sender, *address, question.protocol, port);
   }
   if (!question.to.starts_with(kServicePrefix)) return Found();
   std::string name = question.to.substr(kServicePrefix.size());
@@ -193,9 +194,9 @@ Result<std::vector<Target>> EachBackend(const model::Snapshot& snapshot,
   return out;
 }
 
-Result<std::vector<Target>> TargetsOf(const model::Snapshot& snapshot,
+Result<std::vector<Target>> TargetsOf(const model::Snapshot& snapshot, const model::Pod* sender,
                                       const observe::ExplainQuestion& question) {
-  auto service = ServiceOf(snapshot, question);
+  auto service = ServiceOf(snapshot, sender, question);
   if (!service) return NoAnswer("to: " + service.error().message);
   if (*service) {
     auto backends = EachBackend(snapshot, **service);
@@ -348,7 +349,7 @@ Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler
   const model::Snapshot& snapshot = reconciler.snapshot();
   auto from = EndOf(snapshot, question.from);
   if (!from) return std::move(from).error().Context("from");
-  auto targets = TargetsOf(snapshot, question);
+  auto targets = TargetsOf(snapshot, from->pod, question);
   if (!targets) return std::move(targets).error();
   std::vector<observe::ExplainView> out;
   for (const Target& target : *targets) {

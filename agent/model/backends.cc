@@ -27,10 +27,13 @@ Error NoSuchPort(const Service& service) {
   return {"Service " + service.name.ToString() + " has no such port" + has};
 }
 
-bool IsNodes(const Snapshot& snapshot, const net::Address& address) {
+// Of the sender's node; of any, if no pod sends.
+bool IsNodes(const Snapshot& snapshot, const Pod* sender, const net::Address& address) {
   return snapshot.local_addresses.contains(address) ||
-         std::any_of(snapshot.nodes.begin(), snapshot.nodes.end(),
-                     [&](const auto& node) { return Contains(node.second->addresses, address); });
+         std::any_of(snapshot.nodes.begin(), snapshot.nodes.end(), [&](const auto& node) {
+           return (!sender || sender->node == node.first) &&
+                  Contains(node.second->addresses, address);
+         });
 }
 
 // What of `addresses` a connection to the target may be sent to.
@@ -141,13 +144,13 @@ Result<ServiceTarget> FindService(const Snapshot& snapshot, const ObjectName& na
   return NoSuchPort(service);
 }
 
-Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot,
+Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot, const Pod* sender,
                                                    const net::Address& address,
                                                    net::Protocol protocol, const PortName& port) {
   using Found = std::optional<ServiceTarget>;
   if (!net::HasPorts(protocol)) return Found();
   const auto* number = std::get_if<uint16_t>(&port);
-  bool node = number && IsNodes(snapshot, address);
+  bool node = number && IsNodes(snapshot, sender, address);
   const Service* owner = nullptr;  // by its cluster IP, which is nobody else's
   for (const auto& [name, service] : snapshot.services) {
     bool here = Contains(service->Addresses(), address);

@@ -30,8 +30,10 @@ Result<ServiceTarget> FindService(const Snapshot& snapshot, const ObjectName& na
                                   net::Protocol protocol, const PortName& port);
 
 // By an address that nodes translate: one of a Service's own, or a node's, with the Service's node
-// port. nullopt: it is judged as it is. The error: a cluster IP, on a port that leads nowhere.
-Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot,
+// port. nullopt: it is judged as it is; also a pod's (`sender`, or null) with a port of another
+// node than its own, which policy/evaluate.h judges as a whole. The error: a cluster IP, on a port
+// that leads nowhere.
+Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot, const Pod* sender,
                                                    const net::Address& address,
                                                    net::Protocol protocol, const PortName& port);
 

@@ -47,7 +47,9 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   Before namespaces(snapshot.namespaces);
   Before pods(snapshot.pods);
   Before policies(snapshot.policies);
+  Before nodes(snapshot.nodes);
   Before services(snapshot.services);
+  Before slices(snapshot.endpoint_slices);
   Batch batch;
   bool listed = snapshot.namespaces_listed;
   for (const model::Delta& delta : deltas) {
@@ -62,6 +64,9 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         policies.Remember(delta.name);
         break;
       case model::Kind::kNode:
+        nodes.Remember(delta.name.name);
+        batch.node = true;
+        break;
       case model::Kind::kLocalAddresses:
         batch.node = true;
         break;
@@ -69,7 +74,8 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
         services.Remember(delta.name);
         break;
       case model::Kind::kEndpointSlice:
-        break;  // a backend is a pod, or an address like any other
+        slices.Remember(delta.name);
+        break;
       case model::Kind::kNamespacesListed:
         break;  // compared below
     }
@@ -78,6 +84,8 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
   namespaces.Collect(batch.namespaces);
   pods.Collect(batch.pods);
   policies.Collect(batch.policies);
+  nodes.Collect(batch.nodes);
+  slices.Collect(batch.slices);
   services.Collect(batch.services);
   batch.namespaces_listed = snapshot.namespaces_listed != listed;
   return batch;
@@ -88,7 +96,9 @@ Batch Everything(const model::Snapshot& snapshot) {
   AddAll(snapshot.namespaces, batch.namespaces);
   AddAll(snapshot.pods, batch.pods);
   AddAll(snapshot.policies, batch.policies);
+  AddAll(snapshot.nodes, batch.nodes);
   AddAll(snapshot.services, batch.services);
+  AddAll(snapshot.endpoint_slices, batch.slices);
   batch.node = true;
   return batch;
 }

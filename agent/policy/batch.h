@@ -16,6 +16,8 @@ using Change = std::pair<std::shared_ptr<const T>, std::shared_ptr<const T>>;
 
 struct Batch {
   std::vector<Change<model::Namespace>> namespaces;
+  std::vector<Change<model::Node>> nodes;
+  std::vector<Change<model::EndpointSlice>> slices;
   std::vector<Change<model::Pod>> pods;
   std::vector<Change<model::NetworkPolicy>> policies;
   std::vector<Change<model::Service>> services;

@@ -6,6 +6,9 @@
 // pod's identity, not the world. For any sequence of deltas its image equals (Canonical) that of
 // Compile on the snapshot they lead to.
 //
+// Egress to a NodePort of another node is judged as what is behind it, see Judge (evaluate.h): the
+// addresses of other nodes have identities of their own where a policy of this node may care.
+//
 // An address that several live pods claim has the intersection of what they match: deny in doubt.
 #pragma once
 

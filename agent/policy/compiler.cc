@@ -7,6 +7,7 @@
 //                       Rules, PeerGroups --> which peers they tell apart
 //                                |
 //        ipBlocks --> PrefixTable, pods --> Peers --> identities
+//                       Services --> NodePorts: those of other nodes
 //                                |
 //                           PolicySets --> rules: (set, identity) to port set
 #include <algorithm>
@@ -26,9 +27,9 @@ class Compiler::Impl {
         prefixes_(identities_),
         groups_(prefixes_, snapshot_),
         rules_(groups_, names_),
-        sets_(rules_, identities_, image_),
+        sets_(rules_, node_ports_, identities_, image_),
         selection_(rules_, sets_, image_),
-        peers_(groups_, prefixes_, rules_, names_, identities_, image_) {}
+        peers_(groups_, prefixes_, rules_, names_, node_ports_, identities_, image_) {}
 
   Changes Apply(const std::vector<model::Delta>& deltas) { return Take(Fold(snapshot_, deltas)); }
   Changes Load(const model::Snapshot& snapshot) {
@@ -44,7 +45,10 @@ class Compiler::Impl {
  private:
   Changes Take(const Batch& batch);
   void ChangePod(const model::PodPtr& before, const model::PodPtr& after);
-  void ChangeNode(Changes& changes);
+  // Services, nodes and slices; true if it may change what some policy says.
+  bool TakeServices(const Batch& batch, Changes& changes);
+  void ChangeNode(const model::NodePtr& before, const model::NodePtr& after);
+  void SettleOwnNode(Changes& changes);
   void ChangeService(const model::Service& service, int by, Changes& changes);
   void MarkTouched(const Touched& touched);
   void MarkNamespace(const std::string& ns, const model::Selector& pods);
@@ -64,6 +68,7 @@ class Compiler::Impl {
   PrefixTable prefixes_;
   PeerGroups groups_;
   NamedPorts names_;
+  NodePorts node_ports_;
   Rules rules_;
   PolicySets sets_;
   Selection selection_;
@@ -73,12 +78,8 @@ class Compiler::Impl {
 
 Changes Compiler::Impl::Take(const Batch& batch) {
   Changes changes;
-  if (batch.node) ChangeNode(changes);
-  for (const auto& [before, after] : batch.services) {
-    if (after) ChangeService(*after, 1, changes);
-    if (before) ChangeService(*before, -1, changes);
-  }
-  if (batch.empty()) return changes;
+  bool node_ports = TakeServices(batch, changes);
+  if (batch.empty() && !node_ports) return changes;
 
   for (const auto& [before, after] : batch.policies) selection_.Change(before, after);
   for (const auto& [before, after] : batch.pods) ChangePod(before, after);
@@ -96,12 +97,31 @@ Changes Compiler::Impl::Take(const Batch& batch) {
     const std::string& ns = (before ? before : after)->name;
     if (groups_.NamespaceChanged(ns)) MarkNamespace(ns, model::Selector());
   }
-  peers_.Settle(changes);
+  peers_.Settle(sets_.TellNodePortsApart(), changes);
 
   sets_.Settle(changes);
   rules_.Sweep();
   diagnostics_ = peers_.Diagnose();
   return changes;
+}
+
+bool Compiler::Impl::TakeServices(const Batch& batch, Changes& changes) {
+  for (const auto& [before, after] : batch.services) {
+    if (after) ChangeService(*after, 1, changes);
+    if (before) ChangeService(*before, -1, changes);
+    node_ports_.Change(before, after);
+  }
+  for (const auto& [before, after] : batch.slices) node_ports_.Change(before, after);
+  bool touched = node_ports_.changed();
+  for (const auto& [address, backend] : node_ports_.Refresh(snapshot_)) {
+    peers_.SetBackend(address, backend);
+  }
+  for (const auto& [before, after] : batch.nodes) {
+    touched = true;
+    ChangeNode(before, after);
+  }
+  if (batch.node) SettleOwnNode(changes);
+  return touched;
 }
 
 void Compiler::Impl::ChangePod(const model::PodPtr& before, const model::PodPtr& after) {
@@ -118,7 +138,19 @@ void Compiler::Impl::ChangePod(const model::PodPtr& before, const model::PodPtr&
   if (was || is) selection_.Change(was, is);
 }
 
-void Compiler::Impl::ChangeNode(Changes& changes) {
+// Other nodes have NodePorts; the own one's addresses are in the image as such.
+void Compiler::Impl::ChangeNode(const model::NodePtr& before, const model::NodePtr& after) {
+  if ((before ? before : after)->name == node_) return;
+  if (before && after && before->addresses == after->addresses) return;
+  if (after) {
+    for (const net::Address& address : after->addresses) peers_.ChangeNode(address, +1);
+  }
+  if (before) {
+    for (const net::Address& address : before->addresses) peers_.ChangeNode(address, -1);
+  }
+}
+
+void Compiler::Impl::SettleOwnNode(Changes& changes) {
   std::set<net::Address> addresses = snapshot_.local_addresses;
   if (auto it = snapshot_.nodes.find(node_); it != snapshot_.nodes.end()) {
     addresses.insert(it->second->addresses.begin(), it->second->addresses.end());

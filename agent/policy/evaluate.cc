@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/node_port.h"
 #include "policy/near_miss.h"
 #include "policy/rule_match.h"
 
@@ -66,6 +67,106 @@ bool HasAddress(const Pod& pod, const net::Address& address) {
   return std::find(pod.addresses.begin(), pod.addresses.end(), address) != pod.addresses.end();
 }
 
+bool IsOtherNode(const Snapshot& snapshot, const Pod& pod, const net::Address& peer) {
+  return std::any_of(snapshot.nodes.begin(), snapshot.nodes.end(), [&](const auto& entry) {
+    const std::vector<net::Address>& addresses = entry.second->addresses;
+    return entry.first != pod.node &&
+           std::find(addresses.begin(), addresses.end(), peer) != addresses.end();
+  });
+}
+
+// One rule of one policy is enough, and their order does not matter.
+DirectionVerdict ByRules(DirectionVerdict verdict, const std::vector<PlacedRule>& rules,
+                         const RuleMatcher& match) {
+  for (const PlacedRule& placed : rules) {
+    if (!match.Allows(*placed.policy, *placed.rule)) continue;
+    verdict.rule = placed.where;
+    verdict.allowed = true;
+    verdict.why = Why::kRule;
+    return verdict;
+  }
+  for (const PlacedRule& placed : rules) {
+    NearMiss miss = Missed(match, *placed.policy, *placed.rule, placed.where);
+    bool nearer = !verdict.near_miss || miss.distance < verdict.near_miss->distance;
+    if (nearer) verdict.near_miss = std::move(miss);
+  }
+  return verdict;
+}
+
+// The egress of one pod to one address of another node.
+class NodePortJudge {
+ public:
+  // `verdict` says who isolates. Keeps references to its arguments.
+  NodePortJudge(const Snapshot& snapshot, const Pod& pod, const std::vector<PlacedRule>& rules,
+                const DirectionVerdict& verdict, const net::Address& node)
+      : snapshot_(snapshot), pod_(pod), rules_(rules), verdict_(verdict), node_(node) {}
+
+  // Nothing if the port is no NodePort.
+  std::optional<DirectionVerdict> OfPort(net::Protocol protocol, uint16_t port) const {
+    std::optional<DirectionVerdict> first;
+    for (const auto& [name, service] : snapshot_.services) {
+      if (!model::HasNodePorts(*service)) continue;
+      for (const model::ServicePort& candidate : service->ports) {
+        if (candidate.node_port != port || candidate.protocol != protocol) continue;
+        DirectionVerdict verdict = Through(*service, candidate);
+        if (!verdict.allowed) return verdict;
+        if (!first) first = std::move(verdict);
+      }
+    }
+    return first;
+  }
+
+  // The first NodePort that is not allowed.
+  std::optional<DirectionVerdict> Denied() const {
+    for (const auto& [name, service] : snapshot_.services) {
+      if (!model::HasNodePorts(*service)) continue;
+      for (const model::ServicePort& port : service->ports) {
+        if (port.node_port == 0) continue;
+        DirectionVerdict verdict = Through(*service, port);
+        if (verdict.allowed) continue;
+        verdict.node_port->for_node = true;
+        return verdict;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  DirectionVerdict Through(const model::Service& service, const model::ServicePort& port) const {
+    std::vector<model::EndpointSlicePtr> slices;
+    auto it = snapshot_.endpoint_slices.lower_bound({service.name.ns, ""});
+    for (; it != snapshot_.endpoint_slices.end() && it->first.ns == service.name.ns; ++it) {
+      if (it->second->service == service.name.name) slices.push_back(it->second);
+    }
+    std::optional<DirectionVerdict> first;
+    for (const model::NodePortBackend& backend :
+         model::UsableBackends(service, port, slices, node_.IsV4())) {
+      RuleMatcher match(snapshot_, pod_, Direction::kEgress, backend.address, port.protocol,
+                        backend.port);
+      DirectionVerdict verdict = ByRules(verdict_, rules_, match);
+      std::string pod = match.DestinationName();
+      std::string words = (pod.empty() ? "" : pod + " ") + backend.ToString();
+      verdict.node_port = NodePortUse{service.name, std::move(words)};
+      if (!verdict.allowed) return verdict;
+      if (!first) first = std::move(verdict);
+    }
+    if (first) return *first;
+    DirectionVerdict nowhere = verdict_;
+    nowhere.node_port = NodePortUse{service.name, ""};
+    return nowhere;
+  }
+
+  const Snapshot& snapshot_;
+  const Pod& pod_;
+  const std::vector<PlacedRule>& rules_;
+  const DirectionVerdict& verdict_;
+  const net::Address& node_;
+};
+
+bool AllowsEverything(const PlacedRule& placed) {
+  return placed.rule->peers.empty() && placed.rule->ports.empty();
+}
+
 // The verdict of one end of a flow, of whichever pods claim it.
 DirectionVerdict JudgeEnd(const Snapshot& snapshot, const std::vector<model::PodPtr>& claimants,
                           Direction direction, const net::Address& peer, const net::FlowTuple& flow,
@@ -93,6 +194,12 @@ DirectionVerdict JudgeEnd(const Snapshot& snapshot, const std::vector<model::Pod
 
 std::string RuleRef::ToString() const {
   return policy.ToString() + " " + policy::ToString(direction) + "[" + std::to_string(index) + "]";
+}
+
+std::string NodePortUse::ToString() const {
+  std::string out = "a NodePort of Service " + service.ToString() + ": ";
+  if (for_node) out = "what has no port needs all of that node: " + out;
+  return out + (backend.empty() ? "no backend is usable" : "backend " + backend);
 }
 
 std::string ToString(Why why) {
@@ -143,21 +250,21 @@ DirectionVerdict Judge(const Snapshot& snapshot, const Pod& pod, Direction direc
   // Traffic to and from the node where a pod runs is always allowed.
   if (IsOwnNode(snapshot, pod, peer)) return allow(Why::kOwnNode);
 
-  // What is allowed is the union of what the policies allow: one rule of one policy is enough,
-  // and their order does not matter.
-  RuleMatcher match(snapshot, pod, direction, peer, protocol, port);
+  // What is allowed is the union of what the policies allow.
   std::vector<PlacedRule> rules = RulesOf(isolating, direction);
-  for (const PlacedRule& placed : rules) {
-    if (!match.Allows(*placed.policy, *placed.rule)) continue;
-    verdict.rule = placed.where;
-    return allow(Why::kRule);
-  }
-  for (const PlacedRule& placed : rules) {
-    NearMiss miss = Missed(match, *placed.policy, *placed.rule, placed.where);
-    bool nearer = !verdict.near_miss || miss.distance < verdict.near_miss->distance;
-    if (nearer) verdict.near_miss = std::move(miss);
-  }
-  return verdict;
+  DirectionVerdict by_address =
+      ByRules(verdict, rules, RuleMatcher(snapshot, pod, direction, peer, protocol, port));
+
+  // What goes to another node's NodePort is judged as what it becomes there. A rule for any peer
+  // and any port allows that, whatever it is.
+  bool through = direction == Direction::kEgress && IsOtherNode(snapshot, pod, peer) &&
+                 std::none_of(rules.begin(), rules.end(), AllowsEverything);
+  if (!through) return by_address;
+  NodePortJudge node_ports(snapshot, pod, rules, verdict, peer);
+  if (net::HasPorts(protocol)) return node_ports.OfPort(protocol, port).value_or(by_address);
+  // A node is one identity, and what that is allowed is a port set: all that has no port is in it
+  // only together with every port.
+  return by_address.allowed ? node_ports.Denied().value_or(by_address) : by_address;
 }
 
 FlowVerdict Evaluate(const Snapshot& snapshot, const net::FlowTuple& flow) {

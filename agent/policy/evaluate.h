@@ -45,6 +45,15 @@ enum class Why {
 // Stable words for scripts: "not-isolated", "rule", "own-node", "self", "not-a-pod", "no-rule".
 std::string ToString(Why why);
 
+// A NodePort of another node: judged by what is behind it, not by the node's address.
+struct NodePortUse {
+  model::ObjectName service;
+  std::string backend;    // judged, "shop/db 10.1.0.2:5432"; empty: none of them is usable
+  bool for_node = false;  // asked for a protocol without ports, which all NodePorts must allow
+  std::string ToString() const;  // "a NodePort of Service shop/api: backend shop/db 10.1.0.2:5432"
+  friend bool operator==(const NodePortUse&, const NodePortUse&) = default;
+};
+
 // What one side says.
 struct DirectionVerdict {
   bool allowed = false;
@@ -52,6 +61,9 @@ struct DirectionVerdict {
   std::vector<model::ObjectName> isolating;  // the policies that isolate, sorted
   std::optional<RuleRef> rule;               // Why::kRule: the first that allows, by policy name
   std::optional<NearMiss> near_miss;         // Why::kNoRule, if any policy has a rule at all
+  // Egress through a NodePort of another node: the backend whose verdict this is, the first that
+  // is denied, else the first.
+  std::optional<NodePortUse> node_port;
 };
 
 struct FlowVerdict {
@@ -70,6 +82,11 @@ FlowVerdict Evaluate(const model::Snapshot& snapshot, const net::FlowTuple& flow
 
 // One direction of one pod against a peer address. For egress `port` is the peer's port, for
 // ingress the pod's. Requires that the pod is in the snapshot and live.
+//
+// Egress to a NodePort of another node is allowed if there is a usable backend and each of them is
+// allowed, at its address and port, whatever policies say of the node's address: which one that
+// node chooses is not known here. Protocols without ports go to that node if they may go to its
+// address and every NodePort of its family is allowed. A rule for any peer and any port allows all.
 DirectionVerdict Judge(const model::Snapshot& snapshot, const model::Pod& pod, Direction direction,
                        const net::Address& peer, net::Protocol protocol, uint16_t port);
 

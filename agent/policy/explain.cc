@@ -16,10 +16,20 @@ std::string Names(const std::vector<model::ObjectName>& names) {
 }
 
 std::string Denied(const DirectionVerdict& verdict, Direction direction) {
-  std::string out = "denied: isolated by " + Names(verdict.isolating);
+  std::string out = "denied: ";
+  bool nowhere = verdict.node_port && verdict.node_port->backend.empty();
+  if (verdict.node_port) out += verdict.node_port->ToString() + (nowhere ? "; " : " denied: ");
+  out += "isolated by " + Names(verdict.isolating);
+  if (nowhere) return out;
   if (!verdict.near_miss) return out + ", which allow no " + ToString(direction) + " at all";
   return out + "; nearest: " + WithPlace(verdict.near_miss->rule) + ": " +
          verdict.near_miss->lacked;
+}
+
+std::string Allowed(const DirectionVerdict& verdict) {
+  std::string rule = "rule " + (verdict.rule ? WithPlace(*verdict.rule) : "");
+  if (!verdict.node_port) return "allowed: " + rule;
+  return "allowed: " + verdict.node_port->ToString() + " and all others: " + rule;
 }
 
 std::string Who(const std::optional<model::ObjectName>& pod, const net::Address& address) {
@@ -33,7 +43,7 @@ std::string Explain(const DirectionVerdict& verdict, Direction direction) {
     case Why::kNotIsolated:
       return "allowed: no policy isolates it for " + ToString(direction);
     case Why::kRule:
-      return "allowed: rule " + (verdict.rule ? WithPlace(*verdict.rule) : "");
+      return Allowed(verdict);
     case Why::kOwnNode:
       return "allowed: traffic between a pod and its own node is always allowed";
     case Why::kSelf:

@@ -14,11 +14,11 @@ void EraseFrom(std::unordered_map<uint32_t, Numbers>& index, uint32_t key, Ident
 
 }  // namespace
 
-size_t Identities::Hash::operator()(const Signature& signature) const {
+size_t SignatureHash::operator()(const Signature& signature) const {
   uint64_t ports = HashItems(signature.ports, [](const auto& p) {
     return static_cast<uint64_t>(p.first) << 16 | p.second;
   });
-  return Mix(HashNumbers(signature.groups), ports);
+  return Mix(Mix(HashNumbers(signature.groups), ports), signature.node_ports);
 }
 
 IdentityId Identities::Acquire(const Signature& signature) {
@@ -27,6 +27,7 @@ IdentityId Identities::Acquire(const Signature& signature) {
   if (fresh) {
     for (GroupId group : signature.groups) Insert(by_group_[group], id);
     for (const auto& [name, number] : signature.ports) Insert(by_port_[name], id);
+    if (signature.node_ports != kNoNodePorts) Insert(with_node_ports_, id);
     fresh_.push_back(id);
   }
   return id;
@@ -46,6 +47,7 @@ const Numbers& Identities::Lookup(const Index& index, uint32_t key) {
 void Identities::Unlist(IdentityId id, const Signature& signature) {
   for (GroupId group : signature.groups) EraseFrom(by_group_, group, id);
   for (const auto& [name, number] : signature.ports) EraseFrom(by_port_, name, id);
+  if (signature.node_ports != kNoNodePorts) Erase(with_node_ports_, id);
 }
 
 Numbers Identities::TakeFresh() {

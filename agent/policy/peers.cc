@@ -29,6 +29,19 @@ void Peers::Unclaim(const model::Pod& pod) {
   }
 }
 
+void Peers::ChangeNode(const net::Address& address, int by) {
+  Entry& entry = entries_[address];
+  entry.nodes += by;
+  if (entry.nodes > 0) nodes_.insert(address);
+  if (entry.nodes == 0) nodes_.erase(address);
+  marked_.push_back(address);
+}
+
+void Peers::SetBackend(const net::Address& address, bool backend) {
+  entries_[address].backend = backend;
+  marked_.push_back(address);
+}
+
 void Peers::MarkPod(const model::Pod& pod) {
   marked_.insert(marked_.end(), pod.addresses.begin(), pod.addresses.end());
 }
@@ -42,27 +55,54 @@ void Peers::MarkRange(const net::Cidr& range) {
   }
 }
 
-void Peers::Settle(Changes& changes) {
+void Peers::Settle(bool node_ports_matter, Changes& changes) {
   last_pod_ = nullptr;
   if (everyone_) {
-    for (auto& [address, entry] : entries_) Sign(address, entry, changes);
+    for (auto& [address, entry] : entries_) Look(address, entry, changes);
   }
   for (const net::Address& address : marked_) {
     auto it = entries_.find(address);
     if (it == entries_.end()) continue;
-    if (!everyone_) Sign(address, it->second, changes);
-    if (it->second.pods.empty()) entries_.erase(it);
+    if (!everyone_) Look(address, it->second, changes);
+    if (it->second.idle()) entries_.erase(it);
   }
+  SettleNodes(node_ports_matter, changes);
   marked_.clear();
   everyone_ = false;
   last_pod_ = nullptr;
 }
 
+// A node's signature has its NodePorts in it, and those the signatures of their backends.
+void Peers::Look(const net::Address& address, Entry& entry, Changes& changes) {
+  if (entry.backend) {
+    node_ports_.Learn(address, SignatureOf(entry, prefixes_.IdentityOf(address)));
+  }
+  if (entry.nodes > 0) {
+    marked_nodes_.insert(address);
+  } else {
+    Sign(address, entry, changes);
+  }
+}
+
+void Peers::SettleNodes(bool node_ports_matter, Changes& changes) {
+  auto [v4, v6] = node_ports_.Settle(node_ports_matter);
+  if (v4 || v6) {
+    for (const net::Address& address : nodes_) {
+      if (address.IsV4() ? v4 : v6) marked_nodes_.insert(address);
+    }
+  }
+  for (const net::Address& address : marked_nodes_) Sign(address, entries_.at(address), changes);
+  marked_nodes_.clear();
+}
+
 void Peers::Sign(const net::Address& address, Entry& entry, Changes& changes) {
   IdentityId around = prefixes_.IdentityOf(address);
   IdentityId identity = kNoIdentity;
-  if (!entry.pods.empty()) {
-    identity = identities_.Acquire(SignatureOf(entry, around));
+  NodePortsId node_ports = entry.nodes > 0 ? node_ports_.id(address.IsV4()) : kNoNodePorts;
+  if (!entry.pods.empty() || node_ports != kNoNodePorts) {
+    Signature signature = SignatureOf(entry, around);
+    signature.node_ports = node_ports;
+    identity = identities_.Acquire(signature);
     if (identity == around) {  // the prefixes say it already
       identities_.Release(identity);
       identity = kNoIdentity;
@@ -81,6 +121,7 @@ void Peers::Sign(const net::Address& address, Entry& entry, Changes& changes) {
 
 Signature Peers::SignatureOf(const Entry& entry, IdentityId around) {
   Signature out;
+  if (entry.pods.empty()) return identities_.signature(around);
   const Numbers& blocks = identities_.signature(around).groups;
   Numbers groups =
       groups_.GroupsOf(entry.pods.size() == 1 ? LeavesOf(*entry.pods[0]) : SharedLeaves(entry));

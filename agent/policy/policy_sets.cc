@@ -24,9 +24,10 @@ const Term* TermOf(const Terms& terms, GroupId group) {
 
 }  // namespace
 
-size_t PolicySets::TermsHash::operator()(const Terms& terms) const {
-  return HashItems(terms,
-                   [](const Term& t) { return static_cast<uint64_t>(t.group) << 32 | t.spec; });
+size_t PolicySets::ContentHash::operator()(const Content& content) const {
+  uint64_t terms = HashItems(
+      content.terms, [](const Term& t) { return static_cast<uint64_t>(t.group) << 32 | t.spec; });
+  return Mix(terms, content.node_ports ? 1 : 0);
 }
 
 Terms PolicySets::Normalised(Terms terms) {
@@ -56,20 +57,34 @@ Terms PolicySets::Normalised(Terms terms) {
   return out;
 }
 
-SetId PolicySets::Acquire(Terms terms) {
-  Terms content = Normalised(std::move(terms));
+SetId PolicySets::Acquire(Terms terms, Direction direction) {
+  Content content{Normalised(std::move(terms))};
+  content.node_ports = direction == Direction::kEgress && TellsNodePortsApart(content.terms);
   auto [id, fresh] = sets_.Acquire(content);
   if (fresh) {
     List(id, content);
     fresh_.push_back(id);
   } else {
-    for (const Term& term : content) specs_.Release(term.spec);  // the set holds them already
+    for (const Term& term : content.terms) specs_.Release(term.spec);  // the set holds them
   }
   return id;
 }
 
-void PolicySets::List(SetId id, const Terms& terms) {
-  for (const Term& term : terms) {
+// A set that allows nothing, or everything to everybody, says the same of every NodePort.
+bool PolicySets::TellsNodePortsApart(const Terms& terms) const {
+  if (terms.empty()) return false;
+  const Term& first = terms.front();
+  return first.group != kAnyPeer || !specs_.spec(first.spec).everything;
+}
+
+bool PolicySets::TellNodePortsApart() const {
+  return std::any_of(by_node_port_.begin(), by_node_port_.end(),
+                     [this](SetId id) { return sets_.references(id) > 0; });
+}
+
+void PolicySets::List(SetId id, const Content& content) {
+  if (content.node_ports) Insert(by_node_port_, id);
+  for (const Term& term : content.terms) {
     if (term.group != kAnyPeer) {
       Insert(by_group_[term.group], id);
       continue;
@@ -78,8 +93,9 @@ void PolicySets::List(SetId id, const Terms& terms) {
   }
 }
 
-void PolicySets::Unlist(SetId id, const Terms& terms) {
-  for (const Term& term : terms) {
+void PolicySets::Unlist(SetId id, const Content& content) {
+  Erase(by_node_port_, id);
+  for (const Term& term : content.terms) {
     if (term.group != kAnyPeer) {
       EraseFrom(by_group_, term.group, id);
       continue;
@@ -92,14 +108,19 @@ Numbers PolicySets::SetsFor(const Signature& signature) const {
   Numbers out;
   for (GroupId group : signature.groups) AppendFrom(by_group_, group, out);
   for (const auto& [name, number] : signature.ports) AppendFrom(by_any_name_, name, out);
+  if (signature.node_ports != kNoNodePorts) {
+    out.insert(out.end(), by_node_port_.begin(), by_node_port_.end());
+  }
   SortUnique(out);
   return out;
 }
 
-Numbers PolicySets::IdentitiesFor(const Terms& terms) const {
+Numbers PolicySets::IdentitiesFor(SetId id) const {
   Numbers out;
   auto append = [&out](const Numbers& some) { out.insert(out.end(), some.begin(), some.end()); };
-  for (const Term& term : terms) {
+  const Content& content = sets_.key(id);
+  if (content.node_ports) append(identities_.WithNodePorts());
+  for (const Term& term : content.terms) {
     if (term.group != kAnyPeer) {
       append(identities_.WithGroup(term.group));
       continue;
@@ -110,7 +131,46 @@ Numbers PolicySets::IdentitiesFor(const Terms& terms) const {
   return out;
 }
 
-PortSpec PolicySets::SpecFor(const Terms& terms, const Signature& signature) const {
+PortSpec PolicySets::SpecFor(SetId id, const Signature& signature) {
+  const Content& content = sets_.key(id);
+  PortSpec out = SpecByAddress(content.terms, signature);
+  if (signature.node_ports == kNoNodePorts || !content.node_ports) return out;
+  const Through& through = ThroughNodePorts(id, signature.node_ports);
+  if (out.everything) {
+    if (through.denied == PortSet{}) return out;
+    out.everything = false;  // what has no port is in it only together with every port
+    out.numbers = EveryPort();
+  }
+  out.numbers = Union(Without(out.numbers, through.denied), through.allowed);
+  return out;
+}
+
+const PolicySets::Through& PolicySets::ThroughNodePorts(SetId id, NodePortsId table) {
+  auto [it, fresh] = through_.try_emplace({id, table});
+  if (!fresh) return it->second;
+  std::unordered_map<uint32_t, PortSpec> specs;  // by backend's signature
+  auto allows = [&](net::Protocol protocol, const Backing::Need& need) {
+    auto [spec, unknown] = specs.try_emplace(need.signature);
+    if (unknown) {
+      spec->second = SpecByAddress(sets_.key(id).terms, node_ports_.signature(need.signature));
+    }
+    return spec->second.everything || spec->second.numbers.Allows(protocol, need.port);
+  };
+  const NodePortTable& ports = node_ports_.table(table);
+  std::vector<bool> allowed;
+  for (const Backing& backing : ports.backings) {
+    allowed.push_back(!backing.nowhere && std::all_of(backing.needs.begin(), backing.needs.end(),
+                                                      [&](const auto& need) {
+                                                        return allows(backing.protocol, need);
+                                                      }));
+  }
+  for (const auto& [key, backing] : ports.ports) {
+    Append(allowed[backing] ? it->second.allowed : it->second.denied, key.first, key.second);
+  }
+  return it->second;
+}
+
+PortSpec PolicySets::SpecByAddress(const Terms& terms, const Signature& signature) const {
   std::vector<const PortSpec*> specs;
   if (const Term* any = TermOf(terms, kAnyPeer)) specs.push_back(&specs_.spec(any->spec));
   for (GroupId group : signature.groups) {
@@ -143,11 +203,10 @@ void PolicySets::DropSet(SetId id, Changes& changes) {
 }
 
 void PolicySets::AddSet(SetId id, Changes& changes) {
-  const Terms& terms = sets_.key(id);
   PolicySet& set = image_.sets[id];
-  set.any = AcquirePorts(SpecFor(terms, Signature{}));
-  for (IdentityId identity : IdentitiesFor(terms)) {
-    PortSetId ports = AcquirePorts(SpecFor(terms, identities_.signature(identity)));
+  set.any = AcquirePorts(SpecFor(id, Signature{}));
+  for (IdentityId identity : IdentitiesFor(id)) {
+    PortSetId ports = AcquirePorts(SpecFor(id, identities_.signature(identity)));
     if (ports == set.any) {
       ReleasePorts(ports);
     } else {
@@ -162,7 +221,7 @@ void PolicySets::AddRules(IdentityId identity, const Numbers& except_sets, Chang
   for (SetId id : SetsFor(signature)) {
     if (Has(except_sets, id)) continue;
     PolicySet& set = image_.sets.at(id);
-    PortSetId ports = AcquirePorts(SpecFor(sets_.key(id), signature));
+    PortSetId ports = AcquirePorts(SpecFor(id, signature));
     if (ports == set.any) {
       ReleasePorts(ports);
       continue;
@@ -173,10 +232,10 @@ void PolicySets::AddRules(IdentityId identity, const Numbers& except_sets, Chang
 }
 
 void PolicySets::Settle(Changes& changes) {
-  sets_.Sweep([&](SetId id, const Terms& terms, NoData&) {
+  sets_.Sweep([&](SetId id, const Content& content, NoData&) {
     DropSet(id, changes);
-    Unlist(id, terms);
-    for (const Term& term : terms) specs_.Release(term.spec);
+    Unlist(id, content);
+    for (const Term& term : content.terms) specs_.Release(term.spec);
   });
   identities_.Sweep(
       [&](IdentityId id, const Signature& signature) { DropRules(id, signature, changes); });
@@ -187,6 +246,7 @@ void PolicySets::Settle(Changes& changes) {
   fresh_.clear();
   for (SetId id : fresh) AddSet(id, changes);
   for (IdentityId identity : identities_.TakeFresh()) AddRules(identity, fresh, changes);
+  through_.clear();
   SettlePorts(changes);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/check.h"
 #include "policy/hash.h"
 
 namespace sallyport::policy {
@@ -11,9 +12,8 @@ namespace {
 
 using Ranges = std::vector<net::PortRange>;
 
-// Sorts, and joins ranges that overlap or touch.
-void Normalise(Ranges& ranges) {
-  std::sort(ranges.begin(), ranges.end());
+// Joins ranges that overlap or touch. Requires that they are sorted.
+void Join(Ranges& ranges) {
   size_t kept = 0;
   for (const net::PortRange& range : ranges) {
     if (kept > 0 && range.first <= ranges[kept - 1].last + 1) {
@@ -23,6 +23,11 @@ void Normalise(Ranges& ranges) {
     }
   }
   ranges.resize(kept);
+}
+
+void Normalise(Ranges& ranges) {
+  std::sort(ranges.begin(), ranges.end());
+  Join(ranges);
 }
 
 void Normalise(PortSet& set) {
@@ -42,6 +47,33 @@ bool CoversRanges(const Ranges& outer, const Ranges& inner) {
       return o.first <= range.first && range.last <= o.last;
     });
   });
+}
+
+// Both normal, here and below.
+Ranges Merged(const Ranges& a, const Ranges& b) {
+  Ranges out;
+  out.reserve(a.size() + b.size());
+  std::merge(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(out));
+  Join(out);
+  return out;
+}
+
+Ranges Less(const Ranges& ranges, const Ranges& less) {
+  Ranges out;
+  auto hole = less.begin();
+  for (const net::PortRange& range : ranges) {
+    uint32_t first = range.first;
+    while (hole != less.end() && hole->last < first) ++hole;
+    for (; hole != less.end() && hole->first <= range.last; ++hole) {
+      if (hole->first > first) {
+        out.push_back({static_cast<uint16_t>(first), static_cast<uint16_t>(hole->first - 1)});
+      }
+      first = hole->last + 1u;
+      if (first > range.last) break;  // the hole may go on in the next range
+    }
+    if (first <= range.last) out.push_back({static_cast<uint16_t>(first), range.last});
+  }
+  return out;
 }
 
 // The ranges of a protocol that has ports; nullptr for others.
@@ -121,6 +153,24 @@ PortSpec SpecOf(const std::vector<model::PolicyPort>& ports, NamedPorts& names) 
   }
   Normalise(out.numbers);
   return out;
+}
+
+PortSet Without(const PortSet& set, const PortSet& less) {
+  return {Less(set.tcp, less.tcp), Less(set.udp, less.udp), Less(set.sctp, less.sctp)};
+}
+
+PortSet Union(const PortSet& a, const PortSet& b) {
+  return {Merged(a.tcp, b.tcp), Merged(a.udp, b.udp), Merged(a.sctp, b.sctp)};
+}
+
+void Append(PortSet& set, net::Protocol protocol, uint16_t port) {
+  Ranges* ranges = RangesOf(set, protocol);
+  CHECK(ranges) << net::ToString(protocol) << " has no ports";
+  if (!ranges->empty() && ranges->back().last + 1 >= port) {
+    ranges->back().last = port;
+  } else {
+    ranges->push_back({port, port});
+  }
 }
 
 size_t PortSetHash::operator()(const PortSet& set) const {

@@ -37,6 +37,13 @@ bool Covers(const PortSpec& outer, const PortSpec& inner);
 PortSpec Resolved(const PortSpec& spec, const Resolution& resolution,
                   const class NamedPorts& names);
 
+// What is in `set` and not in `less`; what is in one or both.
+PortSet Without(const PortSet& set, const PortSet& less);
+PortSet Union(const PortSet& a, const PortSet& b);
+// Adds a port of a protocol that has ports. Requires that none of the protocol's is larger.
+void Append(PortSet& set, net::Protocol protocol, uint16_t port);
+inline PortSet EveryPort() { return {{{0, 0xffff}}, {{0, 0xffff}}, {{0, 0xffff}}}; }
+
 struct PortSetHash {
   size_t operator()(const PortSet& set) const;
 };

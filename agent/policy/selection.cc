@@ -226,12 +226,12 @@ void Selection::Build(uint32_t id) {
   Profile before = profiles_.data(id);
   Profile built;
   if (auto terms = TermsOf(key, Direction::kEgress)) {
-    built.egress = sets_.Acquire(std::move(*terms));
+    built.egress = sets_.Acquire(std::move(*terms), Direction::kEgress);
   }
   if (auto terms = TermsOf(key, Direction::kIngress)) {
     std::vector<SpecId> made;
     ResolveNames(*terms, key.ingress_ports, made);
-    built.ingress = sets_.Acquire(std::move(*terms));
+    built.ingress = sets_.Acquire(std::move(*terms), Direction::kIngress);
     for (SpecId spec : made) rules_.specs().Release(spec);
   }
   profiles_.data(id) = built;

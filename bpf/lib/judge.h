@@ -150,10 +150,10 @@ static __always_inline __u32 deferral(const struct context *c, __u64 peer)
 {
 	if (c->at_node)
 		return 0;
-	if (peer_is_node(peer) ||
-	    (!peer_is_pod(peer) && (peer_is_service(peer) || stays_deferred(&c->ref, c->half))))
+	if (peer_is_node(peer) || peer_is_service(peer) ||
+	    (!peer_is_pod(peer) && stays_deferred(&c->ref, c->half)))
 		return SP_FLOW_CARRIED | SP_FLOW_DEFERRED;
-	return c->judge.set && (peer_is_service(peer) || !peer_is_pod(peer)) ? SP_FLOW_CARRIED : 0;
+	return c->judge.set && !peer_is_pod(peer) ? SP_FLOW_CARRIED : 0;
 }
 
 /*

@@ -3,6 +3,7 @@ add_library(sallyport_test_node STATIC agent/node.cc)
 target_link_libraries(sallyport_test_node
   PUBLIC sallyport_model sallyport_test_sandbox GTest::gtest
   PRIVATE sallyport_options sallyport_test_places)
+sallyport_precompile(sallyport_test_node)
 add_dependencies(sallyport_test_node sallyportd)
 
 sallyport_test(agent LABEL lab SANDBOX

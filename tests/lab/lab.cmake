@@ -4,6 +4,7 @@ target_include_directories(sallyport_lab_fixture PUBLIC ${PROJECT_SOURCE_DIR}/te
 target_link_libraries(sallyport_lab_fixture
   PUBLIC sallyport_lab GTest::gtest
   PRIVATE sallyport_options sallyport_test_places)
+sallyport_precompile(sallyport_lab_fixture)
 add_dependencies(sallyport_lab_fixture sallyport sallyportd)
 
 foreach(area network life container server agents kubectl)

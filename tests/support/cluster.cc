@@ -47,6 +47,7 @@ class Maker {
     for (int i = 0; i * size_.pods_per_node < size_.pods; ++i) AddNode(i);
     for (int i = 0; i < size_.pods; ++i) AddPod(i);
     for (int i = 0; i < size_.policies; ++i) AddPolicy(i);
+    for (int i = 0; i < size_.node_ports; ++i) AddNodePort(i);
     return std::move(snapshot_);
   }
 
@@ -92,6 +93,24 @@ class Maker {
     pod.ports = {{"http", net::Protocol::kTcp, 8080},
                  {"metrics", net::Protocol::kTcp, static_cast<uint16_t>(9090 + i % 4)}};
     Add(std::make_shared<const model::Pod>(std::move(pod)));
+  }
+
+  void AddNodePort(int i) {
+    model::Service service;
+    service.name = {Namespace(i), Number("service-", i)};
+    service.type = model::ServiceType::kNodePort;
+    auto node_port = static_cast<uint16_t>(30000 + i % 2768);
+    service.ports = {{"", net::Protocol::kTcp, 80, uint16_t{8080}, node_port}};
+    model::EndpointSlice slice;
+    slice.name = service.name;
+    slice.service = service.name.name;
+    slice.ports = {{"", net::Protocol::kTcp, 8080}};
+    int first = i % (size_.namespaces * kApps);
+    for (int pod = first; pod < size_.pods; pod += size_.namespaces * kApps) {
+      slice.endpoints.push_back({{PodAddresses(pod, false)}, true, true, false, "", {}});
+    }
+    Add(std::make_shared<const model::Service>(std::move(service)));
+    Add(std::make_shared<const model::EndpointSlice>(std::move(slice)));
   }
 
   void AddPolicy(int i) {

@@ -25,7 +25,8 @@ struct ClusterSize {
   int policies = 30000;
   int namespaces = 1000;
   int pods_per_node = 100;
-  int cidrs = 10;  // per policy, where the shape has them
+  int cidrs = 10;      // per policy, where the shape has them
+  int node_ports = 0;  // Services with one each, and a slice of a few pods of one app
   bool dual_stack = true;
   ClusterShape shape = ClusterShape::kTypical;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What compiling a large cluster costs, in CPU time and memory:
 //
-//   compile_cost [SHAPE [PODS [POLICIES [NAMESPACES [CIDRS]]]]]
+//   compile_cost [SHAPE [PODS [POLICIES [NAMESPACES [CIDRS [NODE_PORTS]]]]]]
 //
 // Prints "name value unit" lines: compiling from nothing, single changes, sizes.
 #include <time.h>
@@ -105,6 +105,25 @@ void MeasureChanges(policy::Compiler& compiler, const model::Snapshot& cluster) 
   });
 }
 
+void MeasureNodePorts(policy::Compiler& compiler, const model::Snapshot& cluster) {
+  auto slice = [&](int i) { return Nth(cluster.endpoint_slices, static_cast<size_t>(i) * 37); };
+  auto changed = [&](int i, bool other_kind) {
+    model::EndpointSlice out = *slice(i);
+    if (other_kind) {
+      out.endpoints.push_back(slice(i + 1)->endpoints.front());
+    } else {
+      out.endpoints.pop_back();
+    }
+    return model::Delta::Set(std::make_shared<const model::EndpointSlice>(std::move(out)));
+  };
+  auto back = [&](int i) { return model::Delta::Set(slice(i)); };
+  Measure(
+      "one of a NodePort's backends", compiler, [&](int i) { return changed(i, false); }, back);
+  Measure(
+      "a NodePort's backend of another kind", compiler, [&](int i) { return changed(i, true); },
+      back);
+}
+
 void Run(const ClusterSize& size) {
   model::Snapshot cluster = MakeCluster(size);
   Print("memory before, resident", StatusMiB("VmRSS"), "MiB");
@@ -116,6 +135,12 @@ void Run(const ClusterSize& size) {
     for (const auto& [name, pod] : cluster.pods) deltas.push_back(model::Delta::Set(pod));
     for (const auto& [name, policy] : cluster.policies) {
       deltas.push_back(model::Delta::Set(policy));
+    }
+    for (const auto& [name, service] : cluster.services) {
+      deltas.push_back(model::Delta::Set(service));
+    }
+    for (const auto& [name, slice] : cluster.endpoint_slices) {
+      deltas.push_back(model::Delta::Set(slice));
     }
     double start = CpuSeconds();
     compiler.Apply(deltas);
@@ -133,6 +158,7 @@ void Run(const ClusterSize& size) {
   Print("rules", static_cast<double>(rules), "");
   Print("port sets", static_cast<double>(image.port_sets.size()), "");
   MeasureChanges(compiler, cluster);
+  if (!cluster.endpoint_slices.empty()) MeasureNodePorts(compiler, cluster);
   Print("memory at the end, resident", StatusMiB("VmRSS"), "MiB");
 }
 
@@ -154,6 +180,7 @@ int main(int argc, char** argv) {
   size.policies = number(3, size.policies);
   size.namespaces = number(4, std::max(1, size.pods / 30));
   size.cidrs = number(5, size.cidrs);
+  size.node_ports = number(6, size.node_ports);
   sallyport::test::Run(size);
   return 0;
 }

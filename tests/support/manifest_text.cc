@@ -111,6 +111,49 @@ void Print(std::ostream& out, const model::Pod& pod) {
       << "\n";
 }
 
+void Print(std::ostream& out, const model::Service& service) {
+  out << "---\napiVersion: v1\nkind: Service\nmetadata: {name: " << service.name.name
+      << ", namespace: " << service.name.ns << "}\nspec:\n  type: " << ToString(service.type)
+      << "\n  externalTrafficPolicy: " << (service.external_local ? "Local" : "Cluster")
+      << "\n  ports: "
+      << List(service.ports,
+              [](const model::ServicePort& port) {
+                return "{name: " + Quoted(port.name) +
+                       ", protocol: " + net::ToString(port.protocol) +
+                       ", port: " + std::to_string(port.port) +
+                       ", nodePort: " + std::to_string(port.node_port) + "}";
+              })
+      << "\n";
+}
+
+std::string Text(const model::SliceEndpoint& endpoint) {
+  auto word = [](bool holds) { return std::string(holds ? "true" : "false"); };
+  return "{addresses: " +
+         List(endpoint.addresses,
+              [](const net::Address& address) { return Quoted(address.ToString()); }) +
+         ", conditions: {ready: " + word(endpoint.ready) + ", serving: " + word(endpoint.serving) +
+         ", terminating: " + word(endpoint.terminating) + "}}";
+}
+
+void Print(std::ostream& out, const model::EndpointSlice& slice) {
+  bool v6 = false;
+  for (const model::SliceEndpoint& endpoint : slice.endpoints) {
+    for (const net::Address& address : endpoint.addresses) v6 |= !address.IsV4();
+  }
+  out << "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: "
+      << slice.name.name << ", namespace: " << slice.name.ns
+      << ", labels: {kubernetes.io/service-name: " << Quoted(slice.service)
+      << "}}\naddressType: " << (v6 ? "IPv6" : "IPv4") << "\nendpoints: "
+      << List(slice.endpoints, [](const model::SliceEndpoint& e) { return Text(e); }) << "\nports: "
+      << List(slice.ports,
+              [](const model::SlicePort& port) {
+                std::string number = port.port ? ", port: " + std::to_string(*port.port) : "";
+                return "{name: " + Quoted(port.name) +
+                       ", protocol: " + net::ToString(port.protocol) + number + "}";
+              })
+      << "\n";
+}
+
 }  // namespace
 
 std::string ManifestText(const model::Snapshot& snapshot) {
@@ -129,6 +172,8 @@ std::string ManifestText(const model::Snapshot& snapshot) {
   }
   for (const auto& [name, pod] : snapshot.pods) Print(out, *pod);
   for (const auto& [name, policy] : snapshot.policies) Print(out, *policy);
+  for (const auto& [name, service] : snapshot.services) Print(out, *service);
+  for (const auto& [name, slice] : snapshot.endpoint_slices) Print(out, *slice);
   return out.str();
 }
 

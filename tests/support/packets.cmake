@@ -5,3 +5,4 @@ target_include_directories(sallyport_test_packets PUBLIC ${PROJECT_SOURCE_DIR}/t
 target_link_libraries(sallyport_test_packets
   PUBLIC sallyport_net GTest::gtest
   PRIVATE sallyport_options sallyport_test_sandbox sallyport_bpf_pod PkgConfig::LIBBPF)
+sallyport_precompile(sallyport_test_packets)

@@ -5,3 +5,4 @@ target_include_directories(sallyport_test_sandbox PUBLIC ${PROJECT_SOURCE_DIR}/t
 target_link_libraries(sallyport_test_sandbox
   PUBLIC sallyport_net
   PRIVATE sallyport_options Threads::Threads)
+sallyport_precompile(sallyport_test_sandbox)

@@ -119,6 +119,8 @@ World Shrink(World world, const Fails& fails) {
     again |= ShrinkMap(world, &model::Snapshot::pods, fails);
     again |= ShrinkMap(world, &model::Snapshot::namespaces, fails);
     again |= ShrinkMap(world, &model::Snapshot::nodes, fails);
+    again |= ShrinkMap(world, &model::Snapshot::services, fails);
+    again |= ShrinkMap(world, &model::Snapshot::endpoint_slices, fails);
     std::vector<model::ObjectName> names;
     for (const auto& [name, policy] : world.snapshot.policies) names.push_back(name);
     for (const model::ObjectName& name : names) {

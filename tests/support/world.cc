@@ -16,13 +16,16 @@ using net::Cidr;
 using net::Protocol;
 
 const std::vector<std::string> kNamespaces = {"shop", "bank", "farm", "attic"};
-const std::vector<std::string> kNodes = {"here", "there"};
+const std::vector<std::string> kNodes = {"here", "there", "yonder"};
 const std::vector<std::string> kKeys = {"app", "tier", "env"};
 const std::vector<std::string> kValues = {"a", "b", "c", ""};
 const std::vector<std::string> kPortNames = {"web", "metrics", "dns"};
 const std::vector<uint16_t> kPorts = {1, 53, 80, 81, 82, 443, 8080, 9090, 65535};
 const std::vector<Protocol> kPortProtocols = {Protocol::kTcp, Protocol::kTcp, Protocol::kUdp,
                                               Protocol::kSctp};
+const std::vector<std::string> kServices = {"api", "site", "feed"};
+const std::vector<std::string> kTargetNames = {"one", "two", "three"};
+const std::vector<uint16_t> kNodePorts = {80, 443, 30080, 30081, 32767};
 
 Address Parse(const std::string& text) { return *Address::Parse(text); }
 
@@ -217,10 +220,63 @@ model::NamespacePtr RandomNamespace(Random& random) {
 model::NodePtr RandomNode(Random& random) {
   model::Node node;
   node.name = random.Pick(kNodes);
-  const char* suffix = node.name == "here" ? "1" : "2";
+  const char* suffix = node.name == "here" ? "1" : node.name == "there" ? "2" : "3";
   if (random.Chance(90)) node.addresses.push_back(Parse(std::string("172.16.0.") + suffix));
   if (random.Chance(60)) node.addresses.push_back(Parse(std::string("fd00:aa::") + suffix));
+  // Not to be relied upon: an address that another node has, or a pod.
+  if (random.Chance(8)) node.addresses.push_back(Parse("172.16.0.2"));
+  if (random.Chance(8)) node.addresses.push_back(RandomPodAddress(random, random.Chance(50)));
   return std::make_shared<const model::Node>(std::move(node));
+}
+
+// Without an address of its own: what is sent to those is judged as what it becomes.
+model::ServicePtr RandomService(Random& random) {
+  model::Service service;
+  service.name = {random.Pick(kNamespaces), random.Pick(kServices)};
+  int type = random.Between(0, 9);
+  service.type = type < 7   ? model::ServiceType::kNodePort
+                 : type < 9 ? model::ServiceType::kLoadBalancer
+                            : model::ServiceType::kClusterIp;
+  service.external_local = random.Chance(20);
+  int ports = random.Between(1, 3);
+  for (int i = 0; i < ports; ++i) {
+    model::ServicePort port;
+    port.name = kTargetNames[static_cast<size_t>(i)];
+    port.protocol = random.Pick(kPortProtocols);
+    port.port = random.Pick(kPorts);
+    port.target_port = port.port;
+    if (random.Chance(90)) port.node_port = random.Pick(kNodePorts);
+    service.ports.push_back(std::move(port));
+  }
+  return std::make_shared<const model::Service>(std::move(service));
+}
+
+model::SliceEndpoint RandomBackend(Random& random, bool v4) {
+  model::SliceEndpoint out;
+  if (random.Chance(95)) {
+    out.addresses.push_back(random.Chance(85) ? RandomPodAddress(random, v4)
+                                              : Parse(v4 ? "172.16.0.2" : "fd00:aa::2"));
+  }
+  out.ready = random.Chance(85);
+  out.serving = random.Chance(out.ready ? 95 : 50);
+  out.terminating = !out.ready && random.Chance(60);
+  return out;
+}
+
+model::EndpointSlicePtr RandomSlice(Random& random) {
+  model::EndpointSlice slice;
+  slice.name = {random.Pick(kNamespaces), "slice-" + std::to_string(random.Between(0, 7))};
+  if (random.Chance(95)) slice.service = random.Pick(kServices);
+  bool v4 = random.Chance(60);
+  int endpoints = random.Between(0, 3);
+  for (int i = 0; i < endpoints; ++i) slice.endpoints.push_back(RandomBackend(random, v4));
+  for (const std::string& name : kTargetNames) {
+    if (random.Chance(25)) continue;
+    model::SlicePort port{name, random.Pick(kPortProtocols), std::nullopt};
+    if (random.Chance(95)) port.port = random.Pick(kPorts);
+    slice.ports.push_back(std::move(port));
+  }
+  return std::make_shared<const model::EndpointSlice>(std::move(slice));
 }
 
 model::LocalAddresses RandomLocalAddresses(Random& random) {
@@ -304,7 +360,14 @@ model::Delta RandomRemoval(Random& random, const model::Snapshot& snapshot) {
     default:
       break;
   }
-  if (random.Chance(30)) return model::Delta::Remove(model::Kind::kNode, {"", "here"});
+  if (random.Chance(30)) return model::Delta::Remove(model::Kind::kNode, {"", random.Pick(kNodes)});
+  if (random.Chance(40) && !snapshot.services.empty()) {
+    return model::Delta::Remove(model::Kind::kService, PickFrom(random, snapshot.services).first);
+  }
+  if (random.Chance(40) && !snapshot.endpoint_slices.empty()) {
+    return model::Delta::Remove(model::Kind::kEndpointSlice,
+                                PickFrom(random, snapshot.endpoint_slices).first);
+  }
   return model::Delta::Remove(model::Kind::kNamespace, {"", random.Pick(kNamespaces)});
 }
 
@@ -324,10 +387,15 @@ model::Delta RandomDelta(Random& random, const model::Snapshot& snapshot) {
     SetRandom(random, snapshot.pods, same);
     SetRandom(random, snapshot.policies, same);
     SetRandom(random, snapshot.namespaces, same);
+    SetRandom(random, snapshot.services, same);
+    SetRandom(random, snapshot.endpoint_slices, same);
+    SetRandom(random, snapshot.nodes, same);
     if (!same.empty()) return random.Pick(same);
   }
-  if (what < 72) return model::Delta::Set(RandomPod(random));
-  if (what < 87) return model::Delta::Set(RandomPolicy(random));
+  if (what < 68) return model::Delta::Set(RandomPod(random));
+  if (what < 80) return model::Delta::Set(RandomPolicy(random));
+  if (what < 84) return model::Delta::Set(RandomService(random));
+  if (what < 91) return model::Delta::Set(RandomSlice(random));
   if (what < 95) return model::Delta::Set(RandomNamespace(random));
   if (what < 97) return model::Delta::Set(RandomNode(random));
   if (what < 98) {
@@ -345,9 +413,14 @@ World RandomWorld(uint64_t seed, const WorldSize& size) {
   int pods = random.Between(1, size.pods);
   int policies = random.Between(0, size.policies);
   for (int i = 0; i < 3; ++i) world.snapshot.Apply(model::Delta::Set(RandomNamespace(random)));
-  for (int i = 0; i < 2; ++i) world.snapshot.Apply(model::Delta::Set(RandomNode(random)));
+  for (int i = 0; i < 4; ++i) world.snapshot.Apply(model::Delta::Set(RandomNode(random)));
   for (int i = 0; i < pods; ++i) world.snapshot.Apply(model::Delta::Set(RandomPod(random)));
   for (int i = 0; i < policies; ++i) world.snapshot.Apply(model::Delta::Set(RandomPolicy(random)));
+  int services = random.Chance(60) ? random.Between(1, 4) : 0;
+  for (int i = 0; i < services; ++i) {
+    world.snapshot.Apply(model::Delta::Set(RandomService(random)));
+    for (int j = 0; j < 2; ++j) world.snapshot.Apply(model::Delta::Set(RandomSlice(random)));
+  }
   if (random.Chance(20)) {
     world.snapshot.Apply(model::Delta::Set(RandomLocalAddresses(random)));
   }

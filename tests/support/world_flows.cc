@@ -13,6 +13,8 @@ using net::Protocol;
 struct Points {
   std::vector<Address> addresses[2];  // IPv4, IPv6
   std::vector<uint16_t> ports;
+  std::vector<Address> nodes[2];
+  std::vector<uint16_t> node_ports;
 
   void Add(const Address& address) { addresses[address.IsV4() ? 0 : 1].push_back(address); }
 };
@@ -77,7 +79,17 @@ Points PointsOf(const model::Snapshot& snapshot) {
     for (const model::ContainerPort& port : pod->ports) AddPort(points, port.port);
   }
   for (const auto& [name, node] : snapshot.nodes) {
-    for (const Address& address : node->addresses) points.Add(address);
+    for (const Address& address : node->addresses) {
+      points.Add(address);
+      points.nodes[address.IsV4() ? 0 : 1].push_back(address);
+    }
+  }
+  for (const auto& [name, service] : snapshot.services) {
+    for (const model::ServicePort& port : service->ports) {
+      if (port.node_port == 0) continue;
+      AddPort(points, port.node_port);
+      points.node_ports.push_back(port.node_port);
+    }
   }
   for (const Address& address : snapshot.local_addresses) points.Add(address);
   for (const char* outside : {"203.0.113.77", "10.0.0.14", "2001:db8::99", "fd00::e"}) {
@@ -116,9 +128,12 @@ std::vector<net::FlowTuple> RandomFlows(Random& random, const model::Snapshot& s
     flow.source = end(75);
     flow.destination = end(60);
     flow.protocol = RandomProtocol(random, family == 0);
+    const std::vector<Address>& nodes = points.nodes[family];
+    bool to_node_port = !nodes.empty() && !points.node_ports.empty() && random.Chance(25);
+    if (to_node_port) flow.destination = random.Pick(nodes);
     if (net::HasPorts(flow.protocol)) {
       flow.source_port = static_cast<uint16_t>(random.Between(1024, 65535));
-      flow.destination_port = random.Pick(points.ports);
+      flow.destination_port = random.Pick(to_node_port ? points.node_ports : points.ports);
     }
     flows.push_back(flow);
   }

@@ -4,6 +4,7 @@ sallyport_test(policy LABEL unit
     policy/addresses_test.cc
     policy/compiler_test.cc
     policy/explain_test.cc
+    policy/node_ports_test.cc
     policy/parts_test.cc
     policy/peers_test.cc
     policy/ports_test.cc

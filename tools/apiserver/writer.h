@@ -95,6 +95,9 @@ class Writer {
   std::function<void(Consequence)> listener_;
 };
 
+// Kinds whose metadata.generation counts the changes of their spec.
+bool HasGeneration(const Kind& kind);
+
 // The autoscaling/v1 Scale of an object; throws NotFound where its kind has none.
 std::string ScaleJson(const Kind& kind, const Value& object);
 

@@ -14,14 +14,15 @@ model::PortName NameOf(const Destination& to) {
   return number ? *number : uint16_t{0};
 }
 
-Result<Found> Find(const model::Snapshot& snapshot, std::string_view to) {
+Result<Found> Find(const model::Snapshot& snapshot, const model::Pod* sender, std::string_view to) {
   bool named = to.starts_with(kServicePrefix);
   auto destination = ParseDestination(named ? to.substr(kServicePrefix.size()) : to);
   if (!destination) return std::move(destination).error();
   const auto* address = std::get_if<net::Address>(&destination->party);
   if (!named) {
     if (!address) return Found();
-    return model::FindServiceAt(snapshot, *address, destination->protocol, NameOf(*destination));
+    return model::FindServiceAt(snapshot, sender, *address, destination->protocol,
+                                NameOf(*destination));
   }
   if (address) return Error{"svc/ goes with a Service's name, not with an address"};
   const auto& name = std::get<model::ObjectName>(destination->party);
@@ -43,9 +44,10 @@ Side SideOf(const World& world, const model::ServiceTarget& target, const model:
 
 }  // namespace
 
-Result<std::optional<ServiceBackends>> BackendsOf(const World& world, std::string_view to) {
+Result<std::optional<ServiceBackends>> BackendsOf(const World& world, const model::Pod* sender,
+                                                  std::string_view to) {
   std::optional<ServiceBackends> out;
-  auto found = Find(world.snapshot(), to);
+  auto found = Find(world.snapshot(), sender, to);
   if (!found) return std::move(found).error();
   if (!*found) return out;
   const model::ServiceTarget& target = **found;

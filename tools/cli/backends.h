@@ -26,6 +26,8 @@ struct ServiceBackends {
 // The backends that "svc/[namespace/]name:port[/protocol]" leads to, by the Service's port number
 // or name, or the same written as one of its addresses, or as a node's address and the Service's
 // node port. nullopt: it names no Service. Errors say what is wrong with one (model/backends.h).
-Result<std::optional<ServiceBackends>> BackendsOf(const World& world, std::string_view to);
+// `sender`: the pod that asks, or null.
+Result<std::optional<ServiceBackends>> BackendsOf(const World& world, const model::Pod* sender,
+                                                  std::string_view to);
 
 }  // namespace sallyport::cli

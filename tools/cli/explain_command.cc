@@ -37,13 +37,13 @@ Result<std::vector<Row>> AskEach(const World& world, const Party& from,
 Result<std::vector<Row>> AskOneQuestion(const World& world, const ExplainOptions& options) {
   auto from = ParseParty(options.from);
   if (!from) return std::move(from).error().Context("--from");
-  auto backends = BackendsOf(world, options.to);
+  auto source = world.Resolve(*from);
+  if (!source) return std::move(source).error().Context("--from");
+  auto backends = BackendsOf(world, source->pod.get(), options.to);
   if (!backends) return std::move(backends).error().Context("--to");
   if (*backends) return AskEach(world, *from, **backends, options.family);
   auto to = ParseDestination(options.to);
   if (!to) return std::move(to).error().Context("--to");
-  auto source = world.Resolve(*from);
-  if (!source) return std::move(source).error().Context("--from");
   auto destination = world.Resolve(to->party);
   if (!destination) return std::move(destination).error().Context("--to");
   auto port = world.ResolvePort(*destination, *to);

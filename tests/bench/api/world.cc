@@ -186,6 +186,7 @@ void World::FillWithPods(int count) {
                                      "}");
   std::atomic<int> next = filled_;
   std::atomic<bool> failed = false;
+  const bool terminal = ::isatty(STDERR_FILENO) != 0;
   auto fill = [&] {
     for (int i = next++; i < count && !failed; i = next++) {
       try {
@@ -198,6 +199,7 @@ void World::FillWithPods(int count) {
                                  std::to_string(i) + "\"",
                              "node-" + std::to_string(i / kPodsPerNode)));
         MergePatch(pods + "/" + name + "/status", StatusPatch({AddressOf(i)}));
+        if (terminal && i % 500 == 0) std::fprintf(stderr, "\r%d of %d pods made ", i, count);
       } catch (const std::exception& error) {
         if (!failed.exchange(true)) std::fprintf(stderr, "bench_api: %s\n", error.what());
       }
@@ -206,6 +208,7 @@ void World::FillWithPods(int count) {
   std::vector<std::jthread> threads;
   for (int i = 0; i < 3; ++i) threads.emplace_back(fill);
   threads.clear();
+  if (terminal) std::fputs("\r\033[K", stderr);
   if (failed) throw std::runtime_error("the cluster could not be filled");
   filled_ = count;
 }

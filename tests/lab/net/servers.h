@@ -89,11 +89,17 @@ class Backend {
   std::thread thread_;
 };
 
-// A client socket in a pod, or in the node where there is none.
+// A client socket in a pod, or in the node where there is none. Each has a port that none had
+// before: for a port that was used, the node may remember where its packets went in an earlier
+// test.
 class Client {
  public:
   Client(const Pod* pod, int type) {
-    auto open = [&] { fd_ = UniqueFd(socket(AF_INET6, type | SOCK_CLOEXEC, 0)); };
+    auto open = [&] {
+      fd_ = UniqueFd(socket(AF_INET6, type | SOCK_CLOEXEC, 0));
+      sockaddr_in6 own = ToSocket(net::Address(), NextPort());
+      EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
+    };
     pod ? pod->Inside(open) : open();
   }
   // "NAME CLIENT", or "refused", or what else the kernel said.
@@ -124,6 +130,11 @@ class Client {
   }
 
  private:
+  static uint16_t NextPort() {
+    constexpr int kFirst = 32768;  // above what is served
+    static int count = 0;
+    return static_cast<uint16_t>(kFirst + count++ % (65536 - kFirst));
+  }
   static std::string Failure() {
     return errno == ECONNREFUSED ? "refused" : std::string(std::strerror(errno));
   }

@@ -194,6 +194,10 @@ std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
   for (const auto& [name, object] : snapshot.nodes) out.push_back(model::Delta::Set(object));
   for (const auto& [name, object] : snapshot.pods) out.push_back(model::Delta::Set(object));
   for (const auto& [name, object] : snapshot.policies) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.services) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.endpoint_slices) {
+    out.push_back(model::Delta::Set(object));
+  }
   out.push_back(model::Delta::Set(snapshot.local_addresses));
   if (snapshot.namespaces_listed) out.push_back(model::Delta::Set(model::NamespacesListed{}));
   return out;

@@ -23,7 +23,7 @@ const typename Map::mapped_type& PickFrom(Random& random, const Map& map) {
 model::Delta ClusterDelta(Random& random, const model::Snapshot& cluster) {
   const model::PodPtr& pod = PickFrom(random, cluster.pods);
   const model::NetworkPolicyPtr& policy = PickFrom(random, cluster.policies);
-  switch (random.Between(0, 5)) {
+  switch (random.Between(0, 6)) {
     case 0:
       return model::Delta::Remove(model::Kind::kPod, pod->name);
     case 1:
@@ -48,6 +48,11 @@ model::Delta ClusterDelta(Random& random, const model::Snapshot& cluster) {
       changed.labels = model::Labels(std::move(labels));
       return model::Delta::Set(std::make_shared<const model::Namespace>(std::move(changed)));
     }
+    case 5: {
+      model::EndpointSlice changed = *PickFrom(random, cluster.endpoint_slices);
+      changed.endpoints = PickFrom(random, cluster.endpoint_slices)->endpoints;
+      return model::Delta::Set(std::make_shared<const model::EndpointSlice>(std::move(changed)));
+    }
     default:
       return random.Chance(50) ? model::Delta::Set(pod) : model::Delta::Set(policy);
   }
@@ -66,6 +71,7 @@ class ClusterProperty : public ::testing::TestWithParam<ClusterShape> {};
 
 TEST_P(ClusterProperty, ChangesEndInWhatIsCompiledAfresh) {
   ClusterSize size{.pods = 400, .policies = 250, .namespaces = 10, .pods_per_node = 40, .cidrs = 5};
+  size.node_ports = 120;
   size.shape = GetParam();
   const model::Snapshot cluster = MakeCluster(size);
   for (uint64_t seed : Seeds(2)) {
@@ -78,6 +84,10 @@ TEST_P(ClusterProperty, ChangesEndInWhatIsCompiledAfresh) {
     for (const auto& [name, object] : cluster.nodes) rest.push_back(model::Delta::Set(object));
     for (const auto& [name, object] : cluster.pods) rest.push_back(model::Delta::Set(object));
     for (const auto& [name, object] : cluster.policies) rest.push_back(model::Delta::Set(object));
+    for (const auto& [name, object] : cluster.services) rest.push_back(model::Delta::Set(object));
+    for (const auto& [name, object] : cluster.endpoint_slices) {
+      rest.push_back(model::Delta::Set(object));
+    }
     compiler.Apply(rest);
     for (int i = 0; i < 25; ++i) {
       policy::Image before = compiler.image();

@@ -162,6 +162,15 @@ TEST(DeltasProperty, DeltasThatChangeNothingChangeNothing) {
       for (const auto& [name, object] : compiler.snapshot().namespaces) {
         again.push_back(model::Delta::Set(std::make_shared<const model::Namespace>(*object)));
       }
+      for (const auto& [name, object] : compiler.snapshot().nodes) {
+        again.push_back(model::Delta::Set(std::make_shared<const model::Node>(*object)));
+      }
+      for (const auto& [name, object] : compiler.snapshot().services) {
+        again.push_back(model::Delta::Set(std::make_shared<const model::Service>(*object)));
+      }
+      for (const auto& [name, object] : compiler.snapshot().endpoint_slices) {
+        again.push_back(model::Delta::Set(std::make_shared<const model::EndpointSlice>(*object)));
+      }
       policy::Changes changes = compiler.Apply(again);
       if (!changes.empty()) return "changed:" + ToString(changes);
     }
@@ -188,6 +197,12 @@ TEST(DeltasProperty, OrderDoublesAndDetoursDoNotMatter) {
     for (const auto& [name, object] : world.snapshot.policies) {
       final.push_back(model::Delta::Set(object));
     }
+    for (const auto& [name, object] : world.snapshot.services) {
+      final.push_back(model::Delta::Set(object));
+    }
+    for (const auto& [name, object] : world.snapshot.endpoint_slices) {
+      final.push_back(model::Delta::Set(object));
+    }
     final.push_back(model::Delta::Set(world.snapshot.local_addresses));
     final.push_back(world.snapshot.namespaces_listed
                         ? model::Delta::Set(model::NamespacesListed{})
@@ -209,6 +224,12 @@ TEST(DeltasProperty, OrderDoublesAndDetoursDoNotMatter) {
     }
     for (const auto& [name, object] : compiler.snapshot().nodes) {
       deltas.push_back(model::Delta::Remove(model::Kind::kNode, {"", name}));
+    }
+    for (const auto& [name, object] : compiler.snapshot().services) {
+      deltas.push_back(model::Delta::Remove(model::Kind::kService, name));
+    }
+    for (const auto& [name, object] : compiler.snapshot().endpoint_slices) {
+      deltas.push_back(model::Delta::Remove(model::Kind::kEndpointSlice, name));
     }
     for (const model::Delta& delta : final) {
       deltas.push_back(delta);

@@ -304,8 +304,8 @@ std::string Backends(const Snapshot& snapshot, const ServiceTarget& target) {
 }
 
 std::string BackendsAt(const Snapshot& snapshot, const char* address, const PortName& port,
-                       net::Protocol protocol = net::Protocol::kTcp) {
-  auto target = FindServiceAt(snapshot, Ip(address), protocol, port);
+                       net::Protocol protocol = net::Protocol::kTcp, const Pod* sender = nullptr) {
+  auto target = FindServiceAt(snapshot, sender, Ip(address), protocol, port);
   if (!target) return target.error().message;
   return *target ? Backends(snapshot, **target) : "no Service";
 }
@@ -336,6 +336,13 @@ TEST(Backends, ByEachOfItsAddressesOfThatFamily) {
   EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", "main"), v4);
   EXPECT_EQ(BackendsAt(snapshot, "198.51.100.1", uint16_t{80}), v4);
   EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{30080}), v4) << "a node's";
+  Pod sender;
+  sender.node = "n1";
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{30080}, net::Protocol::kTcp, &sender), v4);
+  sender.node = "n2";
+  EXPECT_EQ(BackendsAt(snapshot, "192.0.2.1", uint16_t{30080}, net::Protocol::kTcp, &sender),
+            "no Service")
+      << "another node's";
   EXPECT_EQ(BackendsAt(snapshot, "fd00:96::10", uint16_t{80}), "shop/a fd00::1 :8080");
   EXPECT_EQ(BackendsAt(snapshot, "192.0.2.9", uint16_t{30080}), "no Service");
   snapshot.local_addresses = {Ip("192.0.2.9")};
