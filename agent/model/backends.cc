@@ -27,11 +27,11 @@ Error NoSuchPort(const Service& service) {
   return {"Service " + service.name.ToString() + " has no such port" + has};
 }
 
-// Of the sender's node; of any, if no pod sends.
+// Of the sender's node; of any, if no pod sends, or one whose node is not known.
 bool IsNodes(const Snapshot& snapshot, const Pod* sender, const net::Address& address) {
   return snapshot.local_addresses.contains(address) ||
          std::any_of(snapshot.nodes.begin(), snapshot.nodes.end(), [&](const auto& node) {
-           return (!sender || sender->node == node.first) &&
+           return (!sender || sender->node.empty() || sender->node == node.first) &&
                   Contains(node.second->addresses, address);
          });
 }

@@ -358,7 +358,7 @@ TEST(DaemonSetTest, SaysTheSameEverywhere) {
 // kubectl 1.21 and 1.22 have a kustomize that loses anchors, or what they stand for.
 TEST(DaemonSetTest, HasNoAnchors) {
   const std::regex anchor("(^|[\\s:\\[,{-])[&*][A-Za-z]");
-  for (const auto& entry : fs::recursive_directory_iterator(SALLYPORT_SOURCE_DIR "/daemonset")) {
+  for (const auto& entry : fs::recursive_directory_iterator(test::InSources("daemonset"))) {
     bool kustomized = entry.path().extension() == ".yaml" &&
                       entry.path().parent_path().filename() != "monitoring";
     if (!kustomized) continue;

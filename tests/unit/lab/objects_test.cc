@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "lab/system_objects.h"
+#include "support/places.h"
 #include "unit/lab/make.h"
 
 namespace sallyport::lab {
@@ -93,7 +94,7 @@ TEST(Tree, SameContentLooksAtNeitherOrderNorLines) {
 
 // So the lab shows that what is deployed is enough.
 TEST(SystemObjects, AgentsHaveTheRightsThatAreDeployed) {
-  std::ifstream file(SALLYPORT_SOURCE_DIR "/daemonset/rbac.yaml");
+  std::ifstream file(test::InSources("daemonset/rbac.yaml"));
   std::string text((std::istreambuf_iterator<char>(file)), {});
   model::ParsedText deployed = model::ParseText(text, "rbac.yaml");
   ASSERT_EQ(deployed.documents.size(), 3u);
