@@ -18,7 +18,7 @@ using std::chrono::duration_cast;
 using std::chrono::seconds;
 
 constexpr int kGone = 410, kNotFound = 404, kUnprocessable = 422, kTooManyRequests = 429;
-constexpr int kUnavailable = 503, kGatewayTimeout = 504;
+constexpr int kBadGateway = 502, kUnavailable = 503, kGatewayTimeout = 504;
 // A list as initial events is given up after so long without one: a server that does not know the
 // parameters leaves the stream open, and never says where the list ends.
 constexpr Duration kInitialIdle = seconds(15);
@@ -28,6 +28,8 @@ constexpr int kEndlessLists = 2;
 constexpr Duration kAnswer = seconds(20);
 // A watch that lasted so long, or told something, was one.
 constexpr Duration kRealWatch = seconds(5);
+// A server that left so many requests in a row without an answer was away.
+constexpr int kAway = 3;
 // After so many refusals the version may be what is refused: it is asked for anew.
 constexpr int kRefusals = 5;
 // How many objects of initial events are passed on at once.
@@ -36,6 +38,8 @@ constexpr int kBatch = 500;
 // for an hour.
 constexpr Duration kMostPause = seconds(30);
 
+// What is said by something in the server's place, or by one that is not ready yet.
+bool IsInItsPlace(int code) { return code >= kBadGateway && code <= kUnavailable; }
 // What a server may say when it is the version that it cannot make sense of.
 bool MayMeanVersion(int code) { return code == 400 || code == kUnprocessable || code == 500; }
 
@@ -91,6 +95,9 @@ class Reflector::Impl {
   Duration ListByEvents();
   Duration Confirm();
   Duration Watch();
+  Result<kube::Response> Send(const kube::Request& request, const kube::StreamEvents& events,
+                              Duration idle);
+  void Answered();
   Result<kube::Response> Follow(const kube::Request& request, Duration idle, bool initial,
                                 Told& told);
   void TakeEvent(std::string_view type, std::string_view object, bool initial, Told& told);
@@ -130,6 +137,7 @@ class Reflector::Impl {
   bool opened_before_ = false;
   int endless_lists_ = 0;  // initial events whose end never came
   int refusals_ = 0;       // one after the other
+  int unanswered_ = 0;     // requests one after the other; or answered in the server's place
   WatchState state_;
 };
 
@@ -140,6 +148,23 @@ kube::Request Reflector::Impl::Ask(const std::string& parameters) const {
   kube::Request request;
   request.path = resource_.path + (query.empty() ? "" : "?" + query);
   return request;
+}
+
+// The pauses grew for a server that was away: what it says now that it is back, that our version is
+// not of its history say, is not to be followed up in such steps.
+void Reflector::Impl::Answered() {
+  if (std::exchange(unanswered_, 0) >= kAway) backoff_.Reset();
+}
+
+Result<kube::Response> Reflector::Impl::Send(const kube::Request& request,
+                                             const kube::StreamEvents& events, Duration idle) {
+  auto response = transport_(request, events, idle);
+  bool stopped = !response && response.error().code == kube::kStopped;
+  if (stopped || (response && !IsInItsPlace(response->status)))
+    Answered();
+  else
+    ++unanswered_;
+  return response;
 }
 
 // The server ends it by itself after `time`.
@@ -248,7 +273,7 @@ Duration Reflector::Impl::ListPage() {
     fed = splitter.Feed(piece);
     return fed.ok();
   };
-  auto response = transport_(Ask(parameters), {{}, bytes}, options_.idle);
+  auto response = Send(Ask(parameters), {{}, bytes}, options_.idle);
   sink_.Flush();
   auto failed = [this](const Error& error) {
     GiveUpPages();
@@ -312,11 +337,8 @@ Duration Reflector::Impl::ListByEvents() {
 // would leave us waiting for what it told already: of a future version it watches in silence.
 Duration Reflector::Impl::Confirm() {
   std::string body;
-  auto bytes = [&](std::string_view piece) {
-    body.append(piece);
-    return body.size() <= kMaxObjectText;
-  };
-  auto response = transport_(
+  auto bytes = [&](std::string_view piece) { return body.append(piece).size() <= kMaxObjectText; };
+  auto response = Send(
       Ask("limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=" + kube::EncodeUrl(version_)),
       {{}, bytes}, kAnswer);
   if (!response) return Failed("watching", response.error().message);
@@ -370,6 +392,7 @@ Result<kube::Response> Reflector::Impl::Follow(const kube::Request& request, Dur
   kube::StreamEvents events;
   events.opened = [&] {
     told.opened = true;
+    Answered();
     if (initial) return;
     if (std::exchange(opened_before_, true)) ++state_.reconnects;
     state_.connected = true;
@@ -386,7 +409,7 @@ Result<kube::Response> Reflector::Impl::Follow(const kube::Request& request, Dur
     }
     return more && *more;
   };
-  auto response = transport_(request, events, idle);
+  auto response = Send(request, events, idle);
   if (response && response->ok() && splitter.cut()) {
     return Error{"the last event was cut off", ECONNRESET};
   }
@@ -437,9 +460,9 @@ Duration Reflector::Impl::WatchEnded(const kube::Response& response, const Told&
   if (response.status == kGone) return StartAgain("the server no longer has its version");
   if (IsAbsent(response)) return NotInstalled();
   if (!response.ok()) {
-    if (MayMeanVersion(response.status) && refusals_ >= kRefusals) {
+    if (MayMeanVersion(response.status) && refusals_ >= kRefusals)
       return StartAgain("the server refuses its version");
-    }
+    if (IsInItsPlace(response.status)) phase_ = Phase::kConfirm;  // who comes may be another
     return Refused("watching", response);
   }
   // In good order: every watch ends some time. One that told nothing proves nothing, and one that

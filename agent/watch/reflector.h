@@ -4,12 +4,13 @@
 //
 // Lists come in pages, or, where the server has it, as the initial events of a watch
 // (sendInitialEvents). A watch that ends in good order goes on from the last version known,
-// bookmarks included; one that ends before its time, breaks or told nothing goes on once the server
-// has said that it knows the version. A history that is lost (410, as a status or as an event), or
-// that turns out to be another one (the server does not know our version yet), leads to a new list.
-// What is there stays there meanwhile, for as long as it takes: nothing but a complete list or a
-// DELETED event takes an object away. An optional resource that was never there counts as listed
-// and empty, and is looked for again; one that goes away keeps its objects until it is listed anew.
+// bookmarks included; one that ends before its time, breaks, told nothing or found somebody in the
+// server's place goes on once the server has said that it knows the version. A history that is lost
+// (410, as a status or as an event), or that turns out to be another one (the server does not know
+// our version yet), leads to a new list. What is there stays there meanwhile, for as long as it
+// takes: nothing but a complete list or a DELETED event takes an object away. An optional resource
+// that was never there counts as listed and empty, and is looked for again; one that goes away
+// keeps its objects until it is listed anew.
 //
 // Not noticed: a server restored from a backup that, when it is asked, is past our version already.
 //

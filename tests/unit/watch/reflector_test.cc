@@ -324,6 +324,35 @@ TEST_F(ReflectorTest, AYoungerServerIsNotBelievedToBeSilent) {
   }
 }
 
+// The pauses had grown for a server that was away; it is back.
+TEST_F(ReflectorTest, AnotherHistoryAfterAnOutageIsFoundSoon) {
+  const Reply younger{.status = 504, .body = StatusText(504, "ResourceVersionTooLarge")};
+  for (const Reply& away : {Reply{.status = 0, .error = Error{"refused", ECONNREFUSED}},
+                            Reply{.status = 503, .body = "no backend"}}) {
+    Make();
+    Sync();
+    for (int i = 0; i < 10; ++i) Step(away);
+    EXPECT_LE(Step(younger), options_.backoff_first);
+    if (away.error) {
+      EXPECT_LE(Step(younger), options_.backoff_first * 2);
+    }
+    Step({.body = List("", 2)});
+    EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+  }
+}
+
+// It is away for moments only, and refuses each time that it is there: it is pressed less and less.
+TEST_F(ReflectorTest, AServerThatStumblesIsNotPressed) {
+  Sync();
+  Duration last{};
+  for (int i = 0; i < 20; ++i) {
+    Step({.status = 500, .body = "no"});
+    last = Step({.status = 0, .error = Error{"reset", ECONNRESET}});
+    if (i % 2) Step({.body = List("", 2)});
+  }
+  EXPECT_GE(last, options_.backoff_most / 2);
+}
+
 TEST_F(ReflectorTest, AWatchThatToldNothingProvesNothing) {
   Sync();
   Step({.body = "", .lasts = minutes(5)});
