@@ -123,7 +123,9 @@ bool HasTcx(int program) {
 
 Result<UniqueFd> AttachTcx(int program, uint32_t ifindex, sp_direction direction) {
   auto hook = static_cast<bpf_attach_type>(TcxHook(direction));
-  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = kFirst);
+  bpf_link_create_opts options{};
+  options.sz = sizeof options;
+  options.flags = kFirst;
   return ToFd(bpf_link_create(program, static_cast<int>(ifindex), hook, &options),
               "attach tcx link");
 }
