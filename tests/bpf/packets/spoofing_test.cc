@@ -51,6 +51,17 @@ TEST_P(SpoofingTest, TheUnspecifiedAddressIsNobodys) {
   EXPECT_DROP(FromWeb(Udp(none, 68, none, 67)), "spoofed-source");
 }
 
+// At the first start policy is in force before the programs are on the pods' interfaces.
+TEST_P(SpoofingTest, APodsPacketsNeedTheMarkOnceThePodWasSeen) {
+  WebAndDb({.egress = kNothing}, {});
+  const Arrival from_web = {.ingress_ifindex = web};
+  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 1, kDb, 2), from_web));
+  EXPECT_DROP(FromWeb(Udp(kWeb, 3, kDb, 4)), "policy");
+  EXPECT_DROP(k.ToPod(db, Udp(kWeb, 5, kDb, 6), from_web), "sender");
+  WebAndDb({.egress = kOpen}, {});
+  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 7, kDb, 8), from_web));
+}
+
 TEST_P(SpoofingTest, FragmentsAndOddPacketsAreCheckedToo) {
   Web(kOpen, kOpen);
   Packet later = v6() ? Ethernet() / IPv6{.src = kDb.v6, .dst = kFar.v6} /
