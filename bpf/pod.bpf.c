@@ -19,7 +19,7 @@
 
 #include "lib/packet.h"
 
-#include "lib/judge.h"
+#include "lib/addressed.h"
 #include "lib/node.h"
 #include "lib/usual.h"
 

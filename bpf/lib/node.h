@@ -11,7 +11,7 @@
 #ifndef SALLYPORT_LIB_NODE_H
 #define SALLYPORT_LIB_NODE_H
 
-#include "judge.h"
+#include "addressed.h"
 #include "usual.h"
 
 /* By the node itself, on its way here: what is inside can be judged no more. */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A packet with addresses, of an open endpoint: of a flow, a later fragment of one, or an ICMP error
+ * about one.
+ */
+#ifndef SALLYPORT_LIB_ADDRESSED_H
+#define SALLYPORT_LIB_ADDRESSED_H
+
+#include "fragment.h"
+#include "judge.h"
+
+/* An error that E sends to who opened the flow is not judged again, as no answer is. 1. */
+static __always_inline int is_answer_to(struct context *c, int opener)
+{
+	if (c->judge.direction == SP_EGRESS && opener)
+		c->judge.unjudged = 0;
+	return 1;
+}
+
+/* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
+OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
+{
+	int egress = c->judge.direction == SP_EGRESS, opener;
+	struct packet quoted = {};
+	struct flow_ref *ref = &c->ref;
+	__u64 peer;
+
+	if (parse_quoted(ctx, &c->packet, &quoted) != PACKET_TRANSPORT)
+		return 0;
+	/*
+	 * The quoted packet went the other way: E has received it at pod_egress, sent it at pod_ingress.
+	 * E may tell only who sent it; E may be told by any router on the way.
+	 */
+	if (!same_address(egress ? &quoted.destination : &quoted.source, own_address(c)))
+		return 0;
+	if (egress && !same_address(&quoted.source, peer_address(c)))
+		return 0;
+	flow_find(ref, &quoted, c->now);
+	if (!ref->alive || (ref->state & SP_FLOW_CUT))
+		return 0;
+	opener = from_opener(ref);
+	if (state_generation(ref->state) == c->judge.generation &&
+	    (ref->state & (opener == egress ? SP_FLOW_INGRESS : SP_FLOW_EGRESS)) &&
+	    flow_is_noted(ref, !egress, c->judge.ifindex) &&
+	    !(c->at_node && (ref->state & SP_FLOW_DEFERRED)))
+		return is_answer_to(c, opener);
+	/* Judged elsewhere, or as somebody else's: its next packet is. */
+	if (ref->state & (SP_FLOW_DEFERRED | SP_FLOW_JOINT))
+		return 0;
+	c->judge.set =
+		endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
+	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
+	return policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
+			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS &&
+	       is_answer_to(c, opener);
+}
+
+/* An ICMP error passes if the flow it is about does, or if policy allows ICMP with its sender. */
+static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct context *c)
+{
+	__u64 peer;
+
+	if (quotes_allowed_flow(ctx, c))
+		return SP_PASS;
+	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
+	peer = peer_find(peer_address(c), c->half);
+	if (policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, 0) == SP_PASS)
+		return SP_PASS;
+	return -SP_DROP_ICMP_ERROR;
+}
+
+/* A packet with addresses, of an open endpoint. */
+static __always_inline int judge_addressed(struct __sk_buff *ctx, struct context *c)
+{
+	struct packet *p = &c->packet;
+	int verdict;
+
+	if (p->kind == PACKET_ICMP_ERROR)
+		return judge_icmp_error(ctx, c);
+	if (p->kind == PACKET_FRAGMENT &&
+	    fragment_place(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
+		return unless_isolated(c, -SP_DROP_FRAGMENT);
+	verdict = judge_transport(c);
+	if (verdict < 0 || !p->in_fragments || p->kind == PACKET_FRAGMENT)
+		return verdict;
+	if (fragment_remember(p, c->judge.ifindex, c->judge.direction, c->now) < 0)
+		return unless_isolated(c, -SP_DROP_FRAGMENT);
+	return verdict;
+}
+
+#endif
