@@ -74,6 +74,7 @@ void CheckObject(const EndpointSlicePtr& object) {
   for (const SlicePort& port : object->ports) CHECK(!port.port || *port.port != 0);
 }
 void CheckObject(const LocalAddresses&) { CHECK(false) << "not from a manifest"; }
+void CheckObject(const NamespacesListed&) { CHECK(false) << "not from a manifest"; }
 void CheckObject(std::monostate) { CHECK(false) << "a manifest removes nothing"; }
 
 }  // namespace
