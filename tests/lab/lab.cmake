@@ -13,7 +13,7 @@ foreach(area network life container server agents kubectl)
     DEPS sallyport_lab_fixture sallyport_probe
     TIMEOUT 300)
 endforeach()
-sallyport_test(lab-outage LABEL lab
+sallyport_test(lab-outage LABEL lab ROW scenarios
   SOURCES lab/outage_test.cc
   DEPS sallyport_lab_fixture sallyport_cli
   TIMEOUT 300)

@@ -11,7 +11,7 @@ function(scenario_matrix name cni)
     COMMAND sallyport lab test --name spt-${name}-${cni} --cni ${cni} --outside ${files}
       --expect ${PROJECT_SOURCE_DIR}/policies/${arg_EXPECT}/expect.yaml ${arg_OPTIONS})
   set_tests_properties(lab.${name}.${cni} PROPERTIES
-    LABELS lab TIMEOUT 300 RESOURCE_LOCK labs)
+    LABELS lab TIMEOUT 300 RESOURCE_LOCK scenarios)
 endfunction()
 add_dependencies(tests-lab sallyport sallyportd)
 
@@ -25,7 +25,7 @@ scenario_matrix(retro-board bridge FILES retro-board EXPECT retro-board
   OPTIONS --outside-address 198.51.100.30 198.51.100.31 198.51.100.40 198.51.100.41)
 
 # scenarios/: what is more than a matrix. In the lab with its API server, through kubectl.
-sallyport_test(scenarios LABEL lab
+sallyport_test(scenarios LABEL lab ROW scenarios
   SOURCES
     scenarios/scenario_fixture.cc
     scenarios/pipeline_test.cc

@@ -60,13 +60,13 @@ function(sallyport_program name)
   sallyport_precompile(${name})
 endfunction()
 
-# sallyport_test(NAME LABEL label [SANDBOX] SOURCES file... DEPS target... [TIMEOUT seconds])
+# sallyport_test(NAME LABEL label [SANDBOX | ROW row] SOURCES file... DEPS target... [TIMEOUT seconds])
 # A GoogleTest program, one ctest entry called LABEL.NAME. Those with the labels bpf and lab need root,
-# and run one after the other in two rows: those in a sandbox of their own (tests/support/sandbox.h:
-# bpf, and lab with SANDBOX), and those with whole labs. The test's own code is not optimised: it is compiled more often than it
-# is run.
+# and run one after the other in rows: those in a sandbox of their own (tests/support/sandbox.h: bpf,
+# and lab with SANDBOX), those with whole labs, and of these the ones with ROW scenarios beside them.
+# The test's own code is not optimised: it is compiled more often than it is run.
 function(sallyport_test name)
-  cmake_parse_arguments(ARG "SANDBOX" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SANDBOX" "LABEL;ROW;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   set(target ${ARG_LABEL}_${name})
   add_executable(${target} ${ARG_SOURCES})
   target_include_directories(${target} PRIVATE
@@ -81,6 +81,8 @@ function(sallyport_test name)
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL})
   if(ARG_LABEL STREQUAL "bpf" OR ARG_SANDBOX)
     set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK sandbox)
+  elseif(ARG_ROW)
+    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK ${ARG_ROW})
   elseif(ARG_LABEL STREQUAL "lab")
     set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK labs)
   endif()
