@@ -20,7 +20,6 @@ constexpr size_t kFlowsSearched = 1 << 20;
 constexpr const char* kNotInForce = "its policy is not in force yet";
 // Any port above the well-known ones: no rule looks at it.
 constexpr uint16_t kSourcePort = 49152;
-constexpr std::string_view kServicePrefix = "svc/";
 
 // Of all pods that take part in policy; an address that several claim is nobody's.
 std::unordered_map<net::Address, std::string> PodsByAddress(const Reconciler& reconciler) {
@@ -169,8 +168,8 @@ Result<std::optional<model::ServiceTarget>> ServiceOf(const model::Snapshot& sna
   if (auto address = net::Address::Parse(question.to)) {
     return model::FindServiceAt(snapshot, sender, *address, question.protocol, port);
   }
-  if (!question.to.starts_with(kServicePrefix)) return Found();
-  std::string name = question.to.substr(kServicePrefix.size());
+  if (!question.to.starts_with(model::kServicePrefix)) return Found();
+  std::string name = question.to.substr(model::kServicePrefix.size());
   size_t slash = name.find('/');
   if (slash == std::string::npos) return Error{"write svc/namespace/name"};
   auto found = model::FindService(snapshot, {name.substr(0, slash), name.substr(slash + 1)},
@@ -179,9 +178,9 @@ Result<std::optional<model::ServiceTarget>> ServiceOf(const model::Snapshot& sna
   return Found(*std::move(found));
 }
 
-Result<std::vector<Target>> EachBackend(const model::Snapshot& snapshot,
+Result<std::vector<Target>> EachBackend(const model::Snapshot& snapshot, const model::Pod* sender,
                                         const model::ServiceTarget& service) {
-  auto backends = model::BackendsOf(snapshot, service);
+  auto backends = model::BackendsOf(snapshot, sender, service);
   if (!backends) return std::move(backends).error();
   std::vector<Target> out;
   for (const model::Backend& backend : *backends) {
@@ -199,7 +198,7 @@ Result<std::vector<Target>> TargetsOf(const model::Snapshot& snapshot, const mod
   auto service = ServiceOf(snapshot, sender, question);
   if (!service) return NoAnswer("to: " + service.error().message);
   if (*service) {
-    auto backends = EachBackend(snapshot, **service);
+    auto backends = EachBackend(snapshot, sender, **service);
     if (!backends) return NoAnswer("to: " + backends.error().message);
     return backends;
   }

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "model/endpoint_slices.h"
+
 namespace sallyport::model {
 namespace {
 
@@ -36,16 +38,6 @@ bool IsNodes(const Snapshot& snapshot, const Pod* sender, const net::Address& ad
          });
 }
 
-// What of `addresses` a connection to the target may be sent to.
-std::vector<net::Address> OfFamily(const ServiceTarget& target,
-                                   const std::vector<net::Address>& addresses) {
-  std::vector<net::Address> out;
-  for (const net::Address& address : addresses) {
-    if (!target.address || target.address->IsV4() == address.IsV4()) out.push_back(address);
-  }
-  return out;
-}
-
 // A pod's slices of both families are one backend.
 void Add(std::vector<Backend>& out, Backend backend) {
   if (backend.addresses.empty()) return;
@@ -59,35 +51,30 @@ void Add(std::vector<Backend>& out, Backend backend) {
   }
 }
 
-// An endpoint's addresses all lead to the same; the first is what kube-proxy takes.
-void AddSlice(const Snapshot& snapshot, const ServiceTarget& target, const EndpointSlice& slice,
-              bool ending, std::vector<Backend>& out) {
-  for (const SlicePort& port : slice.ports) {
-    bool same = port.name == target.port.name && port.protocol == target.port.protocol;
-    if (!same || !port.port) continue;
-    for (const SliceEndpoint& endpoint : slice.endpoints) {
-      bool takes = ending ? endpoint.serving && endpoint.terminating : endpoint.ready;
-      if (!takes || endpoint.addresses.empty()) continue;
-      auto pod = snapshot.pods.find(endpoint.pod);
-      Add(out, {pod == snapshot.pods.end() ? nullptr : pod->second,
-                OfFamily(target, {endpoint.addresses.front()}), *port.port});
-    }
-  }
+// Only the sender's node will do: "" if any will.
+std::string OnlyNode(const ServiceTarget& target, const Pod* sender) {
+  const Service& service = *target.service;
+  bool internal = !target.address || Contains(service.cluster_ips, *target.address);
+  return service.internal_local && internal && sender ? sender->node : "";
 }
 
-// nullopt: the Service has no slices.
-std::optional<std::vector<Backend>> FromSlices(const Snapshot& snapshot,
+// An endpoint's addresses all lead to the same; the first is what kube-proxy takes. nullopt: the
+// Service has no slices.
+std::optional<std::vector<Backend>> FromSlices(const Snapshot& snapshot, const Pod* sender,
                                                const ServiceTarget& target) {
-  std::vector<const EndpointSlice*> slices;
-  for (const auto& [name, slice] : snapshot.endpoint_slices) {
-    const ObjectName& service = target.service->name;
-    if (name.ns == service.ns && slice->service == service.name) slices.push_back(slice.get());
-  }
+  std::vector<EndpointSlicePtr> slices = SlicesOf(snapshot, target.service->name);
   if (slices.empty()) return std::nullopt;
+  const std::string only = OnlyNode(target, sender);
   std::vector<Backend> out;
-  for (bool ending : {false, true}) {
-    if (!out.empty()) break;
-    for (const EndpointSlice* slice : slices) AddSlice(snapshot, target, *slice, ending, out);
+  for (bool v4 : {true, false}) {
+    if (target.address && target.address->IsV4() != v4) continue;
+    for (const UsableEndpoint& use :
+         UsableEndpoints(target.port, slices, v4, Leaving::kWhereNoneIsReady)) {
+      if (!only.empty() && use.endpoint->node != only) continue;
+      auto pod = snapshot.pods.find(use.endpoint->pod);
+      Add(out,
+          {pod == snapshot.pods.end() ? nullptr : pod->second, {use.addresses.front()}, use.port});
+    }
   }
   return out;
 }
@@ -107,6 +94,16 @@ uint16_t TargetOn(const Pod& pod, const ServicePort& port) {
     if (named && declared.protocol == port.protocol) return declared.port;
   }
   return 0;
+}
+
+// What of `addresses` a connection to the target may be sent to.
+std::vector<net::Address> OfFamily(const ServiceTarget& target,
+                                   const std::vector<net::Address>& addresses) {
+  std::vector<net::Address> out;
+  for (const net::Address& address : addresses) {
+    if (!target.address || target.address->IsV4() == address.IsV4()) out.push_back(address);
+  }
+  return out;
 }
 
 std::vector<Backend> FromSelector(const Snapshot& snapshot, const ServiceTarget& target) {
@@ -166,12 +163,15 @@ Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot, con
   return Found();
 }
 
-Result<std::vector<Backend>> BackendsOf(const Snapshot& snapshot, const ServiceTarget& target) {
-  auto listed = FromSlices(snapshot, target);
+Result<std::vector<Backend>> BackendsOf(const Snapshot& snapshot, const Pod* sender,
+                                        const ServiceTarget& target) {
+  auto listed = FromSlices(snapshot, sender, target);
   std::vector<Backend> out = listed ? *std::move(listed) : FromSelector(snapshot, target);
   if (out.empty()) {
+    const std::string only = OnlyNode(target, sender);
+    std::string where = only.empty() ? "" : " on node " + only + " (internalTrafficPolicy: Local)";
     return Error{"Service " + target.service->name.ToString() +
-                 " has no ready backend for this port: nobody would answer"};
+                 " has no ready backend for this port" + where + ": nobody would answer"};
   }
   return out;
 }

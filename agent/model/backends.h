@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -11,6 +12,9 @@
 #include "model/snapshot.h"
 
 namespace sallyport::model {
+
+// In front of a Service's name, where a pod's could stand: "svc/shop/front".
+inline constexpr std::string_view kServicePrefix = "svc/";
 
 // A port as somebody asks for it: by its number, or by its name.
 using PortName = std::variant<uint16_t, std::string>;
@@ -44,9 +48,11 @@ struct Backend {
   uint16_t port = 0;                    // the backend's own
 };
 
-// Those that are ready, by the Service's EndpointSlices (where none is, those that end but still
-// serve, as kube-proxy has it); of a Service without slices, the pods that its selector matches.
-// Each pod once, with the addresses that it answers on. The error: nobody would answer.
-Result<std::vector<Backend>> BackendsOf(const Snapshot& snapshot, const ServiceTarget& target);
+// By the Service's EndpointSlices (model/endpoint_slices.h); with internalTrafficPolicy Local,
+// those on the node of the pod that asks (`sender`, or null). Of a Service without slices, the pods
+// that its selector matches. Each pod once, with the addresses that it answers on. The error:
+// nobody would answer.
+Result<std::vector<Backend>> BackendsOf(const Snapshot& snapshot, const Pod* sender,
+                                        const ServiceTarget& target);
 
 }  // namespace sallyport::model

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where NodePorts lead, as kube-proxy has it from EndpointSlices. Pure.
+// Where NodePorts lead (model/endpoint_slices.h). Pure.
 #pragma once
 
 #include <compare>
@@ -20,11 +20,9 @@ struct NodePortBackend {
 // The Service has every node listen on its ports' node_port, where that is not 0.
 bool HasNodePorts(const Service& service);
 
-// What a node may choose from for a port of the Service: the endpoints of one family that are
-// ready; those that serve while they terminate, where none is ready or where each node chooses
-// among its own. Sorted; of an endpoint with several addresses all of them. `slices` are those of
-// the Service, in any order.
-std::vector<NodePortBackend> UsableBackends(const Service& service, const ServicePort& port,
-                                            const std::vector<EndpointSlicePtr>& slices, bool v4);
+// Where NodePorts of the Service's port lead, for one family: its usable endpoints, with all of
+// their addresses. Sorted, unique. `slices` are those of the Service, in any order.
+std::vector<NodePortBackend> NodePortBackends(const Service& service, const ServicePort& port,
+                                              const std::vector<EndpointSlicePtr>& slices, bool v4);
 
 }  // namespace sallyport::model

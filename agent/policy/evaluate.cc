@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "model/endpoint_slices.h"
 #include "model/node_port.h"
 #include "policy/near_miss.h"
 #include "policy/rule_match.h"
@@ -133,14 +134,10 @@ class NodePortJudge {
 
  private:
   DirectionVerdict Through(const model::Service& service, const model::ServicePort& port) const {
-    std::vector<model::EndpointSlicePtr> slices;
-    auto it = snapshot_.endpoint_slices.lower_bound({service.name.ns, ""});
-    for (; it != snapshot_.endpoint_slices.end() && it->first.ns == service.name.ns; ++it) {
-      if (it->second->service == service.name.name) slices.push_back(it->second);
-    }
+    std::vector<model::EndpointSlicePtr> slices = model::SlicesOf(snapshot_, service.name);
     std::optional<DirectionVerdict> first;
     for (const model::NodePortBackend& backend :
-         model::UsableBackends(service, port, slices, node_.IsV4())) {
+         model::NodePortBackends(service, port, slices, node_.IsV4())) {
       RuleMatcher match(snapshot_, pod_, Direction::kEgress, backend.address, port.protocol,
                         backend.port);
       DirectionVerdict verdict = ByRules(verdict_, rules_, match);

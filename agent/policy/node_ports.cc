@@ -75,7 +75,7 @@ void NodePorts::Expose(const model::ObjectName& name, const model::Service& serv
     if (port.node_port == 0 || !net::HasPorts(port.protocol)) continue;
     Exposed exposed{{port.protocol, port.node_port}, {}};
     for (size_t family = 0; family < kFamilies; ++family) {
-      exposed.backends[family] = model::UsableBackends(service, port, slices, family == 0);
+      exposed.backends[family] = model::NodePortBackends(service, port, slices, family == 0);
       for (const model::NodePortBackend& backend : exposed.backends[family]) {
         backends_[backend.address].services.insert(name);
         touched.insert(backend.address);

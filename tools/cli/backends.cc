@@ -15,8 +15,8 @@ model::PortName NameOf(const Destination& to) {
 }
 
 Result<Found> Find(const model::Snapshot& snapshot, const model::Pod* sender, std::string_view to) {
-  bool named = to.starts_with(kServicePrefix);
-  auto destination = ParseDestination(named ? to.substr(kServicePrefix.size()) : to);
+  bool named = to.starts_with(model::kServicePrefix);
+  auto destination = ParseDestination(named ? to.substr(model::kServicePrefix.size()) : to);
   if (!destination) return std::move(destination).error();
   const auto* address = std::get_if<net::Address>(&destination->party);
   if (!named) {
@@ -51,7 +51,7 @@ Result<std::optional<ServiceBackends>> BackendsOf(const World& world, const mode
   if (!found) return std::move(found).error();
   if (!*found) return out;
   const model::ServiceTarget& target = **found;
-  auto backends = model::BackendsOf(world.snapshot(), target);
+  auto backends = model::BackendsOf(world.snapshot(), sender, target);
   if (!backends) return std::move(backends).error();
   out.emplace().service = target.ToString();
   for (const model::Backend& backend : *backends) {

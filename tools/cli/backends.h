@@ -11,9 +11,6 @@
 
 namespace sallyport::cli {
 
-// In front of a Service's name, where a pod's could stand.
-inline constexpr std::string_view kServicePrefix = "svc/";
-
 struct ServiceBackends {
   std::string service;  // "shop/front:8080/TCP"
   struct Backend {

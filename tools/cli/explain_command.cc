@@ -8,6 +8,7 @@
 #include "cli/matrix_run.h"
 #include "cli/read_world.h"
 #include "cli/unix_http.h"
+#include "model/backends.h"
 
 namespace sallyport::cli {
 namespace {
@@ -101,10 +102,11 @@ Result<std::string> LivePath(const ExplainOptions& options) {
   }
   auto from = ParseParty(options.from);
   if (!from) return std::move(from).error().Context("--from");
-  bool service = options.to.starts_with(kServicePrefix);
-  auto to = ParseDestination(service ? options.to.substr(kServicePrefix.size()) : options.to);
+  bool service = options.to.starts_with(model::kServicePrefix);
+  auto to =
+      ParseDestination(service ? options.to.substr(model::kServicePrefix.size()) : options.to);
   if (!to) return std::move(to).error().Context("--to");
-  std::string party = (service ? std::string(kServicePrefix) : "") + ToString(to->party);
+  std::string party = (service ? std::string(model::kServicePrefix) : "") + ToString(to->party);
   std::string port;
   if (const auto* number = std::get_if<uint16_t>(&to->port)) port = std::to_string(*number);
   if (const auto* name = std::get_if<std::string>(&to->port)) port = *name;

@@ -290,8 +290,9 @@ Snapshot SnapshotOf(const std::string& text) {
 }
 
 // "shop/a 10.0.0.1 fd00::1 :8080, 198.51.100.7 :8080", or the error.
-std::string Backends(const Snapshot& snapshot, const ServiceTarget& target) {
-  auto backends = BackendsOf(snapshot, target);
+std::string Backends(const Snapshot& snapshot, const ServiceTarget& target,
+                     const Pod* sender = nullptr) {
+  auto backends = BackendsOf(snapshot, sender, target);
   if (!backends) return backends.error().message;
   std::string out;
   for (const Backend& backend : *backends) {
@@ -307,7 +308,7 @@ std::string BackendsAt(const Snapshot& snapshot, const char* address, const Port
                        net::Protocol protocol = net::Protocol::kTcp, const Pod* sender = nullptr) {
   auto target = FindServiceAt(snapshot, sender, Ip(address), protocol, port);
   if (!target) return target.error().message;
-  return *target ? Backends(snapshot, **target) : "no Service";
+  return *target ? Backends(snapshot, **target, sender) : "no Service";
 }
 
 TEST(Backends, BySlices) {
@@ -355,6 +356,31 @@ TEST(Backends, ByEachOfItsAddressesOfThatFamily) {
             "10.96.0.10: Service shop/front has no such port; it has 80/TCP");
   EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{0}, net::Protocol::kIcmp), "no Service")
       << "echo requests are not translated";
+}
+
+TEST(Backends, WithinTheCluster) {
+  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  auto service = std::make_shared<Service>(*snapshot.services.at({"shop", "front"}));
+  service->internal_local = true;
+  snapshot.services[service->name] = service;
+  auto slice = std::make_shared<EndpointSlice>(*snapshot.endpoint_slices.at({"shop", "front-4"}));
+  slice->endpoints[0].node = "n1";
+  slice->endpoints[1].node = "n2";
+  snapshot.endpoint_slices[slice->name] = slice;
+  auto at = [&](const char* address, uint16_t port, const char* node) {
+    Pod sender;
+    sender.node = node;
+    return BackendsAt(snapshot, address, port, net::Protocol::kTcp, &sender);
+  };
+  const std::string all = "shop/a 10.0.0.1 :8080, 198.51.100.7 :8080";
+  EXPECT_EQ(at("10.96.0.10", 80, "n1"), "shop/a 10.0.0.1 :8080");
+  EXPECT_EQ(at("10.96.0.10", 80, "n2"), "198.51.100.7 :8080");
+  EXPECT_EQ(at("10.96.0.10", 80, "n3"),
+            "Service shop/front has no ready backend for this port on node n3 "
+            "(internalTrafficPolicy: Local): nobody would answer");
+  EXPECT_EQ(at("10.96.0.10", 80, ""), all) << "not known";
+  EXPECT_EQ(at("198.51.100.1", 80, "n3"), all) << "not the cluster's own address";
+  EXPECT_EQ(at("192.0.2.1", 30080, "n1"), all);
 }
 
 TEST(Backends, WithoutSlicesByTheSelector) {

@@ -213,14 +213,14 @@ std::string Usable(const model::Service& service, const std::string& endpoints,
   std::string out;
   model::ServicePort port{"http", net::Protocol::kTcp, 80, uint16_t{1}, 30080};
   for (const model::NodePortBackend& backend :
-       UsableBackends(service, port, {slice, slice}, true)) {
+       NodePortBackends(service, port, {slice, slice}, true)) {
     out += (out.empty() ? "" : " ") + backend.ToString();
   }
-  EXPECT_TRUE(UsableBackends(service, port, {slice}, false).empty());
+  EXPECT_TRUE(NodePortBackends(service, port, {slice}, false).empty());
   return out;
 }
 
-TEST(UsableBackends, AreReadyOrElseLeaving) {
+TEST(NodePortBackends, AreReadyOrElseLeaving) {
   const std::string ready = "{addresses: [10.1.0.3]}, {addresses: [10.1.0.2]}, ";
   const std::string leaving =
       "{addresses: [10.1.0.4], conditions: {ready: false, serving: true, terminating: true}}, ";
@@ -236,7 +236,7 @@ TEST(UsableBackends, AreReadyOrElseLeaving) {
             "10.1.0.2:8080 10.1.0.3:8080 10.1.0.4:8080");
 }
 
-TEST(UsableBackends, HaveThePortOfTheSameNameAndProtocol) {
+TEST(NodePortBackends, HaveThePortOfTheSameNameAndProtocol) {
   const std::string one = "{addresses: [10.1.0.2]}";
   model::Service service;
   EXPECT_EQ(Usable(service, one, "{port: 1}, {name: http, port: 2}"), "10.1.0.2:2");
