@@ -51,26 +51,21 @@ bool ReconcileLoop::Take(std::vector<Input> inputs, std::vector<Question>& quest
   return told;
 }
 
-// True if some are left.
-bool ReconcileLoop::ReportDrops() {
-  bool more = false;
-  for (const dataplane::DropEvent& event : mailbox_.Take(kDropsAtOnce, more)) {
-    reporter_.Report(event, *reconciler_);
-  }
-  return more;
-}
-
 void ReconcileLoop::Run() {
   bool busy = false;
   while (true) {
+    // Before the inputs: what was told before a packet was dropped is known when it is named.
+    bool more_drops = false;
+    auto drops = mailbox_.Take(kDropsAtOnce, more_drops);
+    busy |= !drops.empty();
     auto inputs = queue_.PopAll(busy ? Duration::zero() : reconciler_->Patience());
     if (queue_.closed()) return;
-    bool idle = inputs.empty();
+    bool idle = inputs.empty() && drops.empty();
     std::vector<Question> questions;
     bool told = Take(std::move(inputs), questions);
     if (told || reconciler_->IsDue()) reconciler_->Reconcile();
     for (const Question& question : questions) question();
-    bool more_drops = ReportDrops();
+    for (const dataplane::DropEvent& drop : drops) reporter_.Report(drop, *reconciler_);
     if (idle) reconciler_->Settle();
     busy = !idle || more_drops;
   }

@@ -43,7 +43,6 @@ class ReconcileLoop : public observe::Source {
  private:
   void Run();
   bool Take(std::vector<Input> inputs, std::vector<Question>& questions);
-  bool ReportDrops();
   template <typename View, typename Work>
   Result<View> Ask(Work work);
 
