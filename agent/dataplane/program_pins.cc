@@ -55,7 +55,8 @@ Status ProgramPins::Add(int program) {
 
 Status ProgramPins::KeepOnly(const std::set<uint32_t>& program_ids) {
   for (auto it = roles_.begin(); it != roles_.end();) {
-    if (program_ids.contains(it->first)) {
+    bool foreign = !it->second;  // where those of another version are is theirs to say
+    if (foreign || program_ids.contains(it->first)) {
       ++it;
       continue;
     }

@@ -27,7 +27,7 @@ class ProgramPins {
   // Nothing for one that is not known, or is for a role that this version has not.
   std::optional<Role> RoleOf(uint32_t program_id) const;
   Status Add(int program);
-  // The others are on no interface any more.
+  // Of those whose role is known, the others are on no interface any more.
   Status KeepOnly(const std::set<uint32_t>& program_ids);
 
  private:

@@ -123,6 +123,7 @@ static __always_inline int judge_other(struct context *c, struct sp_endpoint *ot
 
 /* What judge_flow decided: SP_FLOW_EGRESS, _INGRESS, _DIRECT; the local peer's interface. */
 struct decision {
+	__u64 peer;  /* the word of the other end's own address */
 	__u32 flags; /* 0 with SP_PASS: our own node, or a Service's; nothing to remember */
 	__u32 other;
 };
@@ -170,6 +171,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	struct sp_endpoint *other;
 	int verdict;
 
+	out->peer = peer;
 	out->flags = out->other = 0;
 	/* An answer to the node, or to whom it has translated: the next question is judged. */
 	if (peer_is_node(peer) && !own_opens && c->judge.direction == SP_EGRESS) {
@@ -273,11 +275,14 @@ OUTLINE int choose_other(struct context *c, int opener)
  * Datagrams with the node's address may be somebody else's whom the node has translated. Once
  * conntrack has forgotten that, what looks like an answer would be translated anew, unjudged.
  */
-GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *seen, __u32 half)
+GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *seen, __u64 peer,
+			__u32 flags, __u32 half)
 {
 	if (!ref || !seen || is_connection(ref->key.protocol))
 		return 0;
-	return peer_is_node(peer_find(seen, half)) ? SP_FLOW_BRIEF : 0;
+	if (flags & SP_FLOW_JOINT) /* the peer is not whom the packet shows */
+		peer = peer_find(seen, half);
+	return peer_is_node(peer) ? SP_FLOW_BRIEF : 0;
 }
 
 /*
@@ -304,7 +309,7 @@ OUTLINE int judge_new(struct context *c)
 		return SP_PASS;
 	if (ref->source_is_high)
 		d.flags |= SP_FLOW_FROM_HIGH;
-	d.flags |= brief_flag(ref, seen_address(c), c->half);
+	d.flags |= brief_flag(ref, seen_address(c), d.peer, d.flags, c->half);
 	if (c->packet.ending == PACKET_RESET)
 		d.flags |= SP_FLOW_RESET;
 	new = (struct flow_new){

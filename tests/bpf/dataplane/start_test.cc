@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting on what is pinned, or is not: what is adopted, what is refused, and in which words.
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -157,7 +158,6 @@ TEST_F(StartTest, CapacitiesAreRoundedUp) {
   EXPECT_THAT(Refused(), HasSubstr("more than a table can have"));
 }
 
-// In a container whose seccomp filter refuses membarrier, or with nohz_full.
 TEST_F(StartTest, ProgramsInForceKeepTheirMark) {
   Open();
   EXPECT_THAT(dataplane_->notes(), testing::IsEmpty());
@@ -234,6 +234,45 @@ TEST_F(StartTest, ProgramsThatAreNotKnownStay) {
   }
 }
 
+// A version to come may have more of them; where, it says itself.
+TEST_F(StartTest, ProgramsOfAnotherVersionAreKept) {
+  options_.attach = AttachMode::kClsact;
+  Open();
+  bpf_insn pass[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  UniqueFd theirs = test::LoadTcProgram(pass);
+  auto id = InfoOfProgram(theirs.get())->id;
+  ASSERT_TRUE(Pin(theirs.get(), options_.pins + "/programs/" + std::to_string(id)).ok());
+  ASSERT_TRUE(AttachFilter(theirs.get(), a_.ifindex(), SP_EGRESS).ok());
+  Open();
+  End();
+  EXPECT_EQ(FilterProgram(a_.ifindex(), SP_EGRESS), id) << "stays in force";
+  RemoveAll();
+  EXPECT_EQ(FilterProgram(a_.ifindex(), SP_EGRESS), std::nullopt);
+}
+
+// With filters of another kind a priority cannot be shared.
+TEST_F(StartTest, SomebodyHasTheFirstPriority) {
+  options_.attach = AttachMode::kClsact;
+  test::Shell("tc qdisc add dev " + a_.device() + " clsact");
+  test::Shell("tc filter add dev " + a_.device() +
+              " ingress prio 1 protocol all u32 match u32 0xffffffff 0xffffffff flowid 1:1");
+  Open();
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(dataplane_->Attach(a_.ifindex(), a_.device()).ok());
+    EXPECT_THAT(dataplane_->Attached(), testing::ElementsAre(a_.ifindex()));
+    EXPECT_FALSE(Reaches()) << "closed";
+    Open();
+  }
+  End();
+  RemoveAll();
+  EXPECT_TRUE(Reaches());
+  test::Shell("tc filter show dev " + a_.device() + " ingress | grep -q 'pref 1 u32'");
+  test::Shell("tc qdisc del dev " + a_.device() + " clsact");
+}
+
+// In a container whose seccomp filter refuses membarrier, or with nohz_full.
 TEST(GracePeriodTest, HasAnotherWayWithoutMembarrier) {
   auto without_membarrier = [] {
     sock_filter program[] = {

@@ -232,6 +232,18 @@ TEST_P(FlowTest, AServiceOpensNothing) {
   EXPECT_DROP(ToWeb(Udp(service, 53, kWeb, 1025)), "policy");
 }
 
+// One that is there already: it may have been translated before the address was a Service's.
+TEST_P(FlowTest, AServiceContinuesAConnection) {
+  Host service = {"10.96.0.10", "fd00:96::10"};
+  k.SetPeer(Of(service), SP_PEER_SERVICE);
+  Web(kNothing, kOpen);
+  EXPECT_PASS(ToWeb(Tcp(service, 80, kWeb, 1024, kAck)));
+  ASSERT_EQ(k.Flows().size(), 1u);
+  EXPECT_NE(k.Flows()[0]->state & SP_FLOW_INGRESS, 0u);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, service, 80, kAck)));
+  EXPECT_EQ(k.Flows()[0]->state & SP_FLOW_DEFERRED, 0u) << "an answer";
+}
+
 TEST_P(FlowTest, ADeadFlowIsOpenedAgainInItsPlace) {
   ClientOnly();
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));

@@ -63,6 +63,25 @@ TEST(LinkTableTest, DefaultRouteMakesAnUplink) {
   EXPECT_TRUE(table.links().at(3).uplink);
 }
 
+TEST(LinkTest, WaysOut) {
+  for (const char* kind : {"veth", "vxlan", "tun", "", "bond", "vrf"}) {
+    Link link = Veth(3, "x3");
+    link.kind = kind;
+    EXPECT_TRUE(IsWayOut(link)) << kind;
+  }
+  for (const char* kind : {"bridge", "ifb"}) {
+    Link link = Veth(3, "x3");
+    link.kind = kind;
+    EXPECT_FALSE(IsWayOut(link)) << kind;
+  }
+  constexpr uint16_t kLoopback = 772, kNetlink = 824, kCan = 280;  // ARPHRD_...
+  for (uint16_t hardware : {kLoopback, kNetlink, kCan}) {
+    Link link = Veth(3, "x3");
+    link.hardware = hardware;
+    EXPECT_FALSE(IsWayOut(link)) << hardware;
+  }
+}
+
 TEST(LinkTableTest, AddressBeforeItsLink) {
   LinkTable table;
   table.SetAddress(3, Ip("10.0.0.1"), 24, true);
