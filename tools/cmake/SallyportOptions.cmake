@@ -2,15 +2,15 @@
 # Language level, warnings, optimisation and sanitizers for every target.
 
 set(SALLYPORT_SANITIZE "" CACHE STRING "Value of -fsanitize= for all targets")
-option(SALLYPORT_FUZZ "Build the libFuzzer targets (needs clang++)" OFF)
+option(SALLYPORT_FUZZ "Build the libFuzzer targets" OFF)
 set(SALLYPORT_FUZZ_SECONDS 5 CACHE STRING "How long a fuzz target runs as a test")
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_CXX_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
-set(CMAKE_C_FLAGS_DEV "-Og -g1" CACHE STRING "" FORCE)
+set(CMAKE_CXX_FLAGS_DEV "-O0 -g1" CACHE STRING "" FORCE)
+set(CMAKE_C_FLAGS_DEV "-O0 -g1" CACHE STRING "" FORCE)
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g1" CACHE STRING "" FORCE)
 
@@ -26,20 +26,11 @@ endif()
 add_library(sallyport_options INTERFACE)
 target_compile_options(sallyport_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Werror
-  # Structures inside anonymous unions, in the ABI headers that C shares.
-  $<$<CXX_COMPILER_ID:Clang>:-Wno-nested-anon-types>)
-# The presets for development compile eight files of a target as one: most of the time goes into
-# what they all include. So a name in an unnamed namespace is one of its target's, not of its file's.
-if(CMAKE_UNITY_BUILD)
-  # To g++ the files of such a batch look like headers.
-  target_compile_options(sallyport_options INTERFACE
-    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)
-endif()
+  # Structures inside anonymous unions, in the ABI headers that C shares; libbpf's options.
+  -Wno-nested-anon-types -Wno-gnu-statement-expression -Wno-c99-extensions)
 if(SALLYPORT_SANITIZE)
   target_compile_options(sallyport_options INTERFACE
-    -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    # g++ cannot follow what the sanitizers add, and warns of what is not so.
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    -fsanitize=${SALLYPORT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(sallyport_options INTERFACE -fsanitize=${SALLYPORT_SANITIZE})
 endif()
 if(SALLYPORT_FUZZ)

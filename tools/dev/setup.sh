@@ -12,8 +12,7 @@ sallyport_packages() {
   cat <<'TABLE'
 build  cmake                        cmake
 build  ninja-build                  ninja
-build  g++                          g++
-build  clang                        clang
+build  clang                        clang++
 build  lld                          ld.lld
 build  llvm                         llvm-strip
 build  bpftool                      bpftool

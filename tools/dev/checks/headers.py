@@ -14,17 +14,17 @@ import re
 
 import project
 
-GXX = ["g++", "-std=c++20", "-Wall", "-Wextra", "-Wpedantic"]
-CXX = [*GXX, "-fsyntax-only", "-x", "c++", "-Wno-pragma-once-outside-header", "-Werror",
+COMPILER = ["clang++", "-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wno-nested-anon-types"]
+CXX = [*COMPILER, "-fsyntax-only", "-x", "c++", "-Wno-pragma-once-outside-header", "-Werror",
        "-Iagent", "-Ibpf", "-Itools", "-Itests"]
-C = ["gcc", "-std=gnu11", "-fsyntax-only", "-x", "c", "-Wall", "-Wextra", "-Werror", "-Ibpf"]
+C = ["clang", "-std=gnu11", "-fsyntax-only", "-x", "c", "-Wall", "-Wextra", "-Werror", "-Ibpf"]
 BPF = ["clang", "-target", "bpf", "-std=gnu11", "-fsyntax-only", "-x", "c", "-Wall", "-Werror",
        "-Wno-pragma-once-outside-header", "-Wno-unused-function", "-Ibpf"]
 
 
 def multiarch():
     """Debian keeps <asm/types.h> where only a compiler for this machine looks by itself."""
-    return ["-I/usr/include/" + project.version("gcc", "-print-multiarch").strip()]
+    return ["-I/usr/include/" + project.version("clang", "-print-multiarch").strip()]
 
 
 def source(*names):
@@ -76,8 +76,8 @@ def precompiled(name, includes):
     path = project.CACHE / "header-sources" / f"{name}.h"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"#include <{header}>\n" for header in includes))
-    project.version(*GXX, "-x", "c++-header", str(path), "-o", f"{path}.gch")
-    return ["-Winvalid-pch", "-include", str(path)]
+    project.version(*COMPILER, "-x", "c++-header", str(path), "-o", f"{path}.pch")
+    return ["-include-pch", f"{path}.pch"]
 
 
 def own_roots(names):
@@ -104,7 +104,7 @@ kernel = [name for name in headers if name.startswith("bpf/") and name not in ab
 host = sorted(set(headers) - set(kernel))
 for header in host:
     check_text(header)
-salt = project.text("tools/dev/checks/headers.py") + project.version("g++", "--version")
+salt = project.text("tools/dev/checks/headers.py") + project.version("clang++", "--version")
 standard = precompiled("standard", [*STANDARD, "utility"])
 gtest = precompiled("gtest", [*STANDARD, "utility", "gmock/gmock.h", "gtest/gtest.h"])
 

@@ -17,9 +17,8 @@ import sys
 
 import project
 
-# What clang does not understand of g++'s command lines.
-_GNU_ONLY = re.compile(r" -include \S+/cmake_pch\.hxx| -Winvalid-pch| -Wno-stringop-overflow"
-                       r"| -Wno-subobject-linkage")
+# Another file's includes would be looked at as well.
+_PRECOMPILED = re.compile(r" -Xclang -include-pch -Xclang \S+ -Xclang -include -Xclang \S+")
 _BATCHES_TOGETHER = 2
 
 build = pathlib.Path(sys.argv[1])
@@ -31,7 +30,7 @@ batch = {}  # name -> (how it is compiled, its target's folder, the number of it
 
 
 def add_command(entry, path):
-    command = _GNU_ONLY.sub("", entry["command"]).split(" -o ")[0]
+    command = _PRECOMPILED.sub("", entry["command"]).split(" -o ")[0]
     commands.append({"directory": entry["directory"], "file": str(path),
                      "command": f"{command} -c {path}"})
     return command
