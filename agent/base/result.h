@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Result<T> and Status: how a function says that the environment failed it.
 //
-// Core interface of std::expected (which libstdc++ 12 lacks in C++20): has_value, operator bool, value, operator*,
-// operator->, error. Errors travel as text that is already fit for a person; each caller that adds
-// knowledge (which file, which map) adds it in front with Context(). Logged once, by whoever gives
-// up on it.
+// Core interface of std::expected (which libstdc++ 12 lacks in C++20): has_value, operator bool,
+// value, operator*, operator->, error. Errors travel as text that is already fit for a person; each
+// caller that adds knowledge (which file, which map) adds it in front with Context(). Logged once,
+// by whoever gives up on it.
 #pragma once
 
 #include <string>

@@ -19,9 +19,9 @@ import project
 
 # Another file's includes would be looked at as well.
 _PRECOMPILED = re.compile(r" -Xclang -include-pch -Xclang \S+ -Xclang -include -Xclang \S+")
-_BATCHES_TOGETHER = 2
+_BATCHES_TOGETHER = 4
 
-build = pathlib.Path(sys.argv[1])
+build = pathlib.Path(sys.argv[1]).resolve()
 folder = project.CACHE / "lint-commands"
 folder.mkdir(parents=True, exist_ok=True)
 names = project.sources("agent/*.cc", "tools/*.cc")
