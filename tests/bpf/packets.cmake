@@ -20,6 +20,10 @@ sallyport_test(packets LABEL bpf
   DEPS sallyport_test_packets
   TIMEOUT 300)
 sallyport_test(traffic LABEL bpf
-  SOURCES traffic/service_test.cc traffic/traffic.cc traffic/traffic_test.cc
+  SOURCES
+    traffic/service_test.cc
+    traffic/service_ways_out_test.cc
+    traffic/traffic.cc
+    traffic/traffic_test.cc
   DEPS sallyport_test_packets sallyport_test_sandbox
   TIMEOUT 300)

@@ -173,7 +173,17 @@ Value WithClaims(Value pod, const Value* claims) {
   return pod;
 }
 
-void CheckTemplate(const Value& spec, const Value* selector, bool only_always, Causes* out) {
+void CheckTemplateSpec(const Value& spec, Causes* out) {
+  const std::string path = "spec.template.spec";
+  if (const Value* pod = At(spec, {"template", "spec"})) {
+    Value whole = WithClaims(*pod, spec.Find("volumeClaimTemplates"));
+    CheckPodSpec(&whole, path, out);
+  } else {
+    CheckPodSpec(nullptr, path, out);
+  }
+}
+
+void CheckTemplate(const Value& spec, const Value* selector, Causes* out) {
   const Value* labels = At(spec, {"template", "metadata", "labels"});
   CheckLabels(labels, "spec.template.labels", out);
   if (selector) {
@@ -186,14 +196,9 @@ void CheckTemplate(const Value& spec, const Value* selector, bool only_always, C
       }
     }
   }
-  if (const Value* pod = At(spec, {"template", "spec"})) {
-    Value whole = WithClaims(*pod, spec.Find("volumeClaimTemplates"));
-    CheckPodSpec(&whole, "spec.template.spec", out);
-  } else {
-    CheckPodSpec(nullptr, "spec.template.spec", out);
-  }
+  CheckTemplateSpec(spec, out);
   std::string restart = TextAt(spec, {"template", "spec", "restartPolicy"});
-  if (only_always && !restart.empty() && restart != "Always")
+  if (!restart.empty() && restart != "Always")
     out->push_back(Unsupported("spec.template.spec.restartPolicy", restart, {"Always"}));
 }
 
@@ -211,7 +216,7 @@ void CheckWorkload(const Value& object, const Value* old, Causes* out) {
     out->push_back(BadValue("spec.selector", *selector, "empty selector is invalid"));
   }
   CheckSelector(selector, "spec.selector", out);
-  CheckTemplate(spec, selector ? selector->Find("matchLabels") : nullptr, true, out);
+  CheckTemplate(spec, selector ? selector->Find("matchLabels") : nullptr, out);
   CheckImmutable(object, old, {"spec", "selector"}, "spec.selector", out);
 }
 
@@ -232,17 +237,12 @@ void CheckStatefulSet(const Value& object, const Value* old, Causes* out) {
 void CheckReplicationController(const Value& object, const Value*, Causes* out) {
   const Value& spec = *object.Find("spec");
   if (Members(spec.Find("selector")).empty()) out->push_back(Required("spec.selector"));
-  CheckTemplate(spec, spec.Find("selector"), true, out);
+  CheckTemplate(spec, spec.Find("selector"), out);
 }
 
 void CheckJob(const Value& job, const Value* old, Causes* out) {
   const Value& spec = *job.Find("spec");
-  if (const Value* pod = At(spec, {"template", "spec"})) {
-    Value whole = WithClaims(*pod, spec.Find("volumeClaimTemplates"));
-    CheckPodSpec(&whole, "spec.template.spec", out);
-  } else {
-    CheckPodSpec(nullptr, "spec.template.spec", out);
-  }
+  CheckTemplateSpec(spec, out);
   std::string restart = TextAt(spec, {"template", "spec", "restartPolicy"});
   if (restart == "Always")
     out->push_back(

@@ -92,28 +92,28 @@ Cells PodCells(const Value& pod, WallTime now) {
 
 // ---- workloads
 
-Cells DeploymentCells(const Value& object, WallTime now) {
+// A workload's own cells, then its age, what its pods run, and whose they are.
+Cells WorkloadCells(Cells own, const Value& object, WallTime now, const std::string& selector) {
   auto [names, images] = ContainersOf(object);
-  return {Number(object, {"status", "readyReplicas"}) + "/" + Number(object, {"spec", "replicas"}),
-          Number(object, {"status", "updatedReplicas"}),
-          Number(object, {"status", "availableReplicas"}),
-          Age(object, now),
-          names,
-          images,
-          SelectorText(At(object, {"spec", "selector"}))};
+  own.insert(own.end(), {Age(object, now), names, images, selector});
+  return own;
+}
+
+Cells DeploymentCells(const Value& object, WallTime now) {
+  return WorkloadCells(
+      {Number(object, {"status", "readyReplicas"}) + "/" + Number(object, {"spec", "replicas"}),
+       Number(object, {"status", "updatedReplicas"}),
+       Number(object, {"status", "availableReplicas"})},
+      object, now, SelectorText(At(object, {"spec", "selector"})));
 }
 
 Cells ReplicaSetCells(const Value& object, WallTime now) {
-  auto [names, images] = ContainersOf(object);
   const Value* selector = At(object, {"spec", "selector"});
   bool labels = selector && (selector->Find("matchLabels") || selector->Find("matchExpressions"));
-  return {Number(object, {"spec", "replicas"}),
-          Number(object, {"status", "replicas"}),
-          Number(object, {"status", "readyReplicas"}),
-          Age(object, now),
-          names,
-          images,
-          labels ? SelectorText(selector) : MapText(selector)};
+  return WorkloadCells(
+      {Number(object, {"spec", "replicas"}), Number(object, {"status", "replicas"}),
+       Number(object, {"status", "readyReplicas"})},
+      object, now, labels ? SelectorText(selector) : MapText(selector));
 }
 
 Cells StatefulSetCells(const Value& object, WallTime now) {
@@ -123,21 +123,16 @@ Cells StatefulSetCells(const Value& object, WallTime now) {
 }
 
 Cells DaemonSetCells(const Value& object, WallTime now) {
-  auto [names, images] = ContainersOf(object);
-  return {Number(object, {"status", "desiredNumberScheduled"}),
-          Number(object, {"status", "currentNumberScheduled"}),
-          Number(object, {"status", "numberReady"}),
-          Number(object, {"status", "updatedNumberScheduled"}),
-          Number(object, {"status", "numberAvailable"}),
-          MapText(At(object, {"spec", "template", "spec", "nodeSelector"})),
-          Age(object, now),
-          names,
-          images,
-          SelectorText(At(object, {"spec", "selector"}))};
+  return WorkloadCells({Number(object, {"status", "desiredNumberScheduled"}),
+                        Number(object, {"status", "currentNumberScheduled"}),
+                        Number(object, {"status", "numberReady"}),
+                        Number(object, {"status", "updatedNumberScheduled"}),
+                        Number(object, {"status", "numberAvailable"}),
+                        MapText(At(object, {"spec", "template", "spec", "nodeSelector"}))},
+                       object, now, SelectorText(At(object, {"spec", "selector"})));
 }
 
 Cells JobCells(const Value& job, WallTime now) {
-  auto [names, images] = ContainersOf(job);
   std::string status = "Running";
   if (ConditionStatus(job, "Complete") == "True") status = "Complete";
   if (ConditionStatus(job, "Failed") == "True") status = "Failed";
@@ -149,13 +144,8 @@ Cells JobCells(const Value& job, WallTime now) {
   auto end = ParseTime(TextAt(job, {"status", "completionTime"}));
   if (start)
     duration = HumanDuration(end.value_or(std::chrono::system_clock::to_time_t(now)) - *start);
-  return {status,
-          Number(job, {"status", "succeeded"}) + "/" + completions,
-          duration,
-          Age(job, now),
-          names,
-          images,
-          SelectorText(At(job, {"spec", "selector"}))};
+  return WorkloadCells({status, Number(job, {"status", "succeeded"}) + "/" + completions, duration},
+                       job, now, SelectorText(At(job, {"spec", "selector"})));
 }
 
 }  // namespace

@@ -41,6 +41,11 @@ Duration OutageTime() {
   return seconds(given ? std::atoi(given) : 4);
 }
 
+std::string Policy(const std::string& ns, const std::string& name, const std::string& spec) {
+  return "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: " + name +
+         ", namespace: " + ns + "}, spec: {" + spec + "}}\n";
+}
+
 // Three pods in each of three namespaces, one on each of three nodes. What the tests change is in x
 // and new namespaces; w and z among themselves stay as they are.
 std::string World() {
@@ -48,54 +53,32 @@ std::string World() {
   for (const char* ns : {"x", "w", "z"})
     for (const auto& [pod, node] : {std::pair("a", "1"), {"b", "2"}, {"c", "3"}})
       out += StandIn(ns, pod, kPorts, std::string("nodeName: node") + node);
-  return out + R"(---
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: isolate, namespace: x}
-spec: {podSelector: {}, policyTypes: [Ingress]}
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: b, namespace: x}
-spec:
-  podSelector: {matchLabels: {app: b}}
-  ingress:
-  - from: [{podSelector: {matchLabels: {app: a}}}]
-  - from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: w}}}]
-    ports: [{port: 80}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: a, namespace: x}
-spec:
-  podSelector: {matchLabels: {app: a}}
-  policyTypes: [Egress]
-  egress: [{to: [{podSelector: {}}, {namespaceSelector: {}, podSelector: {matchLabels: {app: c}}}]}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: c, namespace: w}
-spec:
-  podSelector: {matchLabels: {app: c}}
-  ingress:
-  - from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}]
-    ports: [{port: 80}]
-  - from: [{ipBlock: {cidr: 198.51.100.0/24}}]
----
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata: {name: b, namespace: z}
-spec:
-  podSelector: {matchLabels: {app: b}}
-  policyTypes: [Egress]
-  egress: [{to: [{namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}]}]
-)";
+  out += Policy("x", "isolate", "podSelector: {}, policyTypes: [Ingress]");
+  out += Policy("x", "b", R"(
+  podSelector: {matchLabels: {app: b}},
+  ingress: [
+    {from: [{podSelector: {matchLabels: {app: a}}}]},
+    {from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: w}}}],
+     ports: [{port: 80}]}])");
+  out += Policy("x", "a", R"(
+  podSelector: {matchLabels: {app: a}},
+  policyTypes: [Egress],
+  egress: [
+    {to: [{podSelector: {}}, {namespaceSelector: {}, podSelector: {matchLabels: {app: c}}}]}])");
+  out += Policy("w", "c", R"(
+  podSelector: {matchLabels: {app: c}},
+  ingress: [
+    {from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: a}}}], ports: [{port: 80}]},
+    {from: [{ipBlock: {cidr: 198.51.100.0/24}}]}])");
+  out += Policy("z", "b", R"(
+  podSelector: {matchLabels: {app: b}},
+  policyTypes: [Egress],
+  egress: [{to: [{namespaceSelector: {}}], ports: [{port: 53, protocol: UDP}]}])");
+  return out;
 }
 
 std::string OpenPolicy(const std::string& name, const std::string& app) {
-  return "---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: " + name +
-         ", namespace: x}, spec: {podSelector: {matchLabels: {app: " + app +
-         "}}, ingress: [{}]}}\n";
+  return Policy("x", name, "podSelector: {matchLabels: {app: " + app + "}}, ingress: [{}]");
 }
 
 std::vector<Row> RowsOf(const LabWorld& world) {

@@ -260,26 +260,23 @@ spec:
   selector: {app: web}
   ports: [{name: main, port: 80, targetPort: www, nodePort: 30080}]
 )";
-constexpr const char* kSlices = R"(
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: front-4, namespace: shop, labels: {kubernetes.io/service-name: front}}
-addressType: IPv4
-ports: [{name: main, port: 8080}]
-endpoints:
+
+std::string FrontSlice(const std::string& family, const std::string& endpoints) {
+  return "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: front-" +
+         family +
+         ", namespace: shop, labels: {kubernetes.io/service-name: front}}\naddressType: IPv" +
+         family + "\nports: [{name: main, port: 8080}]\nendpoints: " + endpoints + "\n";
+}
+
+std::string FrontWithSlices() {
+  return kFront + FrontSlice("4", R"(
 - {addresses: [10.0.0.1], targetRef: {kind: Pod, name: a, namespace: shop}}
 - {addresses: [198.51.100.7]}
 - {addresses: [10.0.0.2], conditions: {ready: false, serving: true, terminating: true},
-   targetRef: {kind: Pod, name: b, namespace: shop}}
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: front-6, namespace: shop, labels: {kubernetes.io/service-name: front}}
-addressType: IPv6
-ports: [{name: main, port: 8080}]
-endpoints: [{addresses: ["fd00::1"], targetRef: {kind: Pod, name: a, namespace: shop}}]
-)";
+   targetRef: {kind: Pod, name: b, namespace: shop}})") +
+         FrontSlice("6", R"(
+- {addresses: ["fd00::1"], targetRef: {kind: Pod, name: a, namespace: shop}})");
+}
 
 Snapshot SnapshotOf(const std::string& text) {
   Manifest manifest = ReadManifest(text, "f");
@@ -312,7 +309,7 @@ std::string BackendsAt(const Snapshot& snapshot, const char* address, const Port
 }
 
 TEST(Backends, BySlices) {
-  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  Snapshot snapshot = SnapshotOf(FrontWithSlices());
   const ObjectName front{"shop", "front"};
   for (const PortName& port : {PortName(uint16_t{80}), PortName("main")}) {
     auto target = FindService(snapshot, front, net::Protocol::kTcp, port).value();
@@ -331,7 +328,7 @@ TEST(Backends, BySlices) {
 }
 
 TEST(Backends, ByEachOfItsAddressesOfThatFamily) {
-  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  Snapshot snapshot = SnapshotOf(FrontWithSlices());
   const std::string v4 = "shop/a 10.0.0.1 :8080, 198.51.100.7 :8080";
   EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}), v4);
   EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", "main"), v4);
@@ -359,7 +356,7 @@ TEST(Backends, ByEachOfItsAddressesOfThatFamily) {
 }
 
 TEST(Backends, WithinTheCluster) {
-  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  Snapshot snapshot = SnapshotOf(FrontWithSlices());
   auto service = std::make_shared<Service>(*snapshot.services.at({"shop", "front"}));
   service->internal_local = true;
   snapshot.services[service->name] = service;
@@ -390,7 +387,7 @@ TEST(Backends, WithoutSlicesByTheSelector) {
 }
 
 TEST(Backends, WhereNoneIsReadyThoseThatEndStillServe) {
-  Snapshot snapshot = SnapshotOf(std::string(kFront) + kSlices);
+  Snapshot snapshot = SnapshotOf(FrontWithSlices());
   auto slice = std::make_shared<EndpointSlice>(*snapshot.endpoint_slices.at({"shop", "front-4"}));
   for (SliceEndpoint& endpoint : slice->endpoints) endpoint.ready = false;
   snapshot.endpoint_slices[slice->name] = slice;

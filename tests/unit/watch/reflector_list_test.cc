@@ -146,9 +146,24 @@ TEST_F(ReflectorTest, WhatEveryServerHasIsNeverAbsent) {
   EXPECT_TRUE(state().lost);
 }
 
-TEST_F(ReflectorTest, InitialEventsWhereTheServerHasThem) {
-  options_.try_initial_events = true;
-  Make();
+class InitialEvents : public ReflectorTest {
+ protected:
+  void SetUp() override {
+    ReflectorTest::SetUp();
+    options_.try_initial_events = true;
+    Make();
+  }
+  // A list in their place; then what it gave is too old, and the next step asks again.
+  void ListsInPages() {
+    Told();
+    Step({.body = List("", 9)});
+    EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
+    EXPECT_THAT(Told(), ElementsAre("(", ")"));
+    Step({.status = 410, .body = ""});
+  }
+};
+
+TEST_F(InitialEvents, WhereTheServerHasThem) {
   Step({.body = Event("ADDED", Object("a", 3)) + Event("ADDED", Object("b", 4)) +
                 Bookmark(9, true) + Event("ADDED", Object("later", 10))});
   EXPECT_THAT(
@@ -165,8 +180,7 @@ TEST_F(ReflectorTest, InitialEventsWhereTheServerHasThem) {
   EXPECT_THAT(Told(), ElementsAre("(", "+b", ")"));
 }
 
-TEST_F(ReflectorTest, InitialEventsWhereItHasNot) {
-  options_.try_initial_events = true;
+TEST_F(InitialEvents, WhereItHasNot) {
   for (Reply refusal : {Reply{.status = 422, .body = StatusText(422, "Invalid")},
                         Reply{.status = 400, .body = StatusText(400, "BadRequest")},
                         Reply{.body = Event("ADDED", Object("a", 3))}}) {
@@ -174,11 +188,7 @@ TEST_F(ReflectorTest, InitialEventsWhereItHasNot) {
     EXPECT_EQ(Step(refusal), Duration());
     EXPECT_FALSE(state().synced);
     EXPECT_EQ(state().errors, 0u);
-    Told();
-    Step({.body = List("", 9)});
-    EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
-    EXPECT_THAT(Told(), ElementsAre("(", ")"));
-    Step({.status = 410, .body = ""});
+    ListsInPages();
     Step({.body = List("", 9)});
     EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "remembered";
     Told();
@@ -187,28 +197,20 @@ TEST_F(ReflectorTest, InitialEventsWhereItHasNot) {
 
 // Older servers ignore what they do not know, and never tell the end. One that only hangs once does
 // not cost initial events for good.
-TEST_F(ReflectorTest, InitialEventsThatNeverEnd) {
-  options_.try_initial_events = true;
-  Make();
+TEST_F(InitialEvents, ThatNeverEnd) {
   const Reply endless = {.body = Event("ADDED", Object("a", 3)),
                          .error = Error{"no answer", ETIMEDOUT}};
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(Step(endless), Duration());
     EXPECT_THAT(asked_, HasSubstr("sendInitialEvents=true"));
-    Told();
-    Step({.body = List("", 9)});
-    EXPECT_EQ(asked_, "/api/v1/pods?limit=2");
-    EXPECT_THAT(Told(), ElementsAre("(", ")"));
-    Step({.status = 410, .body = ""});
+    ListsInPages();
   }
   Step({.body = List("", 9)});
   EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "remembered";
   EXPECT_EQ(state().last_error, "");
 }
 
-TEST_F(ReflectorTest, InitialEventsOfAServerThatIsAway) {
-  options_.try_initial_events = true;
-  Make();
+TEST_F(InitialEvents, OfAServerThatIsAway) {
   for (int i = 0; i < 5; ++i) {
     EXPECT_GT(Step({.status = 0, .error = Error{"connecting: no answer", ETIMEDOUT}}), Duration());
     EXPECT_THAT(asked_, HasSubstr("sendInitialEvents=true"));
@@ -217,18 +219,14 @@ TEST_F(ReflectorTest, InitialEventsOfAServerThatIsAway) {
   EXPECT_TRUE(state().synced);
 }
 
-TEST_F(ReflectorTest, InitialEventsThatMakeNoSense) {
-  options_.try_initial_events = true;
-  Make();
+TEST_F(InitialEvents, ThatMakeNoSense) {
   EXPECT_GT(Step({.body = Event("ADDED", std::string(200, '[') + std::string(200, ']'))}),
             Duration());
   Step({.body = List("", 9)});
   EXPECT_EQ(asked_, "/api/v1/pods?limit=2") << "a list leaves out what makes no sense";
 }
 
-TEST_F(ReflectorTest, InitialEventsThatBreakOff) {
-  options_.try_initial_events = true;
-  Make();
+TEST_F(InitialEvents, ThatBreakOff) {
   EXPECT_GT(Step({.body = Event("ADDED", Object("a", 3)), .error = Error{"reset", ECONNRESET}}),
             Duration());
   EXPECT_FALSE(state().synced);
