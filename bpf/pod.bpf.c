@@ -6,10 +6,12 @@
  * this order:
  *
  *  1. ARP passes, and neighbour discovery with who can be a neighbour.
- *  2. What the node itself sends to the pod, and what the pod sends to its node, passes.
- *  3. A closed endpoint drops the rest.
- *  4. A packet from the pod with a source that is not its own is dropped.
- *  5. What cannot be parsed is dropped if E is isolated for the direction.
+ *  2. What the node itself sends to the pod passes. What lost its sender's mark is dropped.
+ *  3. A closed endpoint drops the rest, but for what the pod sends to its node.
+ *  4. What is neither IPv4 nor IPv6 is dropped if E is isolated for the direction, and a packet from
+ *     the pod with a source that is not its own in any case.
+ *  5. What cannot be parsed is dropped if E is isolated for the direction. What the pod sends to its
+ *     node, or to itself, passes.
  *  6. A packet of a live flow that E has allowed under this generation passes.
  *  7. Else E's policy judges the flow as it was opened: E's egress if E opened it, E's ingress if
  *     the peer did. If the other end is an endpoint here too, and packets may be handed over, its

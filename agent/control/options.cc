@@ -169,7 +169,8 @@ std::vector<Option> MakeOptions() {
        "name of the node whose pods are guarded, as spec.nodeName has it",
        Text(&Config::node, "the node's name")},
       {"manifests", "DIR", "",
-       "directory of manifests (Namespaces, Nodes, Pods with status, NetworkPolicies) to enforce; "
+       "directory of manifests (Namespaces, Nodes, Pods with status, Services, EndpointSlices, "
+       "NetworkPolicies) to enforce; "
        "followed as it changes",
        Text(&Config::manifests, "a directory")},
       {"kubeconfig", "FILE", "",

@@ -89,9 +89,9 @@ Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
     AfterGrace();
     place = PlaceFor(binding.ifindex);
   }
-  bool crowded = created && places_.size() >= endpoints_.size() / 4 * 3;
+  bool crowded = created && places_.size() >= capacity();
   if (place == endpoints_.size() || crowded)
-    return TableFull("endpoints", places_.size(), endpoints_.size());
+    return TableFull("endpoints", places_.size(), capacity());
   if (created) {
     Addresses addresses = Of(binding);
     sp_endpoint& e = endpoints_[place];

@@ -46,6 +46,7 @@ std::vector<net::Address> PeerTable::Candidates(const policy::Image& image,
   } else {
     table_.ForEach([&](const sp_peer& peer) { out.push_back(FromAbi(peer.address)); });
     for (const auto& [address, identity] : image.peers) out.push_back(address);
+    out.insert(out.end(), image.other_nodes.begin(), image.other_nodes.end());
   }
   if (!changes || changes->node_addresses)
     std::set_symmetric_difference(node_.begin(), node_.end(), image.node_addresses.begin(),
@@ -77,6 +78,7 @@ PeerTable::Edit PeerTable::Desired(const policy::Image& image, const Local& loca
     edit.value = it->second == policy::kNoIdentity ? SP_PEER_NONE : it->second;
   }
   if (image.node_addresses.contains(address)) edit.value |= SP_PEER_NODE;
+  if (image.other_nodes.contains(address)) edit.value |= SP_PEER_OTHER_NODE;
   if (defer_ && image.service_addresses.contains(address)) edit.value |= SP_PEER_SERVICE;
   if (auto it = local.find(address); it != local.end()) {
     edit.value |= SP_PEER_ENDPOINT;

@@ -60,17 +60,16 @@ std::string OnlyNode(const ServiceTarget& target, const Pod* sender) {
 
 // An endpoint's addresses all lead to the same; the first is what kube-proxy takes. nullopt: the
 // Service has no slices.
-std::optional<std::vector<Backend>> FromSlices(const Snapshot& snapshot, const Pod* sender,
-                                               const ServiceTarget& target) {
+std::optional<std::vector<Backend>> FromSlices(const Snapshot& snapshot,
+                                               const ServiceTarget& target,
+                                               const std::string& only_node) {
   std::vector<EndpointSlicePtr> slices = SlicesOf(snapshot, target.service->name);
   if (slices.empty()) return std::nullopt;
-  const std::string only = OnlyNode(target, sender);
   std::vector<Backend> out;
   for (bool v4 : {true, false}) {
     if (target.address && target.address->IsV4() != v4) continue;
     for (const UsableEndpoint& use :
-         UsableEndpoints(target.port, slices, v4, Leaving::kWhereNoneIsReady)) {
-      if (!only.empty() && use.endpoint->node != only) continue;
+         UsableEndpoints(target.port, slices, v4, Leaving::kWhereNoneIsReady, only_node)) {
       auto pod = snapshot.pods.find(use.endpoint->pod);
       Add(out,
           {pod == snapshot.pods.end() ? nullptr : pod->second, {use.addresses.front()}, use.port});
@@ -106,13 +105,15 @@ std::vector<net::Address> OfFamily(const ServiceTarget& target,
   return out;
 }
 
-std::vector<Backend> FromSelector(const Snapshot& snapshot, const ServiceTarget& target) {
+std::vector<Backend> FromSelector(const Snapshot& snapshot, const ServiceTarget& target,
+                                  const std::string& only_node) {
   std::vector<Backend> out;
   const Service& service = *target.service;
   if (service.selector.entries().empty()) return out;
   for (const auto& [name, pod] : snapshot.pods) {
     bool ended = pod->phase == PodPhase::kSucceeded || pod->phase == PodPhase::kFailed;
     if (ended || name.ns != service.name.ns || !Selects(service.selector, pod->labels)) continue;
+    if (!only_node.empty() && !pod->node.empty() && pod->node != only_node) continue;
     uint16_t port = TargetOn(*pod, target.port);
     if (port != 0) Add(out, {pod, OfFamily(target, pod->addresses), port});
   }
@@ -165,10 +166,10 @@ Result<std::optional<ServiceTarget>> FindServiceAt(const Snapshot& snapshot, con
 
 Result<std::vector<Backend>> BackendsOf(const Snapshot& snapshot, const Pod* sender,
                                         const ServiceTarget& target) {
-  auto listed = FromSlices(snapshot, sender, target);
-  std::vector<Backend> out = listed ? *std::move(listed) : FromSelector(snapshot, target);
+  const std::string only = OnlyNode(target, sender);
+  auto listed = FromSlices(snapshot, target, only);
+  std::vector<Backend> out = listed ? *std::move(listed) : FromSelector(snapshot, target, only);
   if (out.empty()) {
-    const std::string only = OnlyNode(target, sender);
     std::string where = only.empty() ? "" : " on node " + only + " (internalTrafficPolicy: Local)";
     return Error{"Service " + target.service->name.ToString() +
                  " has no ready backend for this port" + where + ": nobody would answer"};

@@ -35,7 +35,7 @@ std::vector<EndpointSlicePtr> SlicesOf(const Snapshot& snapshot, const ObjectNam
 
 std::vector<UsableEndpoint> UsableEndpoints(const ServicePort& port,
                                             const std::vector<EndpointSlicePtr>& slices, bool v4,
-                                            Leaving leaving) {
+                                            Leaving leaving, const std::string& only_node) {
   std::vector<UsableEndpoint> ready;
   std::vector<UsableEndpoint> ending;
   for (const EndpointSlicePtr& slice : slices) {
@@ -43,7 +43,8 @@ std::vector<UsableEndpoint> UsableEndpoints(const ServicePort& port,
     if (!target) continue;
     for (const SliceEndpoint& endpoint : slice->endpoints) {
       bool ends = !endpoint.ready && endpoint.serving && endpoint.terminating;
-      if (!endpoint.ready && !ends) continue;
+      bool here = only_node.empty() || endpoint.node == only_node;
+      if (!here || (!endpoint.ready && !ends)) continue;
       UsableEndpoint use = Use(endpoint, *target, v4);
       if (!use.addresses.empty()) (ends ? ending : ready).push_back(std::move(use));
     }

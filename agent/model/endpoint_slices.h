@@ -2,6 +2,7 @@
 // Whom a node chooses from for a Service, as kube-proxy has it from EndpointSlices. Pure.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "model/snapshot.h"
@@ -23,10 +24,11 @@ enum class Leaving {
   kToo,  // each node chooses among its own, where perhaps none is ready
 };
 
-// The endpoints of one family for a port of the Service whose slices these are. A slice's port that
-// has no number leads nowhere. Those that are in several slices come several times.
+// The endpoints of one family for a port of the Service whose slices these are; with `only_node`,
+// as if there were no others than on that node. A slice's port that has no number leads nowhere.
+// Those that are in several slices come several times.
 std::vector<UsableEndpoint> UsableEndpoints(const ServicePort& port,
                                             const std::vector<EndpointSlicePtr>& slices, bool v4,
-                                            Leaving leaving);
+                                            Leaving leaving, const std::string& only_node = "");
 
 }  // namespace sallyport::model

@@ -6,6 +6,7 @@
 #include "model/endpoint_slices.h"
 
 namespace sallyport::model {
+
 std::string NodePortBackend::ToString() const {
   std::string host = address.IsV4() ? address.ToString() : "[" + address.ToString() + "]";
   return host + ":" + std::to_string(port);

@@ -108,6 +108,7 @@ class NodePortJudge {
     for (const auto& [name, service] : snapshot_.services) {
       if (!model::HasNodePorts(*service)) continue;
       for (const model::ServicePort& candidate : service->ports) {
+        if (candidate.node_port == 0) continue;
         if (candidate.node_port != port || candidate.protocol != protocol) continue;
         DirectionVerdict verdict = Through(*service, candidate);
         if (!verdict.allowed) return verdict;

@@ -59,6 +59,7 @@ class Renumbering {
   Image Apply() const {
     Image out;
     out.node_addresses = image_.node_addresses;
+    out.other_nodes = image_.other_nodes;
     out.service_addresses = image_.service_addresses;
     for (const auto& [address, id] : image_.peers) out.peers[address] = identities_.at(id);
     for (const auto& [cidr, id] : image_.prefixes) out.prefixes[cidr] = identities_.at(id);
@@ -136,6 +137,8 @@ std::string Image::ToString() const {
   std::ostringstream out;
   out << "node\n";
   for (const net::Address& address : node_addresses) out << "  " << address.ToString() << "\n";
+  if (!other_nodes.empty()) out << "other nodes\n";
+  for (const net::Address& address : other_nodes) out << "  " << address.ToString() << "\n";
   if (!service_addresses.empty()) out << "services\n";
   for (const net::Address& address : service_addresses) out << "  " << address.ToString() << "\n";
   out << "endpoints\n";

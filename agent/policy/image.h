@@ -72,6 +72,9 @@ struct Image {
   std::map<net::Cidr, IdentityId> prefixes;
   // This node's own addresses: traffic between a pod and its node is always allowed.
   std::set<net::Address> node_addresses;
+  // Other nodes', but for those that a pod claims as well. What seems to come from them may be
+  // somebody else's, whom they have translated.
+  std::set<net::Address> other_nodes;
   // Services': what is sent to them is translated, and judged as what it has become.
   std::set<net::Address> service_addresses;
   std::map<SetId, PolicySet> sets;
@@ -93,7 +96,7 @@ Image Canonical(const Image& image);
 
 // Keys of an image whose entry was added, removed or changed; the image says which.
 struct Changes {
-  std::set<net::Address> peers;
+  std::set<net::Address> peers;  // of `peers` or `other_nodes`
   std::set<net::Cidr> prefixes;
   bool node_addresses = false;
   std::set<net::Address> service_addresses;

@@ -74,6 +74,7 @@ void Peers::Settle(bool node_ports_matter, Changes& changes) {
 
 // A node's signature has its NodePorts in it, and those the signatures of their backends.
 void Peers::Look(const net::Address& address, Entry& entry, Changes& changes) {
+  NoteNode(address, entry, changes);
   if (entry.backend) {
     node_ports_.Learn(address, SignatureOf(entry, prefixes_.IdentityOf(address)));
   }
@@ -82,6 +83,13 @@ void Peers::Look(const net::Address& address, Entry& entry, Changes& changes) {
   } else {
     Sign(address, entry, changes);
   }
+}
+
+void Peers::NoteNode(const net::Address& address, const Entry& entry, Changes& changes) {
+  bool is_node = entry.nodes > 0 && entry.pods.empty();
+  bool changed =
+      is_node ? image_.other_nodes.insert(address).second : image_.other_nodes.erase(address) > 0;
+  if (changed) changes.peers.insert(address);
 }
 
 void Peers::SettleNodes(bool node_ports_matter, Changes& changes) {

@@ -64,6 +64,7 @@ class Peers {
   };
 
   void Look(const net::Address& address, Entry& entry, Changes& changes);
+  void NoteNode(const net::Address& address, const Entry& entry, Changes& changes);
   void SettleNodes(bool node_ports_matter, Changes& changes);
   void Sign(const net::Address& address, Entry& entry, Changes& changes);
   Signature SignatureOf(const Entry& entry, IdentityId around);

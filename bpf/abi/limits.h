@@ -9,7 +9,7 @@
 #define SALLYPORT_ABI_LIMITS_H
 
 /* Layout of all pinned maps. Another number: not ours to touch. */
-#define SP_ABI_VERSION 3
+#define SP_ABI_VERSION 4
 
 /* Endpoints of a node; power of two. 64 bytes each. Filled to at most 3/4. */
 #define SP_ENDPOINTS 4096

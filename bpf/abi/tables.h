@@ -73,8 +73,9 @@ struct sp_endpoint {
 #define SP_PEER_NODE 0x80000000u     /* this node's own address */
 #define SP_PEER_ENDPOINT 0x40000000u /* of an endpoint here: `ifindex` says which */
 #define SP_PEER_SERVICE 0x20000000u  /* a Service's: judged when it has been translated */
-#define SP_PEER_IDENTITY 0x1fffffffu
-#define SP_PEER_NONE 0x1fffffffu
+#define SP_PEER_OTHER_NODE 0x10000000u /* another node's */
+#define SP_PEER_IDENTITY 0x0fffffffu
+#define SP_PEER_NONE 0x0fffffffu
 struct sp_peer {
 	struct sp_address address;
 	__u32 identity[2]; /* [half] */

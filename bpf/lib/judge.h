@@ -272,7 +272,7 @@ OUTLINE int choose_other(struct context *c, int opener)
 }
 
 /*
- * Datagrams with the node's address may be somebody else's whom the node has translated. Once
+ * Datagrams with a node's address may be somebody else's whom that node has translated. Once its
  * conntrack has forgotten that, what looks like an answer would be translated anew, unjudged.
  */
 GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *seen, __u64 peer,
@@ -282,7 +282,7 @@ GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *see
 		return 0;
 	if (flags & SP_FLOW_JOINT) /* the peer is not whom the packet shows */
 		peer = peer_find(seen, half);
-	return peer_is_node(peer) ? SP_FLOW_BRIEF : 0;
+	return peer_is_any_node(peer) ? SP_FLOW_BRIEF : 0;
 }
 
 /*

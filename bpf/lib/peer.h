@@ -28,9 +28,9 @@ struct {
 } prefixes SEC(".maps");
 
 /*
- * What is known of an address, in one word: identity, SP_PEER_NODE, SP_PEER_SERVICE, SP_PEER_ENDPOINT
- * (here: known to be a pod's, on whatever node), and from bit 32 on the ifindex of a local endpoint
- * that may have it (0: none).
+ * What is known of an address, in one word: identity, SP_PEER_NODE, SP_PEER_OTHER_NODE,
+ * SP_PEER_SERVICE, SP_PEER_ENDPOINT (here: known to be a pod's, on whatever node), and from bit 32 on
+ * the ifindex of a local endpoint that may have it (0: none).
  */
 static __always_inline __u32 peer_identity(__u64 peer)
 {
@@ -40,6 +40,11 @@ static __always_inline __u32 peer_identity(__u64 peer)
 static __always_inline int peer_is_node(__u64 peer)
 {
 	return !!(peer & SP_PEER_NODE);
+}
+
+static __always_inline int peer_is_any_node(__u64 peer)
+{
+	return !!(peer & (SP_PEER_NODE | SP_PEER_OTHER_NODE));
 }
 
 static __always_inline int peer_is_service(__u64 peer)
@@ -119,7 +124,7 @@ GLOBAL __u64 peer_find(const struct sp_address *address, __u32 half)
 			ifindex = READ_ONCE(p->ifindex);
 	}
 	identity = word & SP_PEER_IDENTITY;
-	if (identity)
+	if (identity && !(word & SP_PEER_OTHER_NODE))
 		word |= SP_PEER_ENDPOINT;
 	if (identity == SP_PEER_NONE)
 		identity = 0;

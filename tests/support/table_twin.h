@@ -62,6 +62,7 @@ class TableTwin {
   struct Peer {
     uint32_t identity = 0;
     bool is_node = false;
+    bool is_other_node = false;
     bool is_service = false;
     uint32_t ifindex = 0;
   };
@@ -103,6 +104,7 @@ class TableTwin {
       if (word != 0) break;
     }
     out.is_node = (word & SP_PEER_NODE) != 0;
+    out.is_other_node = (word & SP_PEER_OTHER_NODE) != 0;
     out.is_service = (word & SP_PEER_SERVICE) != 0;
     out.identity = word & SP_PEER_IDENTITY;
     if (out.identity == SP_PEER_NONE) {

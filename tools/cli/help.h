@@ -13,9 +13,9 @@ tell (wrong usage, something missing, something failed; with -o json: {"error": 
 `sallyport COMMAND --help` explains each command, with examples.)";
 
 inline constexpr const char* kCheck = R"(
-Reads Namespaces, Nodes, Pods and NetworkPolicies from YAML or JSON and checks what the Kubernetes
-API would check. Each problem is a line: file:line: severity: object: field: what is wrong. Unknown
-fields are warnings. Kinds that do not concern policy are skipped and counted. Exit code 1 on
+Reads Namespaces, Nodes, Pods, Services, EndpointSlices and NetworkPolicies from YAML or JSON and
+checks what the Kubernetes API would check. Each problem is a line: file:line: severity: object:
+field: what is wrong. Unknown fields are warnings. Kinds that do not concern policy are skipped and counted. Exit code 1 on
 errors.
 
 Examples:
@@ -34,8 +34,8 @@ ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for e
 allowed; 1: denied.
 
 Policies never see a Service's address: of svc/NAMESPACE/NAME, of an address of a Service, and of a
-node's address with a node port, each ready backend is judged, on its own port. Exit code 0: all of
-them are allowed.
+node's address with a node port, each backend that the node may choose is judged, on its own port.
+Exit code 0: all of them are allowed.
 
 --matrix asks about every pod to every pod, and shows a table. It leaves out pods that policy does
 not see as pods: on their node's network (hostNetwork), or ended. With --expect it is compared with

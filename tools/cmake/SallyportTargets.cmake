@@ -23,7 +23,6 @@ if(SALLYPORT_PRECOMPILE)
   add_library(sallyport_precompiled_test OBJECT ${PROJECT_BINARY_DIR}/precompiled.cc)
   target_precompile_headers(sallyport_precompiled_test PRIVATE
     ${SALLYPORT_STANDARD_HEADERS} <gmock/gmock.h> <gtest/gtest.h>)
-  target_compile_options(sallyport_precompiled_test PRIVATE -O0)
   target_link_libraries(sallyport_precompiled PRIVATE sallyport_options)
   target_link_libraries(sallyport_precompiled_test PRIVATE
     sallyport_options GTest::gtest_main GTest::gmock)
@@ -67,7 +66,6 @@ endfunction()
 # A GoogleTest program, one ctest entry called LABEL.NAME. Those with the labels bpf and lab need root,
 # and run one after the other in rows: those in a sandbox of their own (tests/support/sandbox.h: bpf,
 # and lab with SANDBOX), those with whole labs, and of these the ones with ROW scenarios beside them.
-# The test's own code is not optimised: it is compiled more often than it is run.
 function(sallyport_test name)
   cmake_parse_arguments(ARG "SANDBOX" "LABEL;ROW;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   set(target ${ARG_LABEL}_${name})
@@ -77,7 +75,6 @@ function(sallyport_test name)
     ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE
     sallyport_options ${ARG_DEPS} sallyport_test_places GTest::gtest_main GTest::gmock)
-  target_compile_options(${target} PRIVATE -O0)
   sallyport_precompile(${target} _test)
   add_dependencies(tests-${ARG_LABEL} ${target})
   add_test(NAME ${ARG_LABEL}.${name} COMMAND ${target})

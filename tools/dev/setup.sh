@@ -17,6 +17,7 @@ build  lld                          ld.lld
 build  llvm                         llvm-strip
 build  bpftool                      bpftool
 build  pkgconf                      pkg-config
+build  python3-minimal              python3
 build  ccache                       ccache
 build  libbpf-dev
 build  libelf-dev

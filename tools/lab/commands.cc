@@ -24,12 +24,13 @@ Nodes, pods and the outside are network namespaces; pods get their network from 
 containers run as processes: their command, or a stand-in that answers on the declared ports.
 
 Examples:
-  sudo sallyport lab up -f shop/             make it
-  export KUBECONFIG=$(sudo sallyport lab kubeconfig)
-  kubectl apply -f policy.yaml               change it while it runs
-  sudo sallyport lab exec shop/web -- curl http://api:8080/
-  sudo sallyport lab status
-  sudo sallyport lab down)";
+  sudo -s                               all of it as root: the kubeconfig is root's
+  sallyport lab up -f shop/             make it
+  export KUBECONFIG=$(sallyport lab kubeconfig)
+  kubectl apply -f policy.yaml          change it while it runs
+  sallyport lab exec shop/web -- curl http://api:8080/
+  sallyport lab status
+  sallyport lab down)";
 
 // What `lab up` and its like are asked for, as text.
 struct UpWords {

@@ -216,6 +216,24 @@ TEST_P(FlowTest, DatagramsWithTheNodeAreForgottenBeforeConntrackDoes) {
   EXPECT_DROP(ToWeb(Udp(kNode, 30053, kWeb, 53)), "policy");
 }
 
+// The same behind another node; what the pod sends after that is judged as its own.
+TEST_P(FlowTest, DatagramsWithAnotherNodeAreForgottenBeforeItsConntrackDoes) {
+  Host node = {"192.0.2.2", "2001:db8::2"};
+  k.SetPeer(Of(node), SP_PEER_OTHER_NODE);
+  Web(kNothing, kOpen);
+  for (int i = 0; i < 2; i++) {
+    EXPECT_PASS(ToWeb(Udp(node, 30053, kWeb, 53)));
+    k.Age(SP_LIFE_BRIEF - 2);
+    EXPECT_PASS(FromWeb(Udp(kWeb, 53, node, 30053)));
+    k.Age(SP_LIFE_BRIEF + 2);
+    EXPECT_DROP(FromWeb(Udp(kWeb, 53, node, 30053)), "policy");
+  }
+  EXPECT_PASS(ToWeb(Tcp(node, 30053, kWeb, 53, kSyn)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 53, node, 30053, kSyn | kAck)));
+  k.Age(SP_LIFE_BRIEF + 2);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 53, node, 30053, kAck)));
+}
+
 TEST_P(FlowTest, AServiceOpensNothing) {
   Host service = {"10.96.0.10", "fd00:96::10"};
   k.SetPeer(Of(service), SP_PEER_SERVICE);

@@ -141,8 +141,8 @@ TEST_P(ServiceTest, ConnectionsOutliveTheirService) {
   ExpectBothWays(client, accepted);
   EXPECT_EQ(Connect(In(web), Service(), kToFar), "policy") << "no Service's: an address";
   k.control()->deferring[0] = k.control()->deferring[1] = 0;
-  Allow({kWebIdentity, kOutsideIdentity});
   k.TakeEvents();
+  Allow({kWebIdentity, kOutsideIdentity});
   Write(client, "no more");
   std::string reason;
   while (reason.empty()) reason = Dropped(kToFar);

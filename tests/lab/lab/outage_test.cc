@@ -403,6 +403,10 @@ TEST_F(Outage, OfTheServerChangesNoVerdict) {
   EXPECT_TRUE(network.Del(sandbox));
   EXPECT_TRUE(RemoveNetns(netns));
   Server("start");
+  Await("x/c to be started again", [&] {
+    pid_t now = State("x", "c").status.keeper;
+    return now > 0 && now != keeper;
+  });
   Recovers("killed");
   killed_meanwhile.Expect("killed");
 

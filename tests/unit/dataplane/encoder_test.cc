@@ -34,6 +34,8 @@ std::string Wrong(const Tables& tables, const Image& image, const Bindings& bind
       return q.ToString() + ": " + std::to_string(static_cast<int>(got));
     if (twin.FindPeer(q.peer, generation & 1).is_node != image.node_addresses.contains(q.peer))
       return q.peer.ToString() + ": is it the node?";
+    if (twin.FindPeer(q.peer, generation & 1).is_other_node != image.other_nodes.contains(q.peer))
+      return q.peer.ToString() + ": is it another node?";
     if (twin.FindPeer(q.peer, generation & 1).is_service !=
         image.service_addresses.contains(q.peer))
       return q.peer.ToString() + ": is it a Service's?";

@@ -177,7 +177,7 @@ policy::Changes RandomChange(Random& random, Image& image) {
   policy::Changes changes;
   int count = random.Between(1, 6);
   for (int i = 0; i < count; ++i) {
-    switch (random.Below(7)) {
+    switch (random.Below(8)) {
       case 0:
         ChangePeer(random, image, changes);
         break;
@@ -195,6 +195,12 @@ policy::Changes RandomChange(Random& random, Image& image) {
         const net::Address& address = random.Pick(Addresses());
         if (!image.service_addresses.erase(address)) image.service_addresses.insert(address);
         changes.service_addresses.insert(address);
+        break;
+      }
+      case 6: {
+        const net::Address& address = random.Pick(Addresses());
+        if (!image.other_nodes.erase(address)) image.other_nodes.insert(address);
+        changes.peers.insert(address);
         break;
       }
       default: {

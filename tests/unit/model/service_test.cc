@@ -376,6 +376,8 @@ TEST(Backends, WithinTheCluster) {
             "Service shop/front has no ready backend for this port on node n3 "
             "(internalTrafficPolicy: Local): nobody would answer");
   EXPECT_EQ(at("10.96.0.10", 80, ""), all) << "not known";
+  slice->endpoints[2].node = "n3";
+  EXPECT_EQ(at("10.96.0.10", 80, "n3"), "shop/b 10.0.0.2 :8080") << "ends, but serves there";
   EXPECT_EQ(at("198.51.100.1", 80, "n3"), all) << "not the cluster's own address";
   EXPECT_EQ(at("192.0.2.1", 30080, "n1"), all);
 }
@@ -395,6 +397,20 @@ TEST(Backends, WhereNoneIsReadyThoseThatEndStillServe) {
   for (SliceEndpoint& endpoint : slice->endpoints) endpoint.serving = false;
   EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}),
             "Service shop/front has no ready backend for this port: nobody would answer");
+}
+
+TEST(Backends, WithinTheClusterWithoutSlices) {
+  Snapshot snapshot = SnapshotOf(kFront);
+  auto service = std::make_shared<Service>(*snapshot.services.at({"shop", "front"}));
+  service->internal_local = true;
+  snapshot.services[service->name] = service;
+  Pod sender;
+  sender.node = "n1";
+  EXPECT_EQ(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}, net::Protocol::kTcp, &sender),
+            "shop/a 10.0.0.1 :8080");
+  sender.node = "n2";
+  EXPECT_THAT(BackendsAt(snapshot, "10.96.0.10", uint16_t{80}, net::Protocol::kTcp, &sender),
+              testing::HasSubstr("on node n2"));
 }
 
 }  // namespace

@@ -158,6 +158,31 @@ TEST(NodePort, DoesNotTellNodesApartForNothing) {
   }
 }
 
+// What comes from them may be somebody whom they translated.
+TEST(OtherNodes, AreKnownUnlessAPodHasTheAddress) {
+  model::Snapshot snapshot = SnapshotOf(VillageWith("{podSelector: {}}"));
+  policy::Image image = policy::Compile(snapshot, "n1").image;
+  const net::Address n2 = *net::Address::Parse("192.168.0.2");
+  EXPECT_TRUE(image.other_nodes.contains(n2));
+  EXPECT_TRUE(image.other_nodes.contains(*net::Address::Parse("fd00:a::2")));
+  EXPECT_FALSE(image.other_nodes.contains(*net::Address::Parse("192.168.0.1"))) << "this one";
+  EXPECT_THAT(image.ToString(), HasSubstr("other nodes\n  192.168.0.2\n"));
+
+  Compiler compiler("n1");
+  model::NodePtr node = snapshot.nodes.at("n2");
+  compiler.Apply({model::Delta::Set(node)});
+  EXPECT_TRUE(compiler.image().other_nodes.contains(n2));
+  model::Pod pod = *snapshot.pods.at({"shop", "cache"});
+  pod.addresses = {n2};
+  Changes changes = compiler.Apply({model::Delta::Set(std::make_shared<const model::Pod>(pod))});
+  EXPECT_FALSE(compiler.image().other_nodes.contains(n2));
+  EXPECT_TRUE(changes.peers.contains(n2));
+  compiler.Apply({model::Delta::Remove(model::Kind::kPod, pod.name)});
+  EXPECT_TRUE(compiler.image().other_nodes.contains(n2));
+  compiler.Apply({model::Delta::Remove(model::Kind::kNode, {"", "n2"})});
+  EXPECT_TRUE(compiler.image().other_nodes.empty());
+}
+
 TEST(NodePort, OneMoreBackendLikeTheOthersChangesNothing) {
   model::Snapshot snapshot = With("{to: [{podSelector: {matchLabels: {app: cache}}}]}",
                                   kApi + Slice("{addresses: [10.2.0.1]}", "{port: 5432}"));
