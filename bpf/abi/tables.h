@@ -70,9 +70,9 @@ struct sp_endpoint {
  * sp_hash_peer(). A place whose identity[half] is 0 holds nothing in that half, whatever its address
  * says: look on. Else identity[half] & SP_PEER_IDENTITY: 0: ask the prefixes; SP_PEER_NONE: has none.
  */
-#define SP_PEER_NODE 0x80000000u     /* this node's own address */
-#define SP_PEER_ENDPOINT 0x40000000u /* of an endpoint here: `ifindex` says which */
-#define SP_PEER_SERVICE 0x20000000u  /* a Service's: judged when it has been translated */
+#define SP_PEER_NODE 0x80000000u       /* this node's own address */
+#define SP_PEER_ENDPOINT 0x40000000u   /* of an endpoint here: `ifindex` says which */
+#define SP_PEER_SERVICE 0x20000000u    /* a Service's: judged when it has been translated */
 #define SP_PEER_OTHER_NODE 0x10000000u /* another node's */
 #define SP_PEER_IDENTITY 0x0fffffffu
 #define SP_PEER_NONE 0x0fffffffu
