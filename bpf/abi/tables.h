@@ -156,7 +156,7 @@ struct sp_flow_key {
 #define SP_FLOW_CARRIED 0x0200u  /* the opener's packets leave it with SP_TAG_UNJUDGED */
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
-#define SP_FLOW_BRIEF 0x1000u    /* datagrams with this node's address, as seen here */
+#define SP_FLOW_BRIEF 0x1000u    /* datagrams with a node's address, as seen here */
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;

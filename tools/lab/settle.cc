@@ -40,6 +40,17 @@ Result<UniqueFd> Connect(const std::string& path) {
   return fd;
 }
 
+// "; last heard of: pods 2026-01-01T00:00:00Z, nodes never": which of its watches lags.
+std::string LastHeard(const Value& status) {
+  std::string out;
+  for (const Value& watch : Items(status.Find("watches"))) {
+    std::string when = TextAt(watch, {"last_event"});
+    out += (out.empty() ? "; last heard of: " : ", ") + TextAt(watch, {"resource"}) + " " +
+           (when.empty() ? "never" : when);
+  }
+  return out;
+}
+
 // What one node's agent lacks; "" where it has settled.
 std::string Missing(const LabState& state, const std::string& node, const std::string& cluster) {
   Layout layout(state.name);
@@ -51,7 +62,8 @@ std::string Missing(const LabState& state, const std::string& node, const std::s
     return "the agent of " + node + " is not ready" + why;
   }
   if (TextAt(*status, {"cluster"}) != cluster)
-    return "the agent of " + node + " does not know the latest of the cluster yet";
+    return "the agent of " + node + " does not know the latest of the cluster yet" +
+           LastHeard(*status);
   auto endpoints = AskAgent(layout.socket(node), "/v1/endpoints");
   if (!endpoints) return "agent of " + node + ": " + endpoints.error().message;
   std::set<std::string> open;

@@ -63,6 +63,13 @@ TEST(NodePort, IsNotOpenedByTheNodesAddress) {
   EXPECT_ALLOWED(snapshot, "shop/web -> 192.168.0.77:30080/TCP");
 }
 
+TEST(NodePort, IsNotThatOfAPortWithoutOne) {
+  model::Snapshot snapshot = With("{ports: [{protocol: TCP}]}", Api("{port: 80, nodePort: 0}"));
+  net::FlowTuple flow = FlowOf(snapshot, "shop/web -> 192.168.0.2:1/TCP");
+  flow.destination_port = 0;
+  EXPECT_TRUE(policy::Evaluate(snapshot, flow).egress.allowed);
+}
+
 TEST(NodePort, IsOpenedByItsBackendsAndTheirPort) {
   EXPECT_ALLOWED(With("{to: [{podSelector: {}}], ports: [{port: 5432}]}", kBoth), kToNodePort);
   EXPECT_DENIED(With("{to: [{podSelector: {}}], ports: [{port: 80}, {port: 30080}]}", kBoth),
