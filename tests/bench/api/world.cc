@@ -234,6 +234,7 @@ void World::MakeShop() {
 }
 
 void World::StartAgent() {
+  agent_.reset();  // two cannot share their pins
   double start = NowSeconds();
   agent_ = std::make_unique<Process>(
       std::vector<std::string>{
