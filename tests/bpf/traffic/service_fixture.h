@@ -5,6 +5,9 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -16,6 +19,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/unique_fd.h"
 #include "bpf/traffic/traffic.h"
 
 namespace sallyport::test {
@@ -33,6 +37,7 @@ inline std::string FormName(const testing::TestParamInfo<int>& info) {
 class ServiceTest : public TrafficTest {
  protected:
   ServiceTest() : TrafficTest({.endpoints = 4096}, HookOf(GetParam())) {
+    ForgetConnections();
     for (const char* address : {"10.96.0.10", "fd00:10:96::10"})
       k.SetPeer(address, SP_PEER_SERVICE);
     k.AttachNode(outside.ifindex(), HookOf(GetParam()));
@@ -43,6 +48,24 @@ class ServiceTest : public TrafficTest {
         "nft delete table ip6 nat 2>/dev/null; true");
   }
 
+  // Of the tests before: conntrack goes on translating them for days, and a port may be used again.
+  static void ForgetConnections() {
+    struct {
+      nlmsghdr head;
+      nfgenmsg family;
+    } flush{};
+    flush.head.nlmsg_len = sizeof flush;
+    flush.head.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
+    flush.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    UniqueFd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+    struct {
+      nlmsghdr head;
+      nlmsgerr error;
+    } answer{};
+    CHECK(::send(netlink.get(), &flush, sizeof flush, 0) == sizeof flush &&
+          ::recv(netlink.get(), &answer, sizeof answer, 0) > 0 && answer.error.error == 0)
+        << "cannot forget connections: " << std::strerror(-answer.error.error);
+  }
   static Hook HookOf(int form) { return form >= kNftablesClsact ? Hook::kClsact : Hook::kTcx; }
   bool iptables() const { return GetParam() / 10 % 2 == 1; }
   net::Address Service() const { return Ip(v6() ? "fd00:10:96::10" : "10.96.0.10"); }
