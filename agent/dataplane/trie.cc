@@ -61,6 +61,11 @@ class PrefixTrie::Builder {
   }
 
  private:
+  // What the programs read beside an identity leaves it these bits.
+  static uint32_t Slot(policy::IdentityId identity) {
+    CHECK(identity < SP_PEER_NONE) << "identity numbers are used up";
+    return identity;
+  }
   // No IPv6 prefix lies in ::ffff:0:0/96: what is written there is IPv4.
   bool IsForeign(const net::Address& address, int mapped_length) const {
     return !v4_ && mapped_length >= 96 && address.IsV4();
@@ -79,7 +84,7 @@ class PrefixTrie::Builder {
   }
   uint32_t IdentityOfRoot() const {
     const policy::IdentityId* identity = Find(base_, depth_ * 4);
-    return identity ? *identity : 0;
+    return identity ? Slot(*identity) : 0;
   }
   void SkipOtherFamily(Iterator& it) const {
     if (!v4_ && it != prefixes_.end() && it->first.IsV4())
@@ -100,7 +105,7 @@ class PrefixTrie::Builder {
       uint32_t child = Nibble(it->first.address(), depth);
       int beyond = it->first.mapped_length() - depth * 4;
       if (beyond <= 4) {
-        std::fill_n(node.slot + child, size_t{1} << (4 - beyond), it->second);
+        std::fill_n(node.slot + child, size_t{1} << (4 - beyond), Slot(it->second));
         Advance(it);
       } else {
         node.slot[child] = Build(it, WithNibble(base, depth, child), depth + 1, node.slot[child]);
@@ -119,7 +124,7 @@ class PrefixTrie::Builder {
   // What the child inherits: from the longest prefix that ends on the way to it.
   uint32_t Inherited(const net::Address& child, int depth, uint32_t from_above) const {
     for (int bits = depth * 4 + 4; bits > depth * 4; --bits)
-      if (const policy::IdentityId* identity = Find(child, bits)) return *identity;
+      if (const policy::IdentityId* identity = Find(child, bits)) return Slot(*identity);
     return from_above;
   }
 

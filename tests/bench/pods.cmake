@@ -2,8 +2,8 @@
 add_executable(bench_pods pods/arena.cc pods/main.cc pods/variants.cc pods/workloads.cc)
 target_include_directories(bench_pods PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(bench_pods PRIVATE
-  sallyport_options sallyport_dataplane sallyport_policy nlohmann_json::nlohmann_json CLI11::CLI11
-  Threads::Threads)
+  sallyport_options sallyport_dataplane sallyport_policy sallyport_test_places
+  nlohmann_json::nlohmann_json CLI11::CLI11 Threads::Threads)
 
 add_executable(bench_compile compile.cc)
 target_include_directories(bench_compile PRIVATE ${PROJECT_SOURCE_DIR}/tests)

@@ -2,8 +2,8 @@
 add_library(sallyport_lab_fixture STATIC lab/lab_fixture.cc)
 target_include_directories(sallyport_lab_fixture PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(sallyport_lab_fixture
-  PUBLIC sallyport_lab GTest::gtest
-  PRIVATE sallyport_options sallyport_test_places)
+  PUBLIC sallyport_lab sallyport_test_places GTest::gtest
+  PRIVATE sallyport_options)
 sallyport_precompile(sallyport_lab_fixture)
 add_dependencies(sallyport_lab_fixture sallyport sallyportd)
 

@@ -343,6 +343,8 @@ Store::Changes Store::Read(const std::string& name, uint64_t after, size_t limit
     auto& bell = resource ? resource->changed : moved_;
     if (bell.wait_until(lock, until) == std::cv_status::timeout) break;
   }
+  // Whatever the wait ended with, this is told as it is now: others wrote meanwhile.
+  resource = FindResource(name);
   out.version = std::max(after, version_);
   if (after < (resource ? resource->oldest : opened_at_)) {
     out.expired = true;

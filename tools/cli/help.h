@@ -15,8 +15,8 @@ tell (wrong usage, something missing, something failed; with -o json: {"error": 
 inline constexpr const char* kCheck = R"(
 Reads Namespaces, Nodes, Pods, Services, EndpointSlices and NetworkPolicies from YAML or JSON and
 checks what the Kubernetes API would check. Each problem is a line: file:line: severity: object:
-field: what is wrong. Unknown fields are warnings. Kinds that do not concern policy are skipped and counted. Exit code 1 on
-errors.
+field: what is wrong. Unknown fields are warnings. Kinds that do not concern policy are skipped and
+counted. Exit code 1 on errors.
 
 Examples:
   sallyport check policies/
@@ -25,13 +25,14 @@ Examples:
 
 inline constexpr const char* kExplain = R"(
 Answers from manifests alone: no cluster, no root. With --live it asks running agents (root): by the
-objects that they know now, and whether the pods' interfaces are open already. For each direction it names the policies that
-isolate the pod, the rule that allows, or the rule that came nearest and what it lacked.
+objects that they know now, and whether the pods' interfaces are open already. For each direction it
+names the policies that isolate the pod, the rule that allows, or the rule that came nearest and what
+it lacked.
 
 One question, --from and --to: pods as NAMESPACE/NAME (NAME alone: in "default"; of a workload: its
-first pod), or addresses outside, IPv6 in brackets before a port. A port may be a name; it is looked up on the destination.
-ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for each. Exit code 0:
-allowed; 1: denied.
+first pod), or addresses outside, IPv6 in brackets before a port. A port may be a name; it is looked
+up on the destination. ICMP has no port: --to shop/db/ICMP. Pods with two addresses get an answer for
+each. Exit code 0: allowed; 1: denied.
 
 Policies never see a Service's address: of svc/NAMESPACE/NAME, of an address of a Service, and of a
 node's address with a node port, each backend that the node may choose is judged, on its own port.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "support/temporary.h"
 
 namespace sallyport::bench {
 namespace {
@@ -32,11 +33,11 @@ void RemoveAll() {
 }
 
 uint32_t HostIfindex(const std::string& pod) {
-  std::string path = "/tmp/spt-bench-ifindex";
+  test::TemporaryDirectory directory;
+  std::string path = directory / "ifindex";
   Shell("ip netns exec " + Namespace("node") + " cat /sys/class/net/" + pod + "/ifindex > " + path);
   uint32_t index = 0;
   std::ifstream(path) >> index;
-  ::unlink(path.c_str());
   return index;
 }
 

@@ -11,6 +11,7 @@
 #include "dataplane/dataplane.h"
 #include "pods/workloads.h"
 #include "policy/compile.h"
+#include "support/temporary.h"
 
 namespace sallyport::bench {
 namespace {
@@ -106,9 +107,11 @@ std::string IpsetRules(int count) {
   return text;
 }
 
-std::string Written(const std::string& path, const std::string& text) {
-  std::ofstream(path) << text;
-  return path;
+// `command` on the node, its last argument a file with this text.
+void RunOn(const Arena& arena, const std::string& command, const std::string& text) {
+  test::TemporaryDirectory directory;
+  directory.Write("rules", text);
+  arena.Run("node", command + " " + (directory / "rules"));
 }
 
 }  // namespace
@@ -199,14 +202,11 @@ Variants::Variants(const Arena& arena) : agent_(std::make_unique<Agent>(arena)) 
   for (int count : {10, 10000}) {
     std::string label = count == 10 ? "10" : "10,000";
     all_.push_back({"nftables, " + label + " CIDRs",
-                    [&arena, count] {
-                      arena.Run("node", "nft -f " + Written("/tmp/spt-bench.nft", NftRules(count)));
-                    },
+                    [&arena, count] { RunOn(arena, "nft -f", NftRules(count)); },
                     [&arena] { arena.Run("node", "nft flush ruleset"); }});
     all_.push_back({"ipset, " + label + " CIDRs",
                     [&arena, count] {
-                      arena.Run("node", "ipset restore -f " +
-                                            Written("/tmp/spt-bench.ipset", IpsetRules(count)));
+                      RunOn(arena, "ipset restore -f", IpsetRules(count));
                       arena.Run("node",
                                 "iptables -P FORWARD DROP"
                                 " && iptables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED"

@@ -22,6 +22,12 @@ class FlowTest : public FamilyTest {
     k.SetRule(kSet, kFarIdentity, Ports().Tcp(80).Udp(80).Sctp(80));
     Web(kNothing, kSet);
   }
+  // kService is judged once it is translated; kWeb may be opened anything to.
+  void AServiceThatIsDeferred() {
+    k.SetPeer(Of(kService), SP_PEER_SERVICE);
+    Web(kNothing, kOpen);
+  }
+  static constexpr Host kService = {"10.96.0.10", "fd00:96::10"};
 };
 BOTH_FAMILIES(FlowTest);
 
@@ -235,30 +241,26 @@ TEST_P(FlowTest, DatagramsWithAnotherNodeAreForgottenBeforeItsConntrackDoes) {
 }
 
 TEST_P(FlowTest, AServiceOpensNothing) {
-  Host service = {"10.96.0.10", "fd00:96::10"};
-  k.SetPeer(Of(service), SP_PEER_SERVICE);
-  Web(kNothing, kOpen);
+  AServiceThatIsDeferred();
   for (int i = 0; i < 2; i++) {
-    EXPECT_PASS(ToWeb(Udp(service, 53, kWeb, 1024)));
+    EXPECT_PASS(ToWeb(Udp(kService, 53, kWeb, 1024)));
     EXPECT_EQ(k.Flows().size(), 0u);
   }
-  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, service, 53)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kService, 53)));
   ASSERT_EQ(k.Flows().size(), 1u);
   EXPECT_NE(k.Flows()[0]->state & SP_FLOW_DEFERRED, 0u) << "the pod's own";
-  EXPECT_PASS(ToWeb(Udp(service, 53, kWeb, 1024)));
+  EXPECT_PASS(ToWeb(Udp(kService, 53, kWeb, 1024)));
   Web(kNothing, kNothing);
-  EXPECT_DROP(ToWeb(Udp(service, 53, kWeb, 1025)), "policy");
+  EXPECT_DROP(ToWeb(Udp(kService, 53, kWeb, 1025)), "policy");
 }
 
 // One that is there already: it may have been translated before the address was a Service's.
 TEST_P(FlowTest, AServiceContinuesAConnection) {
-  Host service = {"10.96.0.10", "fd00:96::10"};
-  k.SetPeer(Of(service), SP_PEER_SERVICE);
-  Web(kNothing, kOpen);
-  EXPECT_PASS(ToWeb(Tcp(service, 80, kWeb, 1024, kAck)));
+  AServiceThatIsDeferred();
+  EXPECT_PASS(ToWeb(Tcp(kService, 80, kWeb, 1024, kAck)));
   ASSERT_EQ(k.Flows().size(), 1u);
   EXPECT_NE(k.Flows()[0]->state & SP_FLOW_INGRESS, 0u);
-  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, service, 80, kAck)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kService, 80, kAck)));
   EXPECT_EQ(k.Flows()[0]->state & SP_FLOW_DEFERRED, 0u) << "an answer";
 }
 

@@ -13,6 +13,7 @@
 #include "kube/client.h"
 #include "lab/process.h"
 #include "support/places.h"
+#include "support/temporary.h"
 
 namespace sallyport::apiserver {
 namespace {
@@ -27,27 +28,21 @@ std::string Tool() {
 class KubectlTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = std::filesystem::temp_directory_path() / "spt-kubectl-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
     (void)signal(SIGPIPE, SIG_IGN);  // of connections that the server closed
     Start();
   }
-  void TearDown() override {
-    Kill(SIGKILL);
-    std::filesystem::remove_all(directory_);
-  }
+  void TearDown() override { Kill(SIGKILL); }
 
-  std::string Kubeconfig() const { return directory_ + "/data/admin.kubeconfig"; }
+  std::string Kubeconfig() const { return directory_ / "data/admin.kubeconfig"; }
 
   // Waits until it listens.
   void Start(const std::vector<std::string>& more = {}) {
     std::filesystem::remove(Kubeconfig());
     Command command;
-    command.argv = {Tool(),     "lab",        "run", "apiserver", "--data", directory_ + "/data",
+    command.argv = {Tool(),     "lab",        "run", "apiserver", "--data", directory_ / "data",
                     "--listen", "127.0.0.1:0"};
     command.argv.insert(command.argv.end(), more.begin(), more.end());
-    command.log = directory_ + "/log";
+    command.log = directory_ / "log";
     auto pid = lab::StartDaemon(command);
     ASSERT_TRUE(pid) << pid.error().message;
     pid_ = *pid;
@@ -70,8 +65,8 @@ class KubectlTest : public testing::Test {
   std::string Sh(const std::string& line) {
     Command command;
     command.argv = {"/bin/sh", "-c",
-                    "cd " + directory_ + "; export PATH=" + getenv("PATH") + " HOME=" + directory_ +
-                        " KUBECONFIG=" + Kubeconfig() +
+                    "cd " + directory_.path() + "; export PATH=" + getenv("PATH") +
+                        " HOME=" + directory_.path() + " KUBECONFIG=" + Kubeconfig() +
                         " KUBE_EDITOR='sed -i s/blue/green/'; exec 2>&1; " + line};
     auto done = lab::RunCommand(command);
     if (!done) return done.error().message;
@@ -79,12 +74,11 @@ class KubectlTest : public testing::Test {
   }
   std::string K(const std::string& arguments) { return Sh("kubectl " + arguments); }
   void File(const std::string& name, const std::string& text) {
-    std::filesystem::create_directories(
-        std::filesystem::path(directory_ + "/" + name).parent_path());
-    std::ofstream(directory_ + "/" + name) << text;
+    std::filesystem::create_directories(std::filesystem::path(directory_ / name).parent_path());
+    directory_.Write(name, text);
   }
 
-  std::string directory_;
+  test::TemporaryDirectory directory_;
   pid_t pid_ = -1;
 };
 
@@ -343,7 +337,7 @@ TEST_F(KubectlTest, WhoIsWhoAndHowMuch) {
   EXPECT_EQ(status(anonymous, list), 403);
   anonymous.token = "nobody";
   EXPECT_EQ(status(anonymous, list), 401);
-  std::ifstream(directory_ + "/data/admin.token") >> anonymous.token;
+  std::ifstream(directory_ / "data/admin.token") >> anonymous.token;
   EXPECT_EQ(status(anonymous, list), 200);
   kube::Request big;
   big.method = "POST";

@@ -211,7 +211,7 @@ TEST_F(Kubernetes, TheClusterGoesOnWithoutItsApiServer) {
 }
 
 TEST_F(Kubernetes, TheNodesJoinAnotherApiServer) {
-  std::string folder = "/tmp/spt-" + name() + ".server";
+  std::string folder = LabTest::folder() / "server";
   ASSERT_TRUE(MakeDirectories(folder, 0700));
   auto port = FreePort();
   ASSERT_TRUE(port);
@@ -231,7 +231,6 @@ TEST_F(Kubernetes, TheNodesJoinAnotherApiServer) {
   EXPECT_EQ(Run({"lab", "down", "--name", name()}).exit_code, 0);
   EXPECT_TRUE(IsAlive(*pid)) << "it is not the lab's to end";
   EXPECT_TRUE(EndProcesses({*pid}, SIGKILL, std::chrono::seconds(10)));
-  EXPECT_TRUE(RemoveTree(folder));
 }
 
 TEST_F(Kubernetes, TwoLabsAreWiredToEachOther) {

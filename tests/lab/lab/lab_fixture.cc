@@ -41,9 +41,6 @@ void LabTest::SetUp() {
   for (char c : test)
     if (name_.size() < 28 && c != '/' && c != '_')
       name_.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
-  std::string pattern = "/tmp/spt-lab.XXXXXX";
-  ASSERT_TRUE(mkdtemp(pattern.data()));
-  folder_ = pattern;
 }
 
 void LabTest::TearDown() {
@@ -54,7 +51,6 @@ void LabTest::TearDown() {
     EXPECT_NE(access(Layout(lab).lock().c_str(), F_OK), 0);
     EXPECT_TRUE(FindProcesses({}, std::string(kMarker) + "=" + lab).empty());
   }
-  EXPECT_TRUE(RemoveTree(folder_));
 }
 
 Finished LabTest::Kubectl(const std::vector<std::string>& arguments) {
@@ -91,7 +87,7 @@ Finished LabTest::RunAndNote(const std::string& program, Command command,
 }
 
 std::string LabTest::File(const std::string& yaml) {
-  std::string path = folder_ + "/" + std::to_string(files_++) + ".yaml";
+  std::string path = folder_ / std::to_string(files_++) + ".yaml";
   EXPECT_TRUE(WriteFile(path, yaml, 0644));
   return path;
 }

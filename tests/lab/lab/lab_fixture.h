@@ -12,6 +12,7 @@
 #include "lab/inventory.h"
 #include "lab/lab.h"
 #include "lab/process.h"
+#include "support/temporary.h"
 
 namespace sallyport::lab {
 
@@ -37,6 +38,8 @@ class LabTest : public testing::Test {
   void Up(const std::string& yaml, const std::vector<std::string>& more = {});
   // A file with this text, for -f.
   std::string File(const std::string& yaml);
+  // Gone after the test.
+  const test::TemporaryDirectory& folder() const { return folder_; }
   // `lab exec` in this test's lab.
   Finished Exec(const std::string& pod, const std::vector<std::string>& command);
   // The real kubectl, on this test's lab.
@@ -56,7 +59,7 @@ class LabTest : public testing::Test {
 
   std::string given_;
   std::string name_;
-  std::string folder_;
+  test::TemporaryDirectory folder_;
   int files_ = 0;
   std::string said_;
 };

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <mutex>
 
-#include "unit/agent/temporary.h"
+#include "support/temporary.h"
 
 namespace sallyport::endpoint {
 namespace {
@@ -77,7 +77,7 @@ class CniWatchTest : public testing::Test {
     watch_ = std::move(*watch);
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   Listener listener_;
   std::unique_ptr<CniWatch> watch_;
 };

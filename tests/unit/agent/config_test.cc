@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "control/options.h"
-#include "unit/agent/temporary.h"
+#include "support/temporary.h"
 
 namespace sallyport::control {
 namespace {
@@ -51,7 +51,7 @@ TEST(ConfigTest, TheDefaultsInTheHelpAreTheDefaults) {
 }
 
 TEST(ConfigTest, FlagsBeforeEnvironmentBeforeFileBeforeDefaults) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("c.yaml",
                   "socket: /file\npins: /file\ncni-results: /file\nmanifests: /file\n"
                   "anti-spoofing: false\nmax-flows: 1000\n");
@@ -66,7 +66,7 @@ TEST(ConfigTest, FlagsBeforeEnvironmentBeforeFileBeforeDefaults) {
 }
 
 TEST(ConfigTest, FileNamedByTheEnvironment) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("c.yaml", "manifests: /file\n");
   EXPECT_EQ(Read({}, {{"SALLYPORT_CONFIG", directory / "c.yaml"}}).value().manifests, "/file");
 }
@@ -143,7 +143,7 @@ TEST(ConfigTest, EveryErrorAtOnce) {
 }
 
 TEST(ConfigTest, FileErrorsHaveTheirLine) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   auto error_of = [&](const std::string& text) {
     directory.Write("c.yaml", text);
     return ErrorOf({"--manifests=/m", "--config=" + (directory / "c.yaml")});

@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "model/document.h"
+#include "support/temporary.h"
 #include "unit/agent/fake_dataplane.h"
-#include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
 
 namespace sallyport::control {
@@ -77,7 +77,7 @@ class DropReporterTest : public testing::Test {
     return *log_.Read(0, 100000, Duration::zero()).events.back();
   }
 
-  TemporaryDirectory pins_;
+  test::TemporaryDirectory pins_;
   FakeClock clock_;
   dataplane::FakeDataplane kernel_;
   endpoint::FakeResolver resolver_;

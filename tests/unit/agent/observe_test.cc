@@ -12,7 +12,7 @@
 #include "observe/event_log.h"
 #include "observe/json.h"
 #include "observe/server.h"
-#include "unit/agent/temporary.h"
+#include "support/temporary.h"
 #include "unit/agent/tracker_world.h"
 
 namespace sallyport::observe {
@@ -116,7 +116,7 @@ class ServerTest : public testing::Test {
     return answer.substr(9, 3) + " " + (body == std::string::npos ? "" : answer.substr(body + 4));
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
   std::string path_ = directory_ / "run/agent.sock";
   FixedSource source_;
   EventLog events_{4};
@@ -241,7 +241,7 @@ TEST_F(ServerTest, LivingSocketIsNotTakenOver) {
 }
 
 TEST(ServerStartTest, DeadSocketIsReplacedAndOtherFilesAreNot) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   std::string path = directory / "agent.sock";
   FixedSource source;
   {

@@ -6,8 +6,8 @@
 
 #include <future>
 
+#include "support/temporary.h"
 #include "unit/agent/fake_dataplane.h"
-#include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
 
 namespace sallyport::control {
@@ -44,7 +44,7 @@ class ReconcileLoopTest : public testing::Test {
         true});
   }
 
-  TemporaryDirectory pins_;
+  test::TemporaryDirectory pins_;
   dataplane::FakeDataplane kernel_;
   endpoint::FakeResolver resolver_;
   LeftAlone left_alone_{pins_.path()};

@@ -6,8 +6,8 @@
 
 #include <filesystem>
 
+#include "support/temporary.h"
 #include "unit/agent/fake_dataplane.h"
-#include "unit/agent/temporary.h"
 #include "unit/agent/tracker_world.h"
 
 namespace sallyport::control {
@@ -65,7 +65,7 @@ class ReconcilerTest : public testing::Test {
   static model::Delta Set(const PodOf& pod) { return model::Delta::Set(pod.Make()); }
   std::string Log() { return kernel_.TakeLog(); }
 
-  TemporaryDirectory pins_;
+  test::TemporaryDirectory pins_;
   FakeClock clock_;
   dataplane::FakeDataplane kernel_;
   endpoint::FakeResolver resolver_;

@@ -5,30 +5,21 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "apiserver/api.h"
+#include "support/temporary.h"
 
 namespace sallyport::apiserver {
 
 class ApiTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = std::filesystem::temp_directory_path() / "spt-apiserver-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    Start();
-  }
-  void TearDown() override {
-    Stop();
-    std::filesystem::remove_all(directory_);
-  }
+  void SetUp() override { Start(); }
+  void TearDown() override { Stop(); }
 
   void Start() {
-    auto store = Store::Open(directory_, {history_}, &note_);
+    auto store = Store::Open(directory_.path(), {history_}, &note_);
     ASSERT_TRUE(store) << store.error().message;
     store_ = std::move(*store);
     ApiOptions options{
@@ -122,7 +113,7 @@ class ApiTest : public testing::Test {
            labels + R"(},"spec":{"containers":[{"name":"c","image":"i"}])" + more + "}}";
   }
 
-  std::string directory_;
+  test::TemporaryDirectory directory_;
   std::string note_;
   std::string lines_;
   size_t history_ = 1000;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists, watches and persistence: what a real API server was seen to do.
+#include <atomic>
+#include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "unit/apiserver/fixture.h"
 
@@ -214,6 +217,28 @@ TEST_F(ListTest, Selectors) {
   EXPECT_EQ(Get(pods_ + "?fieldSelector=spec.color=red").code, 400);
 }
 
+// The first object of its kind, written at the moment when a reader gives up waiting for it.
+TEST_F(WatchTest, NothingIsLostBetweenTheEndOfAWaitAndItsAnswer) {
+  for (int i = 0; i < 200; ++i) {
+    std::string kind = "kind-" + std::to_string(i);
+    uint64_t known = store_->version();
+    size_t seen = 0;
+    std::atomic<bool> written = false;
+    std::thread writer([&] {
+      EXPECT_TRUE(store_->Put(kind, ParseJsonText(Pod("a"))));
+      written = true;
+    });
+    for (bool last = false; !last;) {
+      last = written;
+      Store::Changes news = store_->Read(kind, known, 10, SystemClock().Now());
+      seen += news.changes.size();
+      known = news.version;
+    }
+    writer.join();
+    ASSERT_EQ(seen, 1u) << kind;
+  }
+}
+
 class PersistenceTest : public WatchTest {};
 
 TEST_F(PersistenceTest, ObjectsAndTheCounterSurvive) {
@@ -232,7 +257,7 @@ TEST_F(PersistenceTest, ADamagedTailIsCutAndTold) {
   Make("a");
   Make("b");
   Stop();
-  std::string path = directory_ + "/journal";
+  std::string path = directory_ / "journal";
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 5);
   Start();
   EXPECT_NE(note_.find("damaged"), std::string::npos);
@@ -249,13 +274,13 @@ TEST_F(PersistenceTest, EveryCutOfTheJournalCanBeRead) {
   Make("a");
   Make("b");
   Stop();
-  std::string path = directory_ + "/journal";
+  std::string path = directory_ / "journal";
   std::ifstream in(path, std::ios::binary);
   std::string whole((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   for (size_t length = 0; length < whole.size(); length += 97) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << whole.substr(0, length);
     std::string note;
-    EXPECT_TRUE(Store::Open(directory_, {}, &note)) << length;
+    EXPECT_TRUE(Store::Open(directory_.path(), {}, &note)) << length;
   }
 }
 

@@ -4,13 +4,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "cli/explain_command.h"
+#include "support/temporary.h"
 #include "unit/cli/one_answer.h"
 
 namespace sallyport::cli {
@@ -48,17 +46,11 @@ spec:
 
 class CommandsTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    directory_ = "/tmp/spt-cli-" + std::to_string(getpid());
-    std::filesystem::create_directories(directory_);
-    world_ = Write("world.yaml", kWorld);
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
+  void SetUp() override { world_ = Write("world.yaml", kWorld); }
 
   std::string Write(const std::string& name, const std::string& text) {
-    std::string path = directory_ + "/" + name;
-    std::ofstream(path) << text;
-    return path;
+    directory_.Write(name, text);
+    return directory_ / name;
   }
 
   int Run(std::vector<std::string> words) {
@@ -73,7 +65,8 @@ class CommandsTest : public ::testing::Test {
   std::string out() const { return out_.str(); }
   std::string err() const { return err_.str(); }
 
-  std::string directory_, world_;
+  test::TemporaryDirectory directory_;
+  std::string world_;
   std::ostringstream out_, err_;
 };
 
@@ -258,7 +251,7 @@ TEST(ExplainLiveTest, AgentsThatSayTheSameAreOneAnswer) {
 
 TEST_F(CommandsTest, JsonIsUtf8WhateverFilesAreCalled) {
   std::string odd = Write("\xff.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {}\n");
-  EXPECT_EQ(Run({"check", directory_, "-o", "json"}), kNo);
+  EXPECT_EQ(Run({"check", directory_.path(), "-o", "json"}), kNo);
   EXPECT_THAT(out(), AllOf(HasSubstr("\xef\xbf\xbd.yaml"), Not(HasSubstr("\xff"))));
   EXPECT_EQ(Run({"explain", "-f", odd, "--matrix", "-o", "json"}), kCouldNotTell);
   EXPECT_THAT(out(), AllOf(HasSubstr("\xef\xbf\xbd.yaml"), Not(HasSubstr("\xff"))));
@@ -267,7 +260,7 @@ TEST_F(CommandsTest, JsonIsUtf8WhateverFilesAreCalled) {
 TEST_F(CommandsTest, CheckCountsWhatItReads) {
   EXPECT_EQ(Run({"check", world_}), kYes);
   EXPECT_EQ(out(), "3 objects read (1 NetworkPolicy, 2 Pod), 0 warnings, 0 errors\n");
-  EXPECT_EQ(Run({"check", directory_ + "/none.yaml"}), kCouldNotTell);
+  EXPECT_EQ(Run({"check", directory_ / "none.yaml"}), kCouldNotTell);
 }
 
 TEST_F(CommandsTest, CheckShowsProblemsWithTheirPlace) {
@@ -376,7 +369,7 @@ TEST_F(CommandsTest, ExplainMatrixAndExpectations) {
 
 TEST_F(CommandsTest, ExplainRefusesManifestsInError) {
   std::string bad = Write("bad.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {}\n");
-  EXPECT_EQ(Run({"explain", "-f", directory_, "--matrix"}), kCouldNotTell);
+  EXPECT_EQ(Run({"explain", "-f", directory_.path(), "--matrix"}), kCouldNotTell);
   EXPECT_THAT(err(), HasSubstr("the manifests have errors:\n" + bad));
 }
 

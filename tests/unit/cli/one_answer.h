@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/unique_fd.h"
+#include "support/temporary.h"
 
 namespace sallyport::cli {
 
@@ -36,7 +37,6 @@ class OneAnswer {
   }
   ~OneAnswer() {
     if (thread_.joinable()) thread_.join();
-    unlink(path_.c_str());
   }
   std::string Request() {
     thread_.join();
@@ -45,9 +45,8 @@ class OneAnswer {
   const std::string& path() const { return path_; }
 
  private:
-  static inline int count_ = 0;
-  std::string path_ =
-      "/tmp/spt-http-" + std::to_string(getpid()) + "-" + std::to_string(++count_) + ".sock";
+  test::TemporaryDirectory directory_;
+  std::string path_ = directory_ / "socket";
   UniqueFd listener_;
   std::string request_;
   std::thread thread_;

@@ -64,6 +64,21 @@ TEST_F(TrieTest, LongestPrefixWins) {
   EXPECT_EQ(Identity("::1"), 0u) << "the other family";
 }
 
+// The words that the programs read have bits of their own above an identity.
+TEST_F(TrieTest, NumbersThatDoNotFitAreRefused) {
+  for (const char* cidr : {"0.0.0.0/0", "10.0.0.0/8", "10.17.0.0/19"}) {
+    Set("10.1.0.0/16", 1);
+    Set(cidr, SP_PEER_NONE - 1);
+    Put();
+    EXPECT_EQ(Identity("10.17.0.1"), SP_PEER_NONE - 1);
+    Set(cidr, SP_PEER_NONE);
+    EXPECT_DEATH(Put(), "identity numbers are used up") << cidr;
+    std::set<net::Cidr> dirty = {*net::Cidr::Parse(cidr)};
+    EXPECT_DEATH(Put(&dirty), "identity numbers are used up") << cidr;
+    prefixes_.clear();
+  }
+}
+
 TEST_F(TrieTest, FamiliesDoNotMix) {
   Set("::/0", 1);
   Set("::fffe:0:0/95", 2);

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "unit/agent/temporary.h"
+#include "support/temporary.h"
 
 namespace sallyport::kube {
 namespace {
@@ -37,7 +37,7 @@ class KubeconfigTest : public testing::Test {
     return access ? "" : access.error().message;
   }
 
-  TemporaryDirectory directory_;
+  test::TemporaryDirectory directory_;
 };
 
 TEST_F(KubeconfigTest, WhatIsInIt) {
@@ -126,7 +126,7 @@ TEST_F(KubeconfigTest, WhatIsNone) {
 }
 
 TEST(InClusterTest, TheServiceAccount) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   EXPECT_THAT(InClusterAccess("10.96.0.1", "443", directory.path()).error().message,
               HasSubstr("ca.crt: No such file"));
   directory.Write("ca.crt", "");

@@ -9,7 +9,7 @@
 #include <future>
 #include <thread>
 
-#include "unit/agent/temporary.h"
+#include "support/temporary.h"
 #include "unit/kube/tls_server.h"
 
 namespace sallyport::kube {
@@ -98,7 +98,7 @@ TEST_F(ClientTest, TrustsNobodyElse) {
   TlsServer server(theirs, Echo);
   EXPECT_THAT(ErrorOf(AccessTo(server.port())), HasSubstr("not trusted"));
   // Not even those that the system trusts, where the access says whom to trust.
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("ca.pem", other.pem);
   setenv("SSL_CERT_FILE", (directory / "ca.pem").c_str(), 1);
   EXPECT_THAT(ErrorOf(AccessTo(server.port())), HasSubstr("not trusted"));
@@ -162,7 +162,7 @@ TEST_F(ClientTest, StopsWhileTlsDoesNotCome) {
 }
 
 TEST_F(ClientTest, TokensAreReadAgain) {
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("token", "one\n");
   std::atomic<bool> expired = false;
   TlsServer server(good_, [&](Conversation& talk) {
@@ -193,7 +193,7 @@ TEST_F(ClientTest, TokensAreReadAgain) {
 TEST_F(ClientTest, AuthoritiesAreReadAgain) {
   Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
   Certificate renewed = CertificateOf{.by = &next}.Make();
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("ca.crt", authority_.pem);
   Access access = AccessTo(0);
   access.ca_file = directory / "ca.crt";
@@ -217,7 +217,7 @@ TEST_F(ClientTest, AuthoritiesAreReadAgain) {
 
 TEST_F(ClientTest, NoConnectionOutlivesItsAuthority) {
   Certificate next = CertificateOf{.name = "next", .hosts = {}}.Make();
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   directory.Write("ca.crt", authority_.pem);
   TlsServer server(good_, Echo);
   Access access = AccessTo(server.port());
@@ -235,7 +235,7 @@ TEST_F(ClientTest, ClientCertificatesAreReadAgain) {
     return CertificateOf{.name = name, .hosts = {}, .by = &authority_}.Make();
   };
   Certificate first = make("first"), second = make("second");
-  TemporaryDirectory directory;
+  test::TemporaryDirectory directory;
   TlsServer server(good_, Echo, authority_.pem);
   Access access = AccessTo(server.port());
   access.client_certificate_pem = first.pem;

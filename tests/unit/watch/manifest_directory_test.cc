@@ -7,10 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "base/queue.h"
-#include "unit/watch/temp_dir.h"
+#include "support/temporary.h"
 #include "unit/watch/world.h"
 
 namespace sallyport::watch {
@@ -75,59 +76,59 @@ class Watched {
 };
 
 TEST(ManifestDirectory, FilesComeChangeAndGo) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", NamespaceText("a", "1"));
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", NamespaceText("a", "1"));
   Watched w(dir.path());
   EXPECT_TRUE(w.Becomes("a=v1"));
   EXPECT_TRUE(w.Completes());
-  WriteFile(dir / "b.yml", NamespaceText("b", "1"));
+  dir.Write("b.yml", NamespaceText("b", "1"));
   EXPECT_TRUE(w.Becomes("a=v1 b=v1"));
-  WriteFile(dir / "a.yaml", NamespaceText("a", "2"));
+  dir.Write("a.yaml", NamespaceText("a", "2"));
   EXPECT_TRUE(w.Becomes("a=v2 b=v1"));
   fs::remove(dir / "a.yaml");
   EXPECT_TRUE(w.Becomes("b=v1"));
 }
 
 TEST(ManifestDirectory, EmptyDirectoryIsAnAnswer) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   Watched w(dir.path());
   EXPECT_TRUE(w.Completes());
 }
 
 TEST(ManifestDirectory, OtherFilesAreLeftAlone) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   Watched w(dir.path());
   for (const char* name : {".a.yaml.swp", "a.yaml~", ".b.yaml", "c.txt", "#d.yaml#"}) {
-    WriteFile(dir / name, NamespaceText("no", "1"));
+    dir.Write(name, NamespaceText("no", "1"));
   }
   fs::create_directory(dir / "e.yaml");
   ASSERT_EQ(::mkfifo((dir / "f.yaml").c_str(), 0600), 0);
-  WriteFile(dir / "z.yaml", NamespaceText("z", "1"));
+  dir.Write("z.yaml", NamespaceText("z", "1"));
   EXPECT_TRUE(w.Becomes("z=v1"));
 }
 
 TEST(ManifestDirectory, WriteAndRename) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", NamespaceText("a", "1"));
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", NamespaceText("a", "1"));
   Watched w(dir.path());
   EXPECT_TRUE(w.Becomes("a=v1"));
   w.TakeHistory();
-  WriteFile(dir / ".a.yaml.tmp", NamespaceText("a", "2"));
+  dir.Write(".a.yaml.tmp", NamespaceText("a", "2"));
   fs::rename(dir / ".a.yaml.tmp", dir / "a.yaml");
   EXPECT_TRUE(w.Becomes("a=v2"));
   // The old one kept as a backup, then a new one written.
   fs::rename(dir / "a.yaml", dir / "a.yaml~");
-  WriteFile(dir / "a.yaml", NamespaceText("a", "3"));
+  dir.Write("a.yaml", NamespaceText("a", "3"));
   EXPECT_TRUE(w.Becomes("a=v3"));
   fs::rename(dir / "a.yaml", dir / "b.yaml");
-  WriteFile(dir / "c.yaml", NamespaceText("c", "1"));
+  dir.Write("c.yaml", NamespaceText("c", "1"));
   EXPECT_TRUE(w.Becomes("a=v3 c=v1"));
   EXPECT_EQ(w.TakeHistory().find("v1 |"), std::string::npos);
 }
 
 TEST(ManifestDirectory, FileIsReadWhenItsWriterCloses) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", NamespaceText("a", "1"));
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", NamespaceText("a", "1"));
   Watched w(dir.path());
   EXPECT_TRUE(w.Becomes("a=v1"));
   w.TakeHistory();
@@ -136,7 +137,7 @@ TEST(ManifestDirectory, FileIsReadWhenItsWriterCloses) {
   std::string text = NamespaceText("a", "2") + NamespaceText("b", "2");
   ASSERT_EQ(::write(fd, text.data(), 20), 20);
   // Something else happens meanwhile.
-  WriteFile(dir / "c.yaml", NamespaceText("c", "1"));
+  dir.Write("c.yaml", NamespaceText("c", "1"));
   EXPECT_TRUE(w.Becomes("a=v1 c=v1"));
   ASSERT_EQ(::write(fd, text.data() + 20, text.size() - 20),
             static_cast<ssize_t>(text.size() - 20));
@@ -145,24 +146,24 @@ TEST(ManifestDirectory, FileIsReadWhenItsWriterCloses) {
 }
 
 TEST(ManifestDirectory, GarbageIsReportedAndRemovesNothing) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", NamespaceText("a", "1"));
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", NamespaceText("a", "1"));
   Watched w(dir.path());
   EXPECT_TRUE(w.Becomes("a=v1"));
-  WriteFile(dir / "a.yaml", "kind: [\n");
+  dir.Write("a.yaml", "kind: [\n");
   EXPECT_TRUE(w.Reports(dir / "a.yaml:1: error: not valid YAML"));
   EXPECT_EQ(w.world().Text(), "a=v1");
   ASSERT_FALSE(w.world().standing().empty());
-  WriteFile(dir / "a.yaml", NamespaceText("a", "2"));
+  dir.Write("a.yaml", NamespaceText("a", "2"));
   EXPECT_TRUE(w.Becomes("a=v2"));
   EXPECT_TRUE(w.world().standing().empty());
 }
 
 TEST(ManifestDirectory, ConfigMapMount) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   auto version = [&](const std::string& name, const std::string& v) {
     fs::create_directory(dir / name);
-    WriteFile(dir / name + "/a.yaml", NamespaceText("a", v));
+    dir.Write(name + "/a.yaml", NamespaceText("a", v));
     fs::create_symlink(name, dir / "..data_tmp");
     fs::rename(dir / "..data_tmp", dir / "..data");
   };
@@ -178,19 +179,19 @@ TEST(ManifestDirectory, ConfigMapMount) {
 }
 
 TEST(ManifestDirectory, LinksAreFollowedAndTheirTargetsWatched) {
-  TempDir dir;
-  TempDir other;
-  WriteFile(other / "one", NamespaceText("a", "1"));
-  WriteFile(other / "two", NamespaceText("a", "2"));
+  test::TemporaryDirectory dir;
+  test::TemporaryDirectory other;
+  other.Write("one", NamespaceText("a", "1"));
+  other.Write("two", NamespaceText("a", "2"));
   fs::create_symlink(other / "one", dir / "a.yaml");
   Watched w(dir.path());
   EXPECT_TRUE(w.Becomes("a=v1"));
-  WriteFile(other / "one", NamespaceText("a", "11"));
+  other.Write("one", NamespaceText("a", "11"));
   EXPECT_TRUE(w.Becomes("a=v11"));
   fs::create_symlink(other / "two", dir / "tmp");
   fs::rename(dir / "tmp", dir / "a.yaml");
   EXPECT_TRUE(w.Becomes("a=v2"));
-  WriteFile(other / "two", NamespaceText("a", "22"));
+  other.Write("two", NamespaceText("a", "22"));
   EXPECT_TRUE(w.Becomes("a=v22"));
   // A link to nothing is a mistake, no deletion.
   fs::remove(other / "two");
@@ -201,9 +202,9 @@ TEST(ManifestDirectory, LinksAreFollowedAndTheirTargetsWatched) {
 }
 
 TEST(ManifestDirectory, HardLinksAreReadAtOnce) {
-  TempDir dir;
-  TempDir other;
-  WriteFile(other / "one", NamespaceText("a", "1"));
+  test::TemporaryDirectory dir;
+  test::TemporaryDirectory other;
+  other.Write("one", NamespaceText("a", "1"));
   Watched w(dir.path());
   EXPECT_TRUE(w.Completes());
   fs::create_hard_link(other / "one", dir / "a.yaml");
@@ -211,23 +212,23 @@ TEST(ManifestDirectory, HardLinksAreReadAtOnce) {
 }
 
 TEST(ManifestDirectory, NeedNotExistYet) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   Watched w(dir / "x/y/manifests/");
   EXPECT_TRUE(w.Reports("is not there yet; waiting for it"));
   EXPECT_FALSE(w.world().complete());
   fs::create_directory(dir / "x");
   fs::create_directories(dir / "x/y/manifests");
-  WriteFile(dir / "x/y/manifests/a.yaml", NamespaceText("a", "1"));
+  dir.Write("x/y/manifests/a.yaml", NamespaceText("a", "1"));
   EXPECT_TRUE(w.Becomes("a=v1"));
   EXPECT_TRUE(w.Completes());
-  WriteFile(dir / "x/y/manifests/b.yaml", NamespaceText("b", "1"));
+  dir.Write("x/y/manifests/b.yaml", NamespaceText("b", "1"));
   EXPECT_TRUE(w.Becomes("a=v1 b=v1"));
 }
 
 TEST(ManifestDirectory, MayBeReplaced) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   fs::create_directory(dir / "m");
-  WriteFile(dir / "m/a.yaml", NamespaceText("a", "1"));
+  dir.Write("m/a.yaml", NamespaceText("a", "1"));
   Watched w(dir / "m");
   EXPECT_TRUE(w.Becomes("a=v1"));
   // While it is away, what it had stays.
@@ -235,18 +236,18 @@ TEST(ManifestDirectory, MayBeReplaced) {
   EXPECT_TRUE(w.Reports("is not there any more"));
   EXPECT_EQ(w.world().Text(), "a=v1");
   fs::create_directory(dir / "new");
-  WriteFile(dir / "new/b.yaml", NamespaceText("b", "1"));
+  dir.Write("new/b.yaml", NamespaceText("b", "1"));
   fs::rename(dir / "new", dir / "m");
   EXPECT_TRUE(w.Becomes("b=v1"));
-  WriteFile(dir / "m/c.yaml", NamespaceText("c", "1"));
+  dir.Write("m/c.yaml", NamespaceText("c", "1"));
   EXPECT_TRUE(w.Becomes("b=v1 c=v1"));
 }
 
 TEST(ManifestDirectory, MayBeALinkThatIsSwapped) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   for (const char* v : {"1", "2"}) {
     fs::create_directory(dir / v);
-    WriteFile(dir / v + "/a.yaml", NamespaceText("a", v));
+    dir.Write(std::string(v) + "/a.yaml", NamespaceText("a", v));
   }
   fs::create_directory_symlink("1", dir / "m");
   Watched w(dir / "m");
@@ -255,19 +256,19 @@ TEST(ManifestDirectory, MayBeALinkThatIsSwapped) {
   fs::create_directory_symlink("2", dir / "tmp");
   fs::rename(dir / "tmp", dir / "m");
   EXPECT_TRUE(w.Becomes("a=v2"));
-  WriteFile(dir / "2/a.yaml", NamespaceText("a", "22"));
+  dir.Write("2/a.yaml", NamespaceText("a", "22"));
   EXPECT_TRUE(w.Becomes("a=v22"));
   EXPECT_EQ(w.TakeHistory(), "a=v2 | a=v22");
 }
 
 TEST(ManifestDirectory, ManyChangesAtOnce) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   Watched w(dir.path());
   std::string want;
   for (int i = 100; i < 400; ++i) {
     std::string name = "n" + std::to_string(i);
-    WriteFile(dir / name + ".yaml", NamespaceText(name, "0"));
-    WriteFile(dir / name + ".yaml", NamespaceText(name, "1"));
+    dir.Write(name + ".yaml", NamespaceText(name, "0"));
+    dir.Write(name + ".yaml", NamespaceText(name, "1"));
     if (i % 3 == 0) {
       fs::remove(dir / name + ".yaml");
     } else {
@@ -278,7 +279,7 @@ TEST(ManifestDirectory, ManyChangesAtOnce) {
 }
 
 TEST(ManifestDirectory, StopsBeforeAndAfterRun) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   auto directory = ManifestDirectory::Create(dir.path(), [](Update) {});
   ASSERT_TRUE(directory);
   (*directory)->Stop();

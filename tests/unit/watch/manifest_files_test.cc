@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include "unit/watch/temp_dir.h"
+#include <filesystem>
+
+#include "support/temporary.h"
 #include "unit/watch/world.h"
 
 namespace sallyport::watch {
@@ -11,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string Names(const Result<std::vector<TextFile>>& files, const TempDir& dir) {
+std::string Names(const Result<std::vector<TextFile>>& files, const test::TemporaryDirectory& dir) {
   if (!files) return files.error().message;
   std::string out;
   for (const TextFile& file : *files) {
@@ -31,40 +33,40 @@ TEST(IsManifestName, ByEndingAndNotHidden) {
 }
 
 TEST(ReadTextFiles, DirectoriesAreReadInOrderWithoutHiddenOnes) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   fs::create_directories(dir / "sub/deep");
   fs::create_directories(dir / ".hidden");
-  WriteFile(dir / "b.yaml", "B");
-  WriteFile(dir / "a.json", "A");
-  WriteFile(dir / "sub/deep/c.yml", "C");
-  WriteFile(dir / ".hidden/x.yaml", "X");
-  WriteFile(dir / ".y.yaml", "Y");
-  WriteFile(dir / "README.md", "Z");
+  dir.Write("b.yaml", "B");
+  dir.Write("a.json", "A");
+  dir.Write("sub/deep/c.yml", "C");
+  dir.Write(".hidden/x.yaml", "X");
+  dir.Write(".y.yaml", "Y");
+  dir.Write("README.md", "Z");
   fs::create_symlink("b.yaml", dir / "link.yaml");
   fs::create_directory_symlink(".", dir / "circle");
   EXPECT_EQ(Names(ReadTextFiles({dir.path()}), dir), "a.json=A b.yaml=B sub/deep/c.yml=C ");
 }
 
 TEST(ReadTextFiles, NamedFilesWhateverTheyAreCalledOnce) {
-  TempDir dir;
-  WriteFile(dir / "x.txt", "X");
-  WriteFile(dir / "a.yaml", "A");
+  test::TemporaryDirectory dir;
+  dir.Write("x.txt", "X");
+  dir.Write("a.yaml", "A");
   EXPECT_EQ(Names(ReadTextFiles({dir / "x.txt", dir.path(), dir / "a.yaml", dir / "./x.txt"}), dir),
             "x.txt=X a.yaml=A ");
 }
 
 TEST(ReadTextFiles, WhatStandsBesideManifestsIsReadOnlyWhereNamed) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", "A");
-  WriteFile(dir / "expect.yaml", "E");
-  WriteFile(dir / "kustomization.yaml", "K");
-  WriteFile(dir / "expected.yaml", "B");
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", "A");
+  dir.Write("expect.yaml", "E");
+  dir.Write("kustomization.yaml", "K");
+  dir.Write("expected.yaml", "B");
   EXPECT_EQ(Names(ReadTextFiles({dir.path()}), dir), "a.yaml=A expected.yaml=B ");
   EXPECT_EQ(Names(ReadTextFiles({dir / "expect.yaml"}), dir), "expect.yaml=E ");
 }
 
 TEST(ReadTextFiles, SaysWhatIsMissing) {
-  TempDir dir;
+  test::TemporaryDirectory dir;
   EXPECT_EQ(Names(ReadTextFiles({dir / "no"}), dir), dir / "no: no such file or directory");
   EXPECT_EQ(Names(ReadTextFiles({dir.path()}), dir),
             dir.path() + ": has no *.yaml, *.yml or *.json files");
@@ -74,9 +76,9 @@ TEST(ReadTextFiles, SaysWhatIsMissing) {
 }
 
 TEST(ReadManifestFiles, JoinsFilesAndNamesBothPlacesOfAnObjectGivenTwice) {
-  TempDir dir;
-  WriteFile(dir / "a.yaml", NamespaceText("x", "1") + NamespaceText("w", "1"));
-  WriteFile(dir / "b.yaml",
+  test::TemporaryDirectory dir;
+  dir.Write("a.yaml", NamespaceText("x", "1") + NamespaceText("w", "1"));
+  dir.Write("b.yaml",
             "# c\n" + NamespaceText("x", "2") + BrokenText("z") + "apiVersion: v1\nkind: Secret\n");
   auto files = ReadManifestFiles({dir.path()});
   ASSERT_TRUE(files);
