@@ -34,9 +34,10 @@ Result<UniqueFd> Connect(const std::string& path) {
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return Error{path + ": too long for a socket", 0};
   memcpy(address.sun_path, path.data(), path.size());
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kAnswerWithin, sizeof kAnswerWithin);
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerWithin, sizeof kAnswerWithin);
   if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
     return ErrnoError("connect to " + path);
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAnswerWithin, sizeof kAnswerWithin);
   return fd;
 }
 
@@ -119,6 +120,8 @@ Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
   MonotonicTime deadline = SystemClock().Now() + patience;
   std::set<std::string> told;
   for (;;) {
+    // Given up only for what was seen after the time: this process may have stood still before.
+    bool last = SystemClock().Now() >= deadline;
     auto inventory = ReadInventory(state.name);
     if (!inventory) return std::move(inventory).error();
     std::string cluster = model::Fingerprint(inventory->snapshot);
@@ -137,7 +140,7 @@ Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
     }
     console.Progress(missing);
     if (missing.empty()) return Ok();
-    if (SystemClock().Now() >= deadline) {
+    if (last) {
       console.Progress("");
       return Error{missing, 0};
     }

@@ -240,6 +240,22 @@ TEST_P(FlowTest, DatagramsWithAnotherNodeAreForgottenBeforeItsConntrackDoes) {
   EXPECT_PASS(FromWeb(Tcp(kWeb, 53, node, 30053, kAck)));
 }
 
+// What goes to another node may be translated there, or here by rules that nobody told.
+TEST_P(FlowTest, AnotherNodeIsNoPod) {
+  Host node = {"192.0.2.2", "2001:db8::2"};
+  k.SetPeer(Of(node), SP_PEER_OTHER_NODE | kFarIdentity);
+  ClientOnly();
+  auto carried = [&] {
+    std::vector<sp_flow*> flows = k.Flows();
+    return std::count_if(flows.begin(), flows.end(),
+                         [](const sp_flow* flow) { return flow->state & SP_FLOW_CARRIED; });
+  };
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
+  EXPECT_EQ(carried(), 0) << "to a pod";
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, node, 80)));
+  EXPECT_EQ(carried(), 1);
+}
+
 TEST_P(FlowTest, AServiceOpensNothing) {
   AServiceThatIsDeferred();
   for (int i = 0; i < 2; i++) {

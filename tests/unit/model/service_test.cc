@@ -380,6 +380,8 @@ TEST(Backends, WithinTheCluster) {
   EXPECT_EQ(at("10.96.0.10", 80, "n3"), "shop/b 10.0.0.2 :8080") << "ends, but serves there";
   EXPECT_EQ(at("198.51.100.1", 80, "n3"), all) << "not the cluster's own address";
   EXPECT_EQ(at("192.0.2.1", 30080, "n1"), all);
+  service->internal_local = false;
+  EXPECT_EQ(at("10.96.0.10", 80, "n1"), all) << "wherever they are";
 }
 
 TEST(Backends, WithoutSlicesByTheSelector) {
