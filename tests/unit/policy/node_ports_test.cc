@@ -148,8 +148,8 @@ TEST(NodePort, WhatHasNoPortNeedsAllOfThem) {
   EXPECT_ALLOWED(With("{}", kApi), kPing);
   // A port without a NodePort, in a slice that leads nowhere, is none of them.
   std::string with_another =
-      Api("{port: 80, targetPort: 5432, nodePort: 30080}, {name: other, port: 81}") +
-      Slice("{addresses: [10.1.0.2]}", "{port: 5432}");
+      Api("{name: web, port: 80, targetPort: 5432, nodePort: 30080}, {name: other, port: 81}") +
+      Slice("{addresses: [10.1.0.2]}", "{name: web, port: 5432}");
   EXPECT_ALLOWED(With("{to: [{podSelector: {}}, {ipBlock: {cidr: 192.168.0.0/24}}]}", with_another),
                  kPing);
 }
