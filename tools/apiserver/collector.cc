@@ -48,13 +48,13 @@ Collector::Collector(const Store& store, const Kinds& kinds, Writer& writer)
 }
 
 Collector::~Collector() {
-  writer_.SetListener(nullptr);
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
   }
   bell_.notify_all();
   thread_.join();
+  writer_.SetListener(nullptr);  // not before: the thread writes, too
 }
 
 void Collector::Enqueue(Place place) {
