@@ -99,6 +99,9 @@ static __always_inline int is_neighbours(const struct sp_address *a, __u32 half)
 
 static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c)
 {
+	if (c->judge.direction == SP_EGRESS && may_misplace_checksum(ctx) &&
+	    checksum_is_misplaced(ctx))
+		return -SP_DROP_MALFORMED;
 	if (c->packet.kind == PACKET_ARP)
 		return SP_PASS;
 	if (c->packet.kind == PACKET_NEIGHBOUR) {

@@ -17,6 +17,7 @@
 #include "abi/tables.h"
 #include "dataplane/bpf_calls.h"
 #include "dataplane/mapped.h"
+#include "dataplane/skb_layout.h"
 
 #include <pod.skel.h>
 
@@ -98,7 +99,7 @@ class PodObjects : public KernelObjects {
   Result<bool> FindPins();
   Status AdoptMap(bpf_map* map);
   void SizeMaps(const Capacities& capacities, std::vector<std::string>* notes);
-  void Configure(const Options& options);
+  void Configure(const Options& options, std::vector<std::string>* notes);
   Status Load();
   Status PinMaps();
   Status MapMemory();
@@ -190,7 +191,7 @@ void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>
                              bpf_map__max_entries(skeleton_->maps.endpoints) + 1);
 }
 
-void PodObjects::Configure(const Options& options) {
+void PodObjects::Configure(const Options& options, std::vector<std::string>* notes) {
   sp_config& config = skeleton_->rodata->config;
   config.endpoint_mask = bpf_map__max_entries(skeleton_->maps.endpoints) - 1;
   config.peer_mask = bpf_map__max_entries(skeleton_->maps.peers) - 1;
@@ -202,6 +203,13 @@ void PodObjects::Configure(const Options& options) {
   config.events_per_tick =
       options.events_per_second ? options.events_per_second : SP_EVENTS_PER_TICK;
   config.hash_seed = hash_seed_;
+  if (Result<sp_skb_layout> layout = FindSkbLayout(); layout) {
+    config.skb = *layout;
+  } else {
+    notes->push_back(layout.error().message +
+                     ": a pod with CAP_NET_RAW can have its packets' ports written over behind the "
+                     "programs, as a checksum");
+  }
 }
 
 Status PodObjects::Load() {
@@ -269,7 +277,7 @@ Status PodObjects::Start(const Options& options, std::vector<std::string>* notes
   }
   if (mark_ != options.mark) notes->push_back(KeepsMark(mark_, options.mark));
   SizeMaps(options.capacities, notes);
-  Configure(options);
+  Configure(options, notes);
   if (Status status = Load(); !status.ok()) return status;
   if (Status status = PinMaps(); !status.ok()) return status;
   if (Status status = MapMemory(); !status.ok()) return status;

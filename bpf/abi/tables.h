@@ -228,6 +228,13 @@ struct sp_event {
 	__u32 suppressed; /* events of this endpoint not sent so far on this CPU, capped */
 };
 
+/* Offsets in the running kernel's struct sk_buff, in bytes. */
+struct sp_skb_layout {
+	__u16 known; /* 0: the others say nothing */
+	__u16 summed, summed_shift; /* ip_summed: two bits of this byte, from this bit on */
+	__u16 csum_start, csum_offset, network_header;
+};
+
 /* Read-only data of the programs, set at load. Masks are capacities (powers of two) less one. */
 struct sp_config {
 	__u32 endpoint_mask;
@@ -239,6 +246,7 @@ struct sp_config {
 	__u32 fast_path;     /* 0 or 1: hand packets between local endpoints over directly */
 	__u32 events_per_tick;
 	__u32 hash_seed; /* secret; the same for all users of the pinned maps */
+	struct sp_skb_layout skb;
 };
 
 SP_STATIC_ASSERT(SP_ENDPOINTS_MOST + 1 < SP_TAG_CLOSED, "a tag for each endpoint");

@@ -11,6 +11,7 @@
 #ifndef SALLYPORT_LIB_USUAL_H
 #define SALLYPORT_LIB_USUAL_H
 
+#include "checksum.h"
 #include "endpoint.h"
 #include "flow.h"
 #include "peer.h"
@@ -247,6 +248,8 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 		return NO_OPINION;
 	if (direction == SP_INGRESS && opener &&
 	    !is_openers(ctx, state, READ_ONCE(f->ifindex[high ? 1 : 0]), half))
+		return NO_OPINION;
+	if (direction == SP_EGRESS && may_misplace_checksum(ctx) && checksum_is_misplaced(ctx))
 		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > usual_life(state))

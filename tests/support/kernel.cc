@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/result.h"
+#include "dataplane/skb_layout.h"
 #include "support/kernel_tables.h"
 #include "support/sandbox.h"
 
@@ -174,6 +175,7 @@ void Kernel::Loaded::Configure() {
   c.fast_path = o.fast_path;
   c.events_per_tick = o.events_per_tick;
   c.hash_seed = o.hash_seed;
+  c.skb = dataplane::FindSkbLayout().value();
 }
 
 template <typename T>

@@ -4,5 +4,6 @@ add_library(sallyport_test_packets STATIC packet.cc kernel.cc kernel_tables.cc)
 target_include_directories(sallyport_test_packets PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(sallyport_test_packets
   PUBLIC sallyport_net GTest::gtest
-  PRIVATE sallyport_options sallyport_test_sandbox sallyport_bpf_pod PkgConfig::LIBBPF)
+  PRIVATE sallyport_options sallyport_test_sandbox sallyport_dataplane sallyport_bpf_pod
+    PkgConfig::LIBBPF)
 sallyport_precompile(sallyport_test_packets)
