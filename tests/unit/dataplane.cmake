@@ -6,5 +6,6 @@ sallyport_test(dataplane LABEL unit
     dataplane/flows_test.cc
     dataplane/images.cc
     dataplane/port_tables_test.cc
+    dataplane/skb_layout_test.cc
     dataplane/trie_test.cc
   DEPS sallyport_dataplane sallyport_test_world Threads::Threads)
