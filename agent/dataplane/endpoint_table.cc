@@ -56,7 +56,7 @@ uint32_t EndpointTable::PlaceFor(uint32_t ifindex) const {
   if (auto it = places_.find(ifindex); it != places_.end()) return it->second;
   auto capacity = static_cast<uint32_t>(endpoints_.size());
   for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; ++i) {
-    uint32_t place = (ifindex + i) & (capacity - 1);
+    uint32_t place = sp_endpoint_place(ifindex, i, capacity - 1);
     if (endpoints_[place].ifindex == 0 && !waiting_[place]) return place;
   }
   return capacity;

@@ -40,7 +40,7 @@ class EndpointTable {
   // By ifindex; the place in the table.
   const std::unordered_map<uint32_t, uint32_t>& places() const { return places_; }
   size_t used() const { return places_.size(); }
-  size_t capacity() const { return endpoints_.size() / 4 * 3; }  // usable places
+  size_t capacity() const { return endpoints_.size() / 2; }  // usable places
 
  private:
   struct State {

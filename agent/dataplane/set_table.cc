@@ -9,6 +9,14 @@ namespace {
 
 constexpr uint32_t kAnyPeer = 0;
 
+sp_rule AbiRule(uint32_t set, uint32_t identity, uint32_t ports) {
+  sp_rule out{};
+  out.set = set;
+  out.identity = identity;
+  out.port_set = ports;
+  return out;
+}
+
 // Where `identity` stands in sorted rules, or would.
 template <typename Rules>
 auto Seek(Rules& rules, uint32_t identity) {
@@ -212,7 +220,7 @@ void SetTable::Edit(policy::SetId id, const std::vector<Difference>& differences
     (d.after ? come : gone).push_back(d.after ? *d.after : *d.before);
   for (const Rule& rule : gone) {
     former_.push_back({id, false, {}, rule, true});
-    retired_.push_back({set.number, rule.identity, rule.ports, 0});
+    retired_.push_back(AbiRule(set.number, rule.identity, rule.ports));
     set.rules.erase(Seek(set.rules, rule.identity));
   }
   for (const Rule& rule : come) {
@@ -254,11 +262,12 @@ void SetTable::Drop(policy::SetId id) {
 
 void SetTable::Add(uint32_t set, const Rule& rule) {
   ports_.Ref(rule.ports);
-  added_.push_back({set, rule.identity, rule.ports, 0});
+  added_.push_back(AbiRule(set, rule.identity, rule.ports));
 }
 
 void SetTable::Retire(const KernelSet& set) {
-  for (const Rule& rule : set.rules) retired_.push_back({set.number, rule.identity, rule.ports, 0});
+  for (const Rule& rule : set.rules)
+    retired_.push_back(AbiRule(set.number, rule.identity, rule.ports));
 }
 
 void SetTable::Undo() {

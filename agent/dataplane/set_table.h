@@ -30,17 +30,14 @@ struct RuleTraits {
   static uint32_t Hash(uint32_t seed, const sp_rule& rule) {
     return sp_hash_rule(seed, rule.set, rule.identity);
   }
-  static bool SameKey(const sp_rule& a, const sp_rule& b) {
-    return a.set == b.set && a.identity == b.identity;
-  }
-  // The set number last: it makes the rule valid.
+  static bool SameKey(const sp_rule& a, const sp_rule& b) { return a.key == b.key; }
+  // The key last, in one store: a reader sees all of it or nothing.
   static void Write(const Pen& pen, sp_rule& place, const sp_rule& rule) {
     pen.Update(place.port_set, rule.port_set);
-    pen.Update(place.identity, rule.identity);
-    pen.Update(place.set, rule.set);
+    pen.Update(place.key, rule.key);
   }
   static void Copy(const Pen& pen, sp_rule& to, const sp_rule& from) { Write(pen, to, from); }
-  static void Clear(const Pen& pen, sp_rule& place) { pen.Update(place.set, 0); }
+  static void Clear(const Pen& pen, sp_rule& place) { pen.Update(place.key, 0); }
 };
 
 class SetTable {

@@ -191,8 +191,9 @@ void PrefixTrie::Adopt(uint32_t half) {
 
 void PrefixTrie::AdoptNode(uint32_t slot, int depth) {
   uint32_t i = NodeOf(slot);
-  if (!IsNode(slot) || present_[i]) return;
+  if (!IsNode(slot)) return;
   CHECK(i < nodes_.size() && depth < kDepthMost) << "pinned prefixes refer to node " << i;
+  if (present_[i]) return;
   present_[i] = true;
   index_.Insert(HashContent(nodes_[i]), i);
   ++used_;

@@ -33,6 +33,15 @@ SP_INLINE __u32 sp_hash_peer(__u32 seed, const struct sp_address *address)
 	return (__u32)sp_finish(sp_mix(sp_mix(seed, address->halves[0]), address->halves[1]));
 }
 
+SP_INLINE __u64 sp_rule_key(__u32 set, __u32 identity)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)identity << 32 | set;
+#else
+	return (__u64)set << 32 | identity;
+#endif
+}
+
 SP_INLINE __u32 sp_hash_rule(__u32 seed, __u32 set, __u32 identity)
 {
 	return (__u32)sp_finish(sp_mix(seed, (__u64)set << 32 | identity));
@@ -58,6 +67,17 @@ SP_INLINE __u64 sp_hash_flow(__u32 seed, const struct sp_flow_key *key)
 SP_INLINE __u32 sp_bucket(__u32 hash, __u32 mask)
 {
 	return hash & mask;
+}
+
+/*
+ * The i-th place an endpoint may stand in, i < SP_ENDPOINT_PROBES; all differ while mask >= 7. The
+ * first is plain: programs look there first. The kernel numbers interfaces in a row, so the next
+ * places are scattered: else a row of pods would keep the row 2^n interfaces later from all of its
+ * places.
+ */
+SP_INLINE __u32 sp_endpoint_place(__u32 ifindex, __u32 i, __u32 mask)
+{
+	return (ifindex + i * ((__u32)sp_finish(ifindex) | 1)) & mask;
 }
 
 /* Never the same as sp_bucket() while mask > 0. */

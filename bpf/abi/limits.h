@@ -9,11 +9,11 @@
 #define SALLYPORT_ABI_LIMITS_H
 
 /* Layout of all pinned maps. Another number: not ours to touch. */
-#define SP_ABI_VERSION 4
+#define SP_ABI_VERSION 5
 
-/* Endpoints of a node; power of two. 64 bytes each. Filled to at most 3/4. */
+/* Endpoints of a node; power of two. 64 bytes each. Filled to at most half. */
 #define SP_ENDPOINTS 4096
-/* Places an endpoint may stand in, from its ifindex on. */
+/* Places an endpoint may stand in: sp_endpoint_place(). */
 #define SP_ENDPOINT_PROBES 8
 /* The most there may be: a packet names its sender's place in 15 bits. */
 #define SP_ENDPOINTS_MOST 16384

@@ -10,9 +10,10 @@
  * period). Whatever is not reachable from the half in force may be garbage at any time.
  *
  * An entry's key is written while the entry is free, and a freed entry gets another key only after
- * a grace period: a reader sees a key with its own values, or with none.
+ * a grace period: a reader sees a key with its own values, or with none. (A rule that never was in
+ * force may go at once: its key is one word, and its values follow no reader that does not see it.)
  *
- * Words of 32 bits in host byte order and naturally aligned, so each load and store is atomic.
+ * Words of 32 or 64 bits in host byte order and naturally aligned, so each load and store is atomic.
  * Addresses: 16 bytes, network byte order, IPv4 as ::ffff:a.b.c.d. Ports in network byte order in
  * flows and events; in host byte order as an index into port sets.
  */
@@ -52,7 +53,7 @@ struct sp_control {
 };
 
 /*
- * map "endpoints": one per pod interface, in the first place (ifindex + i) % capacity, i <
+ * map "endpoints": one per pod interface, in the first place sp_endpoint_place(), i <
  * SP_ENDPOINT_PROBES, that holds its ifindex. An interface that has none is closed.
  */
 #define SP_ENDPOINT_OPEN 1u   /* pod and policy are known; else closed */
@@ -94,8 +95,12 @@ struct sp_peer_bucket {
 #define SP_PORTS_NONE 0u
 #define SP_PORTS_ALL 1u /* every port of every protocol, ICMP included */
 struct sp_rule {
-	__u32 set; /* 0: free */
-	__u32 identity;
+	union {
+		struct {
+			__u32 set, identity;
+		};
+		__u64 key; /* the same as one word, read and written whole: sp_rule_key(); 0: free */
+	};
 	__u32 port_set;
 	__u32 reserved;
 };
@@ -255,6 +260,7 @@ SP_STATIC_ASSERT(sizeof(struct sp_control) == 64, "control");
 SP_STATIC_ASSERT(sizeof(struct sp_endpoint) == 64, "endpoint");
 SP_STATIC_ASSERT(sizeof(struct sp_peer_bucket) == 128, "peer bucket");
 SP_STATIC_ASSERT(sizeof(struct sp_rule_bucket) == 64, "rule bucket");
+SP_STATIC_ASSERT(sizeof(struct sp_rule) == 16, "rule");
 SP_STATIC_ASSERT(sizeof(struct sp_port_set) == 384, "port set");
 SP_STATIC_ASSERT(sizeof(struct sp_port_page) == 256, "port page");
 SP_STATIC_ASSERT(sizeof(struct sp_trie_node) == 64, "trie node");

@@ -17,7 +17,7 @@ struct {
 GLOBAL __u32 endpoint_place(__u32 ifindex)
 {
 	for (__u32 i = 0; i < SP_ENDPOINT_PROBES; i++) {
-		__u32 at = (ifindex + i) & config.endpoint_mask;
+		__u32 at = sp_endpoint_place(ifindex, i, config.endpoint_mask);
 		struct sp_endpoint *e = bpf_map_lookup_elem(&endpoints, &at);
 
 		if (e && READ_ONCE(e->ifindex) == ifindex)

@@ -35,7 +35,7 @@ struct {
 	__type(value, struct sp_port_page);
 } port_pages SEC(".maps");
 
-static __always_inline struct sp_rule *rule_in(__u32 bucket, __u32 set, __u32 identity)
+static __always_inline struct sp_rule *rule_in(__u32 bucket, __u64 key)
 {
 	struct sp_rule_bucket *b = bpf_map_lookup_elem(&rules, &bucket);
 
@@ -43,7 +43,7 @@ static __always_inline struct sp_rule *rule_in(__u32 bucket, __u32 set, __u32 id
 		return NULL;
 #pragma unroll
 	for (int i = 0; i < SP_RULE_WAYS; i++)
-		if (READ_ONCE(b->rule[i].set) == set && READ_ONCE(b->rule[i].identity) == identity)
+		if (READ_ONCE(b->rule[i].key) == key)
 			return &b->rule[i];
 	return NULL;
 }
@@ -51,9 +51,10 @@ static __always_inline struct sp_rule *rule_in(__u32 bucket, __u32 set, __u32 id
 static __always_inline struct sp_rule *rule_find(__u32 set, __u32 identity)
 {
 	__u32 hash = sp_hash_rule(config.hash_seed, set, identity);
-	struct sp_rule *rule = rule_in(sp_bucket(hash, config.rule_mask), set, identity);
+	__u64 key = sp_rule_key(set, identity);
+	struct sp_rule *rule = rule_in(sp_bucket(hash, config.rule_mask), key);
 
-	return rule ? rule : rule_in(sp_other_bucket(hash, config.rule_mask), set, identity);
+	return rule ? rule : rule_in(sp_other_bucket(hash, config.rule_mask), key);
 }
 
 static __always_inline int port_allowed(__u32 port_set, __u8 protocol, __u16 port)

@@ -28,11 +28,11 @@ struct Part {
 
 sp_endpoint& PlaceOf(const Tables& t, uint32_t ifindex) {
   for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; i++) {
-    sp_endpoint& e = t.endpoints[(ifindex + i) % t.capacity.endpoints];
+    sp_endpoint& e = t.endpoints[sp_endpoint_place(ifindex, i, t.capacity.endpoints - 1)];
     if (e.ifindex == ifindex) return e;
   }
   for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; i++) {
-    sp_endpoint& e = t.endpoints[(ifindex + i) % t.capacity.endpoints];
+    sp_endpoint& e = t.endpoints[sp_endpoint_place(ifindex, i, t.capacity.endpoints - 1)];
     if (e.ifindex == 0) return e;
   }
   CHECK(false) << "the test needs more endpoints";
@@ -124,7 +124,10 @@ void WriteRule(const Tables& t, uint32_t set, uint32_t identity, uint32_t port_s
   for (uint32_t bucket : {sp_bucket(hash, mask), sp_other_bucket(hash, mask)})
     for (sp_rule& r : t.rules[bucket].rule)
       if (r.set == 0) {
-        r = {.set = set, .identity = identity, .port_set = port_set, .reserved = 0};
+        r = {};
+        r.set = set;
+        r.identity = identity;
+        r.port_set = port_set;
         return;
       }
   CHECK(false) << "the test needs more rules";

@@ -77,9 +77,37 @@ class TableTwin {
     return Allows(Load(e->set[half][direction]), FindPeer(peer, half).identity, protocol, port);
   }
 
+  // Do the interfaces that a first packet comes from and goes to (0: not here) let it pass? What is
+  // left to the node's interfaces passes here. Of an address of the node nobody knows here whether
+  // the node is behind it, so what comes from there is judged.
+  bool Passes(uint32_t generation, uint32_t from, uint32_t to, const net::FlowTuple& flow) const {
+    uint32_t half = generation & 1;
+    auto end = [&](uint32_t ifindex, sp_direction direction, const net::Address& own,
+                   const net::Address& peer) {
+      const sp_endpoint* e = FindEndpoint(ifindex);
+      if (!e || !(Load(e->flags[half]) & SP_ENDPOINT_OPEN) || !Has(*e, own)) return false;
+      Peer other = FindPeer(peer, half);
+      if (Has(*e, peer)) return true;
+      bool deferred = other.is_service && Load(t_.control->deferring[half]) != 0;
+      if (direction == SP_EGRESS && (other.is_node || deferred)) return true;
+      return Allows(Load(e->set[half][direction]), other.identity, flow.protocol,
+                    flow.destination_port) == Judgement::kAllowed;
+    };
+    return (from == 0 || end(from, SP_EGRESS, flow.source, flow.destination)) &&
+           (to == 0 || end(to, SP_INGRESS, flow.destination, flow.source));
+  }
+
+  static bool Has(const sp_endpoint& e, const net::Address& address) {
+    sp_address wanted = dataplane::ToAbi(address);
+    const sp_address& own = e.address[address.IsV4() ? 0 : 1];
+    return Load(own.halves[0]) == wanted.halves[0] && Load(own.halves[1]) == wanted.halves[1] &&
+           (wanted.halves[0] | wanted.halves[1]) != 0;
+  }
+
   const sp_endpoint* FindEndpoint(uint32_t ifindex) const {
+    auto mask = static_cast<uint32_t>(t_.endpoints.size() - 1);
     for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; ++i) {
-      const sp_endpoint& e = t_.endpoints[(ifindex + i) & (t_.endpoints.size() - 1)];
+      const sp_endpoint& e = t_.endpoints[sp_endpoint_place(ifindex, i, mask)];
       if (Load(e.ifindex) == ifindex) return &e;
     }
     return nullptr;
@@ -156,7 +184,7 @@ class TableTwin {
     auto mask = static_cast<uint32_t>(t_.rules.size() - 1);
     for (uint32_t bucket : {sp_bucket(hash, mask), sp_other_bucket(hash, mask)})
       for (const sp_rule& rule : t_.rules[bucket].rule)
-        if (Load(rule.set) == set && Load(rule.identity) == identity) return &rule;
+        if (Load(rule.key) == sp_rule_key(set, identity)) return &rule;
     return nullptr;
   }
 

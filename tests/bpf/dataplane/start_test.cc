@@ -148,7 +148,7 @@ TEST_F(StartTest, CapacitiesAreRoundedUp) {
   Open();
   std::map<std::string, uint64_t> capacity;
   for (const TableUse& use : dataplane_->ReadUse()) capacity[use.name] = use.capacity;
-  EXPECT_EQ(capacity["endpoints"], 96u) << "three quarters of 128 places";
+  EXPECT_EQ(capacity["endpoints"], 64u) << "half of 128 places";
   EXPECT_EQ(capacity["peers"], 1024u);
   EXPECT_EQ(capacity["rules"], 8u);
   EXPECT_EQ(capacity["flows"], 8u * SP_FLOW_WAYS);

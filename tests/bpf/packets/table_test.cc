@@ -136,18 +136,18 @@ TEST_P(SmallTablesTest, OneBucketOfPeersAndRules) {
 }
 
 TEST_P(SmallTablesTest, EndpointsAreFoundBehindOthersThatWentAway) {
-  for (uint32_t i = 0; i < SP_ENDPOINT_PROBES; i++) k.SetEndpoint({Interface(i), kWeb.v4, kWeb.v6});
+  k.SetEndpoint({web, kWeb.v4, kWeb.v6});
   k.NextGeneration();
   sp_endpoint* e = k.endpoints();
-  uint32_t first = Interface(0) % 16, last = Interface(SP_ENDPOINT_PROBES - 1) % 16;
-  // The last of the places that Interface(0) may stand in.
+  uint32_t first = sp_endpoint_place(web, 0, 15);
+  uint32_t last = sp_endpoint_place(web, SP_ENDPOINT_PROBES - 1, 15);
+  ASSERT_EQ(e[first].ifindex, web);
   std::swap(e[first], e[last]);
-  e[last].ifindex = Interface(0);
-  e[first] = {};
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));  // of a known flow
-  e[(last + 1) % 16] = e[last];
-  e[last] = {};
+  uint32_t beyond = sp_endpoint_place(web, SP_ENDPOINT_PROBES, 15);
+  ASSERT_EQ(e[beyond].ifindex, 0u);
+  std::swap(e[last], e[beyond]);
   EXPECT_DROP(FromWeb(Udp(kWeb, 1024, kFar, 80)), "closed");
 }
 

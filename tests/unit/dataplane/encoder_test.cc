@@ -381,6 +381,31 @@ TEST(Encoder, APlaceForCountersStartsAtZero) {
   EXPECT_EQ(reset, (std::vector<uint32_t>{7, 8}));
 }
 
+// The kernel numbers interfaces in a row: pods that started together have a run of numbers, and
+// those that come as many interfaces later as there are places have the same homes.
+TEST(Encoder, ARunOfInterfacesRefusesNobody) {
+  constexpr uint32_t kPlaces = 4096, kRun = 100;
+  HeapTables memory({.endpoints = kPlaces});
+  Encoder encoder(memory.tables(), {});
+  ExpectOk(encoder.Adopt());
+  Image image;
+  Bindings bindings;
+  auto bind = [&](uint32_t ifindex) {
+    model::ObjectName pod{"ns", "pod" + std::to_string(ifindex)};
+    image.endpoints[pod] = {};
+    bindings[pod] = {ifindex, {}, false};
+    return pod;
+  };
+  for (uint32_t i = 1; i <= kRun; ++i) bind(i);
+  for (uint32_t i = kPlaces + 1; i <= kPlaces + kRun; ++i) {
+    model::ObjectName newcomer = bind(i);
+    ExpectOk(encoder.Apply(image, nullptr, bindings));
+    EXPECT_NE(TableTwin(memory.tables()).FindEndpoint(i), nullptr) << i;
+    if (i % 2 == 0) bindings.erase(newcomer);  // a job of a minute
+  }
+  ExpectOk(encoder.Settle());
+}
+
 // Readers take the lock shared for one packet; a grace period is the lock taken alone.
 TEST(Encoder, ReadersNeverSeeAMixture) {
   for (uint64_t seed : test::Seeds(4)) {

@@ -45,6 +45,14 @@ TEST_F(TrieTest, Empty) {
   EXPECT_EQ(Identity("fd00::1"), 0u);
 }
 
+TEST_F(TrieTest, ARootBeyondTheTableIsRefused) {
+  for (uint32_t node : {4096u, 0x7fffffffu}) {
+    tables_.control->trie[0][0] = SP_TRIE_NODE | node;
+    PrefixTrie next(tables_, around_, uses_);
+    EXPECT_DEATH(next.Adopt(0), "pinned prefixes refer to node " + std::to_string(node));
+  }
+}
+
 TEST_F(TrieTest, LongestPrefixWins) {
   Set("0.0.0.0/0", 1);
   Set("10.0.0.0/8", 2);
