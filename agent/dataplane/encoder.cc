@@ -41,22 +41,15 @@ Status Encoder::Adopt() {
 Status Encoder::Apply(const policy::Image& image, const policy::Changes* changes,
                       const Bindings& bindings) {
   if (Status status = Settle(); !status.ok()) return status;
-  if (endpoints_.CloseReaddressed(bindings, half() ^ 1)) {
-    if (Status status = Flip(); !status.ok()) {
-      endpoints_.Undo();
-      return status;
-    }
-    if (Status status = Settle(); !status.ok()) return status;
-  }
   PeerTable::Local local = LocalAddresses(image, bindings);
   Status status = Prepare(image, synced_ ? changes : nullptr, bindings, local);
   if (status.ok() && changed()) status = Flip();
-  if (status.ok()) {
-    Commit(image, local);
-  } else {
+  if (!status.ok()) {
     Undo();
+    return status;
   }
-  return status;
+  Commit(image, local);
+  return endpoints_.readdresses() ? Settle() : Ok();
 }
 
 Status Encoder::Prepare(const policy::Image& image, const policy::Changes* changes,
@@ -112,6 +105,8 @@ void Encoder::Undo() {
 Status Encoder::Settle() {
   if (settled_) return Ok();
   if (Status status = around_.grace_period(); !status.ok()) return status;
+  if (endpoints_.Readdress())
+    if (Status status = around_.grace_period(); !status.ok()) return status;
   peers_.Settle();
   prefixes_.Settle();
   sets_.Settle();

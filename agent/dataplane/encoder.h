@@ -7,7 +7,8 @@
 //
 // The process may be killed after any store: the half in force is then a complete image, and the
 // next Encoder adopts it and takes everything else for free. A failure is taken back: the tables
-// and the Encoder are as before.
+// and the Encoder are as before. The one exception is a grace period that fails after the flip:
+// then endpoints that got an address do not have it before the next Apply() or Settle().
 #pragma once
 
 #include <vector>

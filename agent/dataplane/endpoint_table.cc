@@ -7,26 +7,22 @@
 namespace sallyport::dataplane {
 namespace {
 
-// IPv4, IPv6; all zero where there is none.
-struct Addresses {
-  sp_address of[2] = {};
-  friend bool operator==(const Addresses& a, const Addresses& b) {
-    return SameAddress(a.of[0], b.of[0]) && SameAddress(a.of[1], b.of[1]);
-  }
-};
+// The half without which an address is nobody's: all that differs between IPv4 addresses, and the
+// network of an IPv6 one.
+constexpr int kTelling[] = {1, 0};
 
-Addresses Of(const Binding& binding) {
+}  // namespace
+
+EndpointTable::Addresses EndpointTable::Of(const Binding& binding) {
   Addresses out;
   for (const net::Address& address : binding.addresses)
     out.of[address.IsV4() ? 0 : 1] = ToAbi(address);
   return out;
 }
 
-Addresses Of(const sp_endpoint& endpoint) {
+EndpointTable::Addresses EndpointTable::Of(const sp_endpoint& endpoint) {
   return Addresses{{endpoint.address[0], endpoint.address[1]}};
 }
-
-}  // namespace
 
 EndpointTable::EndpointTable(Tables& tables, const Surroundings& around)
     : endpoints_(tables.endpoints), around_(around), waiting_(endpoints_.size(), false) {}
@@ -69,17 +65,6 @@ void EndpointTable::Write(uint32_t place, const State& state, uint32_t half) {
   around_.pen.Update(e.flags[half], state.flags);
 }
 
-bool EndpointTable::CloseReaddressed(const Bindings& bindings, uint32_t next) {
-  next_ = next;
-  for (const auto& [name, binding] : bindings) {
-    auto it = places_.find(binding.ifindex);
-    if (it == places_.end() || Of(endpoints_[it->second]) == Of(binding)) continue;
-    edits_.push_back({it->second, State{}, false});
-    Write(it->second, State{}, next);
-  }
-  return !edits_.empty();
-}
-
 // A place for the binding, with its addresses. A new one is closed in both halves.
 Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
   bool created = !places_.contains(binding.ifindex);
@@ -103,7 +88,10 @@ Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
     around_.pen.Store(e.ifindex, binding.ifindex);
     places_[binding.ifindex] = place;
   }
-  return Edit{place, State{}, created};
+  Edit edit{place, State{}, created};
+  edit.before = Of(endpoints_[place]);
+  edit.after = Of(binding);
+  return edit;
 }
 
 Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindings,
@@ -123,19 +111,37 @@ Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindin
     edit->state.set[SP_INGRESS] = set_number(it->second.ingress);
     Edited(*edit, next);
   }
-  for (const auto& [ifindex, place] : places_)
-    if (!open.contains(ifindex)) Edited({place, State{}, false}, next);
+  for (const auto& [ifindex, place] : places_) {
+    if (open.contains(ifindex)) continue;
+    Edit edit{place, State{}};
+    edit.before = edit.after = Of(endpoints_[place]);
+    Edited(edit, next);
+  }
+  HideLostAddresses();  // last: nothing can fail between it and the flip but the flip
   return Ok();
 }
 
 void EndpointTable::Edited(const Edit& edit, uint32_t next) {
   const sp_endpoint& e = endpoints_[edit.place];
   uint32_t now = next ^ 1;
-  if (e.flags[now] == edit.state.flags && e.set[now][SP_EGRESS] == edit.state.set[SP_EGRESS] &&
+  if (edit.before == edit.after && e.flags[now] == edit.state.flags &&
+      e.set[now][SP_EGRESS] == edit.state.set[SP_EGRESS] &&
       e.set[now][SP_INGRESS] == edit.state.set[SP_INGRESS])
     return;
   edits_.push_back(edit);
   Write(edit.place, edit.state, next);
+}
+
+void EndpointTable::HideLostAddresses() {
+  for (const Edit& edit : edits_)
+    for (int family = 0; family < 2; ++family)
+      if (!edit.before.IsSame(family, edit.after))
+        around_.pen.Update(endpoints_[edit.place].address[family].halves[kTelling[family]], 0);
+}
+
+bool EndpointTable::readdresses() const {
+  return std::any_of(edits_.begin(), edits_.end(),
+                     [](const Edit& edit) { return !(edit.before == edit.after); });
 }
 
 void EndpointTable::Undo() {
@@ -143,6 +149,7 @@ void EndpointTable::Undo() {
     const sp_endpoint& e = endpoints_[edit.place];
     uint32_t now = next_ ^ 1;
     Write(edit.place, State{e.flags[now], {e.set[now][0], e.set[now][1]}}, next_);
+    WriteTelling(edit.place, edit.before);
     if (edit.created) Free(edit.place, /*read=*/false);
   }
   edits_.clear();
@@ -162,9 +169,32 @@ void EndpointTable::AfterGrace() {
   left_.clear();
 }
 
+void EndpointTable::WriteTelling(uint32_t place, const Addresses& addresses) {
+  for (int family = 0; family < 2; ++family) {
+    int half = kTelling[family];
+    around_.pen.Update(endpoints_[place].address[family].halves[half],
+                       addresses.of[family].halves[half]);
+  }
+}
+
+bool EndpointTable::Readdress() {
+  bool written = false;
+  for (const Edit& edit : edits_)
+    for (int family = 0; family < 2; ++family) {
+      int rest = 1 - kTelling[family];
+      __u64& word = endpoints_[edit.place].address[family].halves[rest];
+      written |= word != edit.after.of[family].halves[rest];
+      around_.pen.Update(word, edit.after.of[family].halves[rest]);
+    }
+  needs_grace_ |= written;
+  return needs_grace_;
+}
+
 void EndpointTable::Settle() {
   AfterGrace();
+  needs_grace_ = false;
   for (const Edit& edit : edits_) {
+    WriteTelling(edit.place, edit.after);
     Write(edit.place, edit.state, next_ ^ 1);
     if (edit.state.flags == 0) Free(edit.place, /*read=*/true);
   }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The table "endpoints": which interface enforces which policy sets, and whether it is open.
+//
+// Addresses have no halves. One that an endpoint loses goes right before the flip, one that it gets
+// comes a grace period after it: nobody has an address under a policy that knows it as another's.
+// The endpoint stays open, with the addresses that it keeps.
 #pragma once
 
 #include <functional>
@@ -24,17 +28,16 @@ class EndpointTable {
   // Policy sets that endpoints in force refer to.
   std::vector<uint32_t> SetsInForce(uint32_t half) const;
 
-  // Open endpoints whose addresses changed: closes them in half `next`. Addresses have no halves,
-  // so such an endpoint is closed, settled, and opened again by the Prepare() that follows. True if
-  // there are any.
-  bool CloseReaddressed(const Bindings& bindings, uint32_t next);
-
   // Writes into half `next` what differs from the other. On failure: call Undo().
   Status Prepare(const policy::Image& image, const Bindings& bindings, const SetNumber& set_number,
                  uint32_t next);
   bool changed() const { return !edits_.empty(); }
+  // Some endpoint has not got all of its addresses before Settle().
+  bool readdresses() const;
   void Undo();
-  // After the flip and a grace period.
+  // After the flip and a grace period. Readdress() first: true if a further grace period must pass
+  // before Settle(), so that no program puts an address together from two.
+  bool Readdress();
   void Settle();
 
   // By ifindex; the place in the table.
@@ -43,6 +46,15 @@ class EndpointTable {
   size_t capacity() const { return endpoints_.size() / 2; }  // usable places
 
  private:
+  struct Addresses {  // IPv4, IPv6; all zero where there is none
+    sp_address of[2] = {};
+    bool IsSame(int family, const Addresses& b) const {
+      return SameAddress(of[family], b.of[family]);
+    }
+    friend bool operator==(const Addresses& a, const Addresses& b) {
+      return a.IsSame(0, b) && a.IsSame(1, b);
+    }
+  };
   struct State {
     uint32_t flags = 0;
     uint32_t set[2] = {};
@@ -50,14 +62,19 @@ class EndpointTable {
   struct Edit {
     uint32_t place;
     State state;
-    bool created;
+    bool created = false;
+    Addresses before = {}, after = {};
   };
+  static Addresses Of(const Binding& binding);
+  static Addresses Of(const sp_endpoint& endpoint);
 
   // The place of `ifindex`, or a free one that it may have; the capacity if there is none.
   uint32_t PlaceFor(uint32_t ifindex) const;
   Result<Edit> Open(const Binding& binding);
   void Write(uint32_t place, const State& state, uint32_t half);
   void Edited(const Edit& edit, uint32_t next);
+  void HideLostAddresses();
+  void WriteTelling(uint32_t place, const Addresses& addresses);
   // `read`: was open once, so a program may still read it: not used again before a grace period.
   void Free(uint32_t place, bool read);
   void AfterGrace();
@@ -68,6 +85,7 @@ class EndpointTable {
   std::vector<bool> waiting_;  // freed, waits for a grace period
   std::vector<uint32_t> left_;
   std::vector<Edit> edits_;
+  bool needs_grace_ = false;
   uint32_t next_ = 0;
 };
 

@@ -429,6 +429,21 @@ World RandomWorld(uint64_t seed, const WorldSize& size) {
   return world;
 }
 
+std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
+  std::vector<model::Delta> out;
+  for (const auto& [name, object] : snapshot.namespaces) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.nodes) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.pods) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.policies) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.services) out.push_back(model::Delta::Set(object));
+  for (const auto& [name, object] : snapshot.endpoint_slices) {
+    out.push_back(model::Delta::Set(object));
+  }
+  out.push_back(model::Delta::Set(snapshot.local_addresses));
+  if (snapshot.namespaces_listed) out.push_back(model::Delta::Set(model::NamespacesListed{}));
+  return out;
+}
+
 std::vector<uint64_t> Seeds(int count) {
   if (const char* text = std::getenv("SALLYPORT_WORLDS")) count = std::atoi(text);
   const char* text = std::getenv("SALLYPORT_SEED");

@@ -45,6 +45,9 @@ World RandomWorld(uint64_t seed, const WorldSize& size = {});
 // A change to such a world: some object comes, changes, goes, or stays as it is.
 model::Delta RandomDelta(Random& random, const model::Snapshot& snapshot);
 
+// What leads from nothing to the snapshot.
+std::vector<model::Delta> AllOf(const model::Snapshot& snapshot);
+
 // Flows between addresses of pods, of nodes, of the outside and at the edges of ipBlocks; to ports
 // that policies and containers name, those beside them, and others.
 std::vector<net::FlowTuple> RandomFlows(Random& random, const model::Snapshot& snapshot,

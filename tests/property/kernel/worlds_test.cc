@@ -188,21 +188,6 @@ class Node {
   std::map<net::Address, model::ObjectName> local_;
 };
 
-std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
-  std::vector<model::Delta> out;
-  for (const auto& [name, object] : snapshot.namespaces) out.push_back(model::Delta::Set(object));
-  for (const auto& [name, object] : snapshot.nodes) out.push_back(model::Delta::Set(object));
-  for (const auto& [name, object] : snapshot.pods) out.push_back(model::Delta::Set(object));
-  for (const auto& [name, object] : snapshot.policies) out.push_back(model::Delta::Set(object));
-  for (const auto& [name, object] : snapshot.services) out.push_back(model::Delta::Set(object));
-  for (const auto& [name, object] : snapshot.endpoint_slices) {
-    out.push_back(model::Delta::Set(object));
-  }
-  out.push_back(model::Delta::Set(snapshot.local_addresses));
-  if (snapshot.namespaces_listed) out.push_back(model::Delta::Set(model::NamespacesListed{}));
-  return out;
-}
-
 std::string WhatFails(Node& node, const World& world) {
   policy::Image image = policy::Compile(world.snapshot, world.node).image;
   if (std::string wrong = node.Enforce(world.snapshot, image, nullptr); !wrong.empty())
