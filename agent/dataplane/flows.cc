@@ -99,7 +99,7 @@ uint32_t FlowLife(uint64_t state, uint8_t protocol) {
     return state & SP_FLOW_BRIEF      ? SP_LIFE_BRIEF
            : state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION
                                       : SP_LIFE_DATAGRAM;
-  if (state & SP_FLOW_CUT) return SP_LIFE_CLOSING;
+  if (state & SP_FLOW_CUT) return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_CLOSING;
   if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER)) return SP_LIFE_CLOSING;
   return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_SYN;
 }

@@ -36,7 +36,9 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	if (egress && !same_address(&quoted.source, peer_address(c)))
 		return 0;
 	flow_find(ref, &quoted, c->now);
-	if (!ref->alive || (ref->state & SP_FLOW_CUT))
+	if (!ref->alive || (ref->state & SP_FLOW_CUT) ||
+	    (flow_is_anothers(ref, !egress, c->judge.ifindex) &&
+	     endpoint_has(c->endpoint, own_address(c))))
 		return 0;
 	opener = from_opener(ref);
 	if (state_generation(ref->state) == c->judge.generation &&

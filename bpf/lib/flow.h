@@ -64,8 +64,9 @@ static __always_inline __u32 flow_life(__u64 state, __u8 protocol)
 			return SP_LIFE_BRIEF;
 		return state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION : SP_LIFE_DATAGRAM;
 	}
+	/* As long as its sides may go on trying: what they send then must not pass for an opening. */
 	if (state & SP_FLOW_CUT)
-		return SP_LIFE_CLOSING;
+		return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_CLOSING;
 	if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER))
 		return SP_LIFE_CLOSING;
 	return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_SYN;
@@ -279,6 +280,16 @@ static __always_inline int flow_is_noted(const struct flow_ref *ref, int is_sour
 	struct sp_flow *f = flow_at(ref->place);
 
 	return f && READ_ONCE(f->ifindex[is_source == ref->source_is_high]) == ifindex;
+}
+
+/* Is another interface noted for that end? */
+static __always_inline int flow_is_anothers(const struct flow_ref *ref, int is_source,
+					    __u32 ifindex)
+{
+	struct sp_flow *f = flow_at(ref->place);
+	__u32 noted = f ? READ_ONCE(f->ifindex[is_source == ref->source_is_high]) : 0;
+
+	return noted && noted != ifindex;
 }
 
 /* Notes the interfaces of both ends, 0: not an endpoint here, or not known. */

@@ -173,11 +173,6 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 
 	out->peer = peer;
 	out->flags = out->other = 0;
-	/* An answer to the node, or to whom it has translated: the next question is judged. */
-	if (peer_is_node(peer) && !own_opens && c->judge.direction == SP_EGRESS) {
-		c->judge.unjudged = 0;
-		return SP_PASS;
-	}
 	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
 	if (own_opens) {
 		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
@@ -353,6 +348,17 @@ static __always_inline void become_strangers(const struct flow_ref *ref, struct 
 	flow_forget_source(ref);
 }
 
+/*
+ * Does E answer an opening of its node's? No flow is asked about what the node sends itself, so here
+ * is that of a stranger who had the node's address, and the port, before. A stranger whom policy
+ * lets in would have made the flow its own.
+ */
+static __always_inline int answers_node(const struct context *c, int opener)
+{
+	return c->packet.answering && !opener && !c->at_node && c->judge.direction == SP_EGRESS &&
+	       peer_is_node(peer_find(&c->packet.destination, c->half));
+}
+
 /* From judge_again: the flow is no more, and this packet is the first of another. */
 #define JUDGE_NEW 0x100
 
@@ -397,6 +403,11 @@ OUTLINE int judge_again(struct context *c)
 	}
 	if (verdict != -SP_DROP_POLICY)
 		return verdict;
+	if (answers_node(c, opener)) {
+		flow_free(ref);
+		c->judge = own;
+		return SP_PASS;
+	}
 	if (!endpoint_has(c->endpoint, own_address(c)) && !flow_is_noted(ref, egress, own.ifindex))
 		return verdict;
 	if (is_connection(c->packet.protocol) || c->at_node || (state & SP_FLOW_JOINT)) {
@@ -448,6 +459,12 @@ OUTLINE int judge_found(struct context *c)
 	int egress = c->judge.direction == SP_EGRESS, opener, verdict;
 	__u32 need;
 
+	/* Who had this address before, behind another interface, has opened it. */
+	if (flow_is_anothers(ref, egress, c->judge.ifindex) &&
+	    endpoint_has(c->endpoint, own_address(c))) {
+		flow_free(ref);
+		return judge_new(c);
+	}
 	opener = from_opener(ref);
 	if (c->packet.opening && (!opener || flow_is_over(ref->state)))
 		return judge_new(c);
@@ -456,6 +473,10 @@ OUTLINE int judge_found(struct context *c)
 		if ((ref->state & need) && flow_is_noted(ref, egress, c->judge.ifindex) &&
 		    is_settled(c, opener))
 			return judge_known(c, opener);
+		if ((ref->state & SP_FLOW_CUT) && answers_node(c, opener)) {
+			flow_free(ref);
+			return SP_PASS;
+		}
 		if (ref->state & SP_FLOW_CUT) {
 			flow_touch(ref, c->now);
 			return -SP_DROP_CUT;

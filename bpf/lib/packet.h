@@ -36,7 +36,8 @@ struct packet {
 	__u8 ending;       /* PACKET_FIN, PACKET_RESET */
 	__u8 in_fragments; /* a first or a later fragment, under fragment_id */
 	__u8 icmp_type;
-	__u16 hop_limit;
+	__u8 hop_limit;
+	__u8 answering; /* TCP SYN and ACK, SCTP INIT ACK: to an opening packet that was let in */
 	__u32 fragment_id;
 	__u32 l4;  /* offset of the transport header */
 	__u32 end; /* offset behind the IP payload */
@@ -69,6 +70,7 @@ struct sctp_start {
 	__be16 chunk_length;
 };
 #define SCTP_INIT 1
+#define SCTP_INIT_ACK 2
 #define SCTP_ABORT 6
 #define SCTP_SHUTDOWN_COMPLETE 14
 
@@ -113,6 +115,7 @@ static __always_inline int use_tcp(struct packet *p, const struct tcphdr *tcp)
 	p->source_port = tcp->source;
 	p->destination_port = tcp->dest;
 	p->opening = tcp->syn && !tcp->ack;
+	p->answering = tcp->syn && tcp->ack;
 	p->ending = tcp->rst ? PACKET_RESET : tcp->fin ? PACKET_FIN : 0;
 	return PACKET_TRANSPORT;
 }
@@ -127,6 +130,7 @@ static __always_inline int parse_sctp(struct __sk_buff *ctx, struct packet *p)
 	p->source_port = sctp.source;
 	p->destination_port = sctp.dest;
 	p->opening = sctp.chunk_type == SCTP_INIT;
+	p->answering = sctp.chunk_type == SCTP_INIT_ACK;
 	if (sctp.chunk_type == SCTP_ABORT || sctp.chunk_type == SCTP_SHUTDOWN_COMPLETE)
 		p->ending = PACKET_RESET;
 	return PACKET_TRANSPORT;

@@ -160,6 +160,95 @@ TEST_P(GenerationTest, AFlowIsNotTakenForAnotherGenerationsOfTheSameHalf) {
   EXPECT_DROP(FromWeb(Data()), "policy");
 }
 
+// X sends again and again, later each time, and opens nothing by that.
+TEST_P(GenerationTest, ACutConnectionStaysCutWhenItsPeerSpeaksLate) {
+  Allow(80);
+  Web(kSet, kOpen);
+  Connect();
+  EXPECT_PASS(FromWeb(Data()));
+  Allow(443);
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Data()), "policy");
+  for (uint32_t silence : {SP_LIFE_CLOSING + 2, SP_LIFE_ESTABLISHED - 2}) {
+    k.Age(silence);
+    EXPECT_DROP(ToWeb(Answer()), "cut");
+    EXPECT_DROP(FromWeb(Data()), "cut");
+  }
+}
+
+// Somebody behind the node, with its address: what the pod answers is judged, not only what they
+// ask.
+TEST_P(GenerationTest, AnswersToAStrangerBehindTheNodeAreCut) {
+  Web(kOpen, kOpen);
+  EXPECT_PASS(ToWeb(Tcp(kNode, 1024, kWeb, 80)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kNode, 1024, kSyn | kAck)));
+  EXPECT_PASS(ToWeb(Tcp(kNode, 1024, kWeb, 80, kAck)));
+  EXPECT_PASS(ToWeb(Udp(kNode, 1024, kWeb, 53)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 1024)));
+  k.NextGeneration();
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kNode, 1024, kAck)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 1024)));
+  for (sp_flow* flow : k.Flows()) EXPECT_TRUE(flow->state & SP_FLOW_INGRESS) << "an answer still";
+  Web(kOpen, kNothing);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 80, kNode, 1024, kAck)), "policy");
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 80, kNode, 1024, kAck)), "cut");
+  EXPECT_DROP(ToWeb(Tcp(kNode, 1024, kWeb, 80, kAck)), "cut");
+  EXPECT_PASS(FromWeb(Udp(kWeb, 53, kNode, 1024)));  // to its node, as far as can be told
+  for (sp_flow* flow : k.Flows()) {
+    if (flow->key.protocol != 17) continue;
+    EXPECT_TRUE(flow->state & SP_FLOW_DEFERRED) << "its own: judged where it leaves the node";
+    EXPECT_FALSE(flow->state & SP_FLOW_INGRESS);
+  }
+}
+
+// The node opens a connection from the port that it had given to a stranger: its SYN is never asked
+// about, so what the pod answers must find its way.
+TEST_P(GenerationTest, ANodesConnectionMeetsNoCutStrangers) {
+  for (bool noticed : {true, false}) {
+    SCOPED_TRACE(noticed);
+    Web(kOpen, kOpen);
+    EXPECT_PASS(ToWeb(Tcp(kNode, 1024, kWeb, 80)));
+    EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kNode, 1024, kSyn | kAck)));
+    EXPECT_PASS(ToWeb(Tcp(kNode, 1024, kWeb, 80, kAck)));
+    EXPECT_PASS(ToWeb(Sctp(kNode, 1024, kWeb, 80)));
+    EXPECT_PASS(FromWeb(Sctp(kWeb, 80, kNode, 1024, kSctpInitAck)));
+    Web(kNothing, kNothing);
+    if (noticed) {
+      EXPECT_DROP(ToWeb(Tcp(kNode, 1024, kWeb, 80, kAck)), "policy");
+      EXPECT_DROP(FromWeb(Tcp(kWeb, 80, kNode, 1024, kAck)), "cut");
+      EXPECT_DROP(ToWeb(Sctp(kNode, 1024, kWeb, 80, kSctpData)), "policy");
+    }
+    EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kNode, 1024, kSyn | kAck)));
+    EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kNode, 1024, kAck)));
+    EXPECT_PASS(FromWeb(Sctp(kWeb, 80, kNode, 1024, kSctpInitAck)));
+    EXPECT_PASS(FromWeb(Sctp(kWeb, 80, kNode, 1024, kSctpData)));
+    EXPECT_DROP(ToWeb(Tcp(kNode, 1024, kWeb, 80, kAck)), "policy") << "a stranger's all the same";
+  }
+}
+
+// A pod that has come by the address of one that went has opened nothing yet.
+TEST_P(GenerationTest, AFlowIsNotTheNextPodsWithTheAddress) {
+  Web(kOpen, kOpen);
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, 1024)));
+  EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kSyn | kAck)));
+  EXPECT_PASS(ToWeb(Udp(kFar, 1024, kWeb, 80)));
+  k.RemoveEndpoint(web);
+  k.SetEndpoint({db, kWeb.v4, kWeb.v6, kOpen, kNothing});
+  k.NextGeneration();
+  EXPECT_DROP(ToDb(Error(kFar, kWeb, Udp(kWeb, 1024, kFar, 80))), "icmp-error");
+  EXPECT_DROP(ToDb(Udp(kFar, 80, kWeb, 1024)), "policy");
+  EXPECT_DROP(ToDb(Tcp(kFar, 80, kWeb, 1024, kAck)), "policy");
+  k.SetEndpoint({db, kWeb.v4, kWeb.v6, kNothing, kOpen});
+  k.NextGeneration();
+  EXPECT_DROP(FromDb(Udp(kWeb, 80, kFar, 1024)), "policy");
+  k.SetEndpoint({db, kWeb.v4, kWeb.v6, kOpen, kOpen});
+  k.NextGeneration();
+  EXPECT_PASS(FromDb(Udp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(ToDb(Udp(kFar, 80, kWeb, 1024)));
+}
+
 TEST_P(GenerationTest, TheOtherHalfDoesNotMatter) {
   k.SetPrefix(v6() ? "2001:db8::/32" : "192.0.2.0/24", 7);
   k.SetRule(kSet, 7, Ports().Tcp(443));
