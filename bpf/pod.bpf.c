@@ -6,7 +6,8 @@
  * this order:
  *
  *  1. ARP passes, and neighbour discovery with who can be a neighbour.
- *  2. What the node itself sends to the pod passes. What lost its sender's mark is dropped.
+ *  2. What the node itself sends to the pod passes. What came from another pod without the mark
+ *     of pod_egress is asked of its sender what pod_egress asks.
  *  3. A closed endpoint drops the rest, but for what the pod sends to its node.
  *  4. What is neither IPv4 nor IPv6 is dropped if E is isolated for the direction, and a packet from
  *     the pod with a source that is not its own in any case.
@@ -67,16 +68,9 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 		return -SP_DROP_SPOOFED;
 	if (p->kind == PACKET_MALFORMED)
 		return unless_isolated(c, -SP_DROP_MALFORMED);
-	/*
-	 * A pod and itself. Not even without anti-spoofing may it say so of someone else; so what is
-	 * marked did leave the pod that it goes to.
-	 */
-	if (same_address(&p->source, &p->destination)) {
-		if (c->judge.direction == SP_EGRESS)
-			return endpoint_has(c->endpoint, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
-		if (ctx->mark & config.mark)
-			return SP_PASS;
-	}
+	/* A pod and itself. Not even without anti-spoofing may it say so of someone else. */
+	if (c->judge.direction == SP_EGRESS && same_address(&p->source, &p->destination))
+		return endpoint_has(c->endpoint, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
 	if (p->kind != PACKET_TRANSPORT && c->judge.direction == SP_EGRESS &&
 	    is_for_node(p, c->half)) {
 		if (p->kind == PACKET_ICMP_ERROR)
@@ -99,9 +93,13 @@ static __always_inline int is_neighbours(const struct sp_address *a, __u32 half)
 
 static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c)
 {
-	if (c->judge.direction == SP_EGRESS && may_misplace_checksum(ctx) &&
-	    checksum_is_misplaced(ctx))
+	int verdict = c->tag & TAG_UNMARKED ? judge_unmarked(c) : SP_PASS;
+
+	if ((c->judge.direction == SP_EGRESS || (c->tag & TAG_UNMARKED)) &&
+	    may_misplace_checksum(ctx) && checksum_is_misplaced(ctx, ETH_HLEN))
 		return -SP_DROP_MALFORMED;
+	if (verdict < 0)
+		return verdict;
 	if (c->packet.kind == PACKET_ARP)
 		return SP_PASS;
 	if (c->packet.kind == PACKET_NEIGHBOUR) {
@@ -112,8 +110,6 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 	}
 	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx, c))
 		return SP_PASS;
-	if (c->judge.direction == SP_INGRESS && lost_its_tag(ctx, c->half))
-		return -SP_DROP_SENDER;
 	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
 		return judge_open(ctx, c);
 	if (c->judge.direction == SP_EGRESS && is_for_node(&c->packet, c->half))
@@ -135,15 +131,13 @@ OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generatio
 
 	begin(&c, direction, generation, now);
 	c.judge.ifindex = ctx->ifindex;
-	if (direction == SP_INGRESS && left_endpoint(ctx))
-		c.tag = TAG_LEFT | (ctx->tc_index & (SP_TAG_SENDER | SP_TAG_UNJUDGED));
+	if (direction == SP_INGRESS)
+		c.tag = sent_through(ctx);
 	if (ctx->vlan_present)
 		c.packet.kind = PACKET_OTHER;
 	else
 		parse_packet(ctx, &c.packet, ETH_HLEN);
 	c.endpoint = endpoint_find(ctx->ifindex, &c.judge.place);
-	if (direction == SP_EGRESS && c.endpoint && !READ_ONCE(c.endpoint->seen))
-		WRITE_ONCE(c.endpoint->seen, 1);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;
 	return report(ctx, &c.packet, judge_packet(ctx, &c), &c.judge);

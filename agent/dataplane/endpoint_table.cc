@@ -84,7 +84,6 @@ Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
     for (int family = 0; family < 2; ++family)
       for (int i = 0; i < 2; ++i)
         around_.pen.Update(e.address[family].halves[i], addresses.of[family].halves[i]);
-    around_.pen.Update(e.seen, 0);
     around_.pen.Store(e.ifindex, binding.ifindex);
     places_[binding.ifindex] = place;
   }

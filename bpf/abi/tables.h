@@ -62,7 +62,7 @@ struct sp_endpoint {
 	__u32 ifindex;   /* host side; 0: free */
 	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
 	__u32 set[2][2]; /* [half][enum sp_direction] policy set, 0: not isolated */
-	__u32 seen;      /* by the programs: 1 once pod_egress has seen a packet from it */
+	__u32 reserved;
 	struct sp_address address[2]; /* IPv4, IPv6; all zero: none */
 };
 

@@ -57,6 +57,46 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	       is_answer_to(c, opener);
 }
 
+/*
+ * What left an endpoint without its mark: at least what pod_egress would have asked. But who sends
+ * from its node's address, or a Service's, may have been translated.
+ */
+static __always_inline int ask_for_sender(struct context *c, const struct sp_endpoint *sender)
+{
+	const struct packet *p = &c->packet;
+	__u64 peer;
+	int isolated;
+
+	if (!sender)
+		return -SP_DROP_CLOSED;
+	isolated = endpoint_set(sender, c->half, SP_EGRESS) != 0;
+	if (p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR)
+		return config.anti_spoofing ? -SP_DROP_SPOOFED : SP_PASS;
+	if (p->kind == PACKET_OTHER)
+		return isolated ? -SP_DROP_ETHERTYPE : SP_PASS;
+	if (config.anti_spoofing && !endpoint_has(sender, &p->source)) {
+		peer = peer_find(&p->source, c->half);
+		if (!peer_is_node(peer) && !peer_is_service(peer))
+			return -SP_DROP_SPOOFED;
+	}
+	return p->kind == PACKET_MALFORMED && isolated ? -SP_DROP_MALFORMED : SP_PASS;
+}
+
+/* The same at another endpoint's interface; a denial is the sender's. */
+OUTLINE int judge_unmarked(struct context *c)
+{
+	__u32 place;
+	struct sp_endpoint *sender = sender_find(c->tag, c->half, &place);
+	int verdict = ask_for_sender(c, sender);
+
+	if (verdict < 0) {
+		c->judge.place = place;
+		c->judge.ifindex = sender ? READ_ONCE(sender->ifindex) : 0;
+		c->judge.direction = SP_EGRESS;
+	}
+	return verdict;
+}
+
 /* An ICMP error passes if the flow it is about does, or if policy allows ICMP with its sender. */
 static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct context *c)
 {
@@ -64,6 +104,8 @@ static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct contex
 
 	if (quotes_allowed_flow(ctx, c))
 		return SP_PASS;
+	if (c->judge.direction == SP_INGRESS && (c->tag & TAG_UNMARKED))
+		return -SP_DROP_ICMP_ERROR; /* its sender was not asked */
 	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
 	peer = peer_find(peer_address(c), c->half);
 	if (policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, 0) == SP_PASS)

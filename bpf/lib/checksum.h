@@ -32,8 +32,11 @@ static __always_inline int is_behind_ports(const struct packet *p, __s32 start, 
 	return start >= (__s32)p->l4 && start + offset >= (__s32)p->l4 + (ports ? 4 : 2);
 }
 
-/* 1: what will be written over belongs to what a verdict is about, or cannot be told. */
-GLOBAL int checksum_is_misplaced(struct __sk_buff *ctx)
+/*
+ * 1: what will be written over belongs to what a verdict is about, or cannot be told. `at`: the length
+ * of the frame's header.
+ */
+GLOBAL int checksum_is_misplaced(struct __sk_buff *ctx, __u32 at)
 {
 	void *skb = (void *)ctx;
 	struct packet p = {};
@@ -53,10 +56,10 @@ GLOBAL int checksum_is_misplaced(struct __sk_buff *ctx)
 	/* Inside a VLAN tag nothing is read, and nothing passes where anything is judged. */
 	if (ctx->vlan_present)
 		return 0;
-	parse_packet(ctx, &p, ETH_HLEN);
+	parse_packet(ctx, &p, at);
 	if (p.kind == PACKET_OTHER)
 		return 0;
-	return !p.l4 || !is_behind_ports(&p, ETH_HLEN + (__s32)start - (__s32)header, offset);
+	return !p.l4 || !is_behind_ports(&p, (__s32)(at + start) - (__s32)header, offset);
 }
 
 #endif

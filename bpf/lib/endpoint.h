@@ -13,6 +13,20 @@ struct {
 	__type(value, struct sp_endpoint);
 } endpoints SEC(".maps");
 
+/* Interfaces that carry the programs for pods, whether they have an entry above or not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SP_GUARDED);
+	__type(key, __u32);
+	__type(value, __u32);
+} guarded SEC(".maps");
+
+static __always_inline int is_guarded(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&guarded, &ifindex) != NULL;
+}
+
 /* Index in the table, one past the end without an entry. */
 GLOBAL __u32 endpoint_place(__u32 ifindex)
 {

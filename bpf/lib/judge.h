@@ -14,9 +14,6 @@
 #include "report.h"
 #include "sender.h"
 
-/* In context.tag, beside what the packet carries. */
-#define TAG_LEFT 0x10000u
-
 /* What is known while one packet is judged at one interface. */
 struct context {
 	struct packet packet;
@@ -25,7 +22,7 @@ struct context {
 	struct sp_endpoint *endpoint; /* NULL: closed */
 	struct sp_endpoint *other;    /* the opener, where a flow is judged for both ends */
 	__u32 other_place;
-	__u32 tag; /* at pod_ingress, of a packet that left an endpoint; TAG_LEFT is in it */
+	__u32 tag; /* at pod_ingress, and of what has no mark: as sent_through() says */
 	__u32 now;
 	__u16 half;
 	__u16 at_node; /* judged for its sender on an interface of the node's */

@@ -4,7 +4,8 @@
  * for what the node has made of it, and so are the answers once policy has moved on.
  *
  * Leaving: a packet that carries SP_TAG_UNJUDGED, by its sender's egress and its own destination as
- * it is now. It carries the bit no longer, so what a tunnel wraps it in is not judged.
+ * it is now. It carries the bit no longer, so what a tunnel wraps it in is not judged. And what left
+ * an endpoint without a mark.
  * Coming: an answer to a flow that an endpoint here has opened. What is cut stays out, and the
  * first one under another generation is judged as the flow was opened. All else is not ours to say.
  */
@@ -22,16 +23,25 @@ static __always_inline int is_wrapped(const struct packet *p)
 	       p->protocol == IPPROTO_IPV6;
 }
 
-static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *c)
+static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *c, __u32 at)
 {
 	struct packet *p = &c->packet;
 
-	if (p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR)
+	int verdict;
+
+	if (!(c->tag & TAG_UNMARKED) && (p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR))
 		return SP_PASS;
-	c->endpoint = sender_find(ctx->tc_index, c->half, &c->judge.place);
+	c->endpoint = sender_find(c->tag, c->half, &c->judge.place);
 	if (!c->endpoint)
 		return -SP_DROP_CLOSED;
 	c->judge.ifindex = READ_ONCE(c->endpoint->ifindex);
+	if (c->tag & TAG_UNMARKED) {
+		if (may_misplace_checksum(ctx) && checksum_is_misplaced(ctx, at))
+			return -SP_DROP_MALFORMED;
+		verdict = ask_for_sender(c, c->endpoint);
+		if (verdict < 0 || p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR)
+			return verdict;
+	}
 	if (is_wrapped(p) && peer_is_node(peer_find(&p->source, c->half)))
 		return unless_isolated(c, -SP_DROP_SENDER);
 	if (p->kind == PACKET_OTHER)
@@ -70,26 +80,17 @@ OUTLINE int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, _
 
 	begin(&c, direction, generation, tick_now());
 	c.at_node = 1;
+	if (direction == SP_EGRESS)
+		c.tag = sent_through(ctx);
 	parse_packet(ctx, &c.packet, at);
-	verdict = direction == SP_EGRESS ? judge_leaving(ctx, &c) : judge_coming(&c);
+	verdict = direction == SP_EGRESS ? judge_leaving(ctx, &c, at) : judge_coming(&c);
 	if (verdict < 0)
 		return report_drop(ctx, &c.packet, &c.judge, (__u32)-verdict);
-	if (direction == SP_EGRESS)
-		tag_packet(ctx, ctx->tc_index & SP_TAG_SENDER);
+	if (direction == SP_EGRESS) {
+		ctx->mark |= config.mark;
+		tag_packet(ctx, c.tag & SP_TAG_SENDER);
+	}
 	return TC_ACT_UNSPEC;
-}
-
-/* It left an endpoint, and does not say so any more. */
-OUTLINE int node_lost(struct __sk_buff *ctx, __u32 generation, __u32 at)
-{
-	struct context c;
-
-	begin(&c, SP_EGRESS, generation, tick_now());
-	c.at_node = 1;
-	parse_packet(ctx, &c.packet, at);
-	endpoint_find(ctx->ingress_ifindex, &c.judge.place);
-	c.judge.ifindex = ctx->ingress_ifindex;
-	return report_drop(ctx, &c.packet, &c.judge, SP_DROP_SENDER);
 }
 
 /* Flags of a flow that node_usual() does not pass. */
@@ -154,22 +155,24 @@ static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, c
 	return node_way(ctx, direction, generation, at);
 }
 
-/* What the node forwards, and no endpoint seems to have sent. */
-static __always_inline int handle_untagged(struct __sk_buff *ctx, const __u32 at)
+/* What the node forwards without a mark, if it came in through an endpoint's interface. */
+static __always_inline int handle_unmarked(struct __sk_buff *ctx, const __u32 at)
 {
-	__u32 zero = 0, generation;
-	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+	__u32 zero = 0;
+	struct sp_control *control_word;
 
+	if (!sent_through(ctx))
+		return TC_ACT_UNSPEC;
+	control_word = bpf_map_lookup_elem(&control, &zero);
 	if (!control_word)
 		return TC_ACT_SHOT;
-	generation = READ_ONCE(control_word->generation);
-	return lost_its_tag(ctx, generation & 1) ? node_lost(ctx, generation, at) : TC_ACT_UNSPEC;
+	return node_way(ctx, SP_EGRESS, READ_ONCE(control_word->generation), at);
 }
 
 static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
 {
 	if (!left_endpoint(ctx))
-		return ctx->ingress_ifindex ? handle_untagged(ctx, at) : TC_ACT_UNSPEC;
+		return ctx->ingress_ifindex ? handle_unmarked(ctx, at) : TC_ACT_UNSPEC;
 	if (!(ctx->tc_index & SP_TAG_UNJUDGED))
 		return TC_ACT_UNSPEC;
 	return handle_node(ctx, SP_EGRESS, at);

@@ -49,22 +49,35 @@ static __always_inline struct sp_endpoint *sender_find(__u32 tag, __u32 half, __
 	return e;
 }
 
-/*
- * Did it come in through the interface of an endpoint that is closed, or isolated for egress, and
- * has somebody taken the mark off since? A bridge hides that: there it came in through the bridge.
- * And nobody marks before the programs are there: at the first start policy is in force before.
- */
-GLOBAL int lost_its_tag(struct __sk_buff *ctx, __u32 half)
-{
-	struct sp_endpoint *e;
-	__u32 place;
+/* In what sent_through() says, beside what the packet carries. */
+#define TAG_LEFT 0x10000u /* it left an endpoint */
+#define TAG_UNMARKED \
+	0x20000u /* that is known from where it came in; pod_egress has not let it out */
 
-	if (!ctx->ingress_ifindex || left_endpoint(ctx))
+/* Of a packet that came in through an interface: is that one a pod's, and is it without the mark? */
+static __always_inline int is_unmarked(struct __sk_buff *ctx)
+{
+	return ctx->ingress_ifindex && !left_endpoint(ctx) && is_guarded(ctx->ingress_ifindex);
+}
+
+/*
+ * The tag of a packet that left an endpoint, 0 for others. Where the packet has none, the interface
+ * that it came in through names the sender: somebody has taken the mark off, or a pod has made the
+ * kernel skip pod_egress (what was redirected to an ifb device is not classified again). A bridge
+ * hides that interface from who is routed on.
+ */
+GLOBAL __u32 sent_through(struct __sk_buff *ctx)
+{
+	__u32 ifindex = ctx->ingress_ifindex, place;
+
+	if (left_endpoint(ctx))
+		return TAG_LEFT | (ctx->tc_index & (SP_TAG_SENDER | SP_TAG_UNJUDGED));
+	if (!ifindex)
 		return 0;
-	e = endpoint_find(ctx->ingress_ifindex, &place);
-	return e && READ_ONCE(e->seen) &&
-	       (!(READ_ONCE(e->flags[half & 1]) & SP_ENDPOINT_OPEN) ||
-		READ_ONCE(e->set[half & 1][SP_EGRESS]));
+	place = endpoint_place(ifindex);
+	if (place > config.endpoint_mask && !is_guarded(ifindex))
+		return 0;
+	return TAG_LEFT | TAG_UNMARKED | SP_TAG_UNJUDGED | sender_tag(place);
 }
 
 #endif

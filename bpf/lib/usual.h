@@ -173,7 +173,7 @@ static __always_inline int is_openers(struct __sk_buff *ctx, __u64 state, __u32 
 	__u32 place;
 
 	if (!left_endpoint(ctx))
-		return !(state & SP_FLOW_JOINT);
+		return !(state & SP_FLOW_JOINT) && !ifindex;
 	sender = sender_find(ctx->tc_index, half, &place);
 	return sender && READ_ONCE(sender->ifindex) == ifindex;
 }
@@ -191,8 +191,8 @@ GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 
 	__u32 set;
 
 	if (!endpoint || !c || may_be_the_nodes(ctx, direction) ||
-	    (direction == SP_INGRESS && left_endpoint(ctx)) || !parse_usual(ctx, &e, ETH_HLEN) ||
-	    same_address(&e.source, &e.destination))
+	    (direction == SP_INGRESS && (left_endpoint(ctx) || is_unmarked(ctx))) ||
+	    !parse_usual(ctx, &e, ETH_HLEN) || same_address(&e.source, &e.destination))
 		return NO_OPINION;
 	set = READ_ONCE(endpoint->set[half & 1][direction & 1]);
 	peer = peer_find(direction == SP_EGRESS ? &e.destination : &e.source, half);
@@ -249,7 +249,10 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	if (direction == SP_INGRESS && opener &&
 	    !is_openers(ctx, state, READ_ONCE(f->ifindex[high ? 1 : 0]), half))
 		return NO_OPINION;
-	if (direction == SP_EGRESS && may_misplace_checksum(ctx) && checksum_is_misplaced(ctx))
+	if (direction == SP_EGRESS && may_misplace_checksum(ctx) &&
+	    checksum_is_misplaced(ctx, ETH_HLEN))
+		return NO_OPINION;
+	if (direction == SP_INGRESS && is_unmarked(ctx))
 		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > usual_life(state))

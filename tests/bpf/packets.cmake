@@ -21,6 +21,7 @@ sallyport_test(packets LABEL bpf
   TIMEOUT 300)
 sallyport_test(traffic LABEL bpf
   SOURCES
+    traffic/attack_test.cc
     traffic/checksum_test.cc
     traffic/service_test.cc
     traffic/service_ways_out_test.cc

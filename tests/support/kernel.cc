@@ -112,6 +112,7 @@ class Kernel::Loaded {
   void Map(T*& table, bpf_map* map);
   void ClearCounters();
   void ClearFragments();
+  void ClearGuarded();
 
   std::vector<std::pair<void*, size_t>> mapped_;
   ring_buffer* events_ = nullptr;
@@ -202,6 +203,7 @@ void Kernel::Loaded::Clear() {
   tables.control->hash_seed = tables.capacity.hash_seed;
   ClearCounters();
   ClearFragments();
+  ClearGuarded();
   Events();
 }
 
@@ -215,6 +217,12 @@ void Kernel::Loaded::ClearFragments() {
   int fd = bpf_map__fd(pod_->maps.fragments);
   sp_fragment_key key;
   while (bpf_map_get_next_key(fd, nullptr, &key) == 0) bpf_map_delete_elem(fd, &key);
+}
+
+void Kernel::Loaded::ClearGuarded() {
+  int fd = bpf_map__fd(pod_->maps.guarded);
+  uint32_t ifindex;
+  while (bpf_map_get_next_key(fd, nullptr, &ifindex) == 0) bpf_map_delete_elem(fd, &ifindex);
 }
 
 std::vector<sp_event> Kernel::Loaded::Events() {
@@ -347,7 +355,14 @@ void Kernel::AttachBoth(uint32_t ifindex, Hook hook, int at_ingress, int at_egre
   }
 }
 
+void Kernel::Guard(uint32_t ifindex) {
+  CHECK(bpf_map_update_elem(bpf_map__fd(loaded_.pod_->maps.guarded), &ifindex, &ifindex, BPF_ANY) ==
+        0)
+      << "cannot say which interfaces carry the programs";
+}
+
 void Kernel::Attach(uint32_t ifindex, Hook hook) {
+  Guard(ifindex);
   // At the interface's ingress is what leaves the pod.
   AttachBoth(ifindex, hook, loaded_.ProgramFd(SP_EGRESS), loaded_.ProgramFd(SP_INGRESS));
 }

@@ -125,6 +125,8 @@ class Kernel {
   Outcome Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
               const Arrival& arrival = {});
 
+  // As Attach() does for the table of guarded interfaces.
+  void Guard(uint32_t ifindex);
   // Puts both programs for pods on an interface until the Kernel goes.
   void Attach(uint32_t ifindex, Hook hook = Hook::kTcx);
   // The same with those for the node's own interfaces; `tunnel`: frames there begin with IP.

@@ -51,15 +51,47 @@ TEST_P(SpoofingTest, TheUnspecifiedAddressIsNobodys) {
   EXPECT_DROP(FromWeb(Udp(none, 68, none, 67)), "spoofed-source");
 }
 
-// At the first start policy is in force before the programs are on the pods' interfaces.
-TEST_P(SpoofingTest, APodsPacketsNeedTheMarkOnceThePodWasSeen) {
-  WebAndDb({.egress = kNothing}, {});
+// Around pod_egress, or before the programs are on the pods' interfaces, or its mark was taken off.
+TEST_P(SpoofingTest, APodsPacketsWithoutTheMarkAreJudgedAsItsOwn) {
   const Arrival from_web = {.ingress_ifindex = web};
-  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 1, kDb, 2), from_web));
-  EXPECT_DROP(FromWeb(Udp(kWeb, 3, kDb, 4)), "policy");
-  EXPECT_DROP(k.ToPod(db, Udp(kWeb, 5, kDb, 6), from_web), "sender");
+  k.SetRule(kSet, kDbIdentity, Ports().Udp(80));
+  WebAndDb({.egress = kSet}, {});
+  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 1, kDb, 80), from_web));
+  EXPECT_DROP(k.ToPod(db, Udp(kWeb, 1, kDb, 81), from_web), "policy");
+  EXPECT_DROP(k.ToPod(db, Ethernet{.type = 0x1234} / Payload(16), from_web), "ethertype");
   WebAndDb({.egress = kOpen}, {});
-  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 7, kDb, 8), from_web));
+  EXPECT_PASS(k.ToPod(db, Udp(kWeb, 1, kDb, 81), from_web));
+  for (const Host& other : {kFar, kDb, kStranger})
+    EXPECT_DROP(k.ToPod(db, Udp(other, 1, kDb, 80), from_web), "spoofed-source");
+  EXPECT_DROP(k.ToPod(db, Ethernet() / Arp{}, from_web), "spoofed-source");
+  EXPECT_PASS(k.ToPod(db, Udp(kNode, 1, kDb, 80), from_web));  // translated, that is
+  EXPECT_EQ(k.Counters(web).dropped[SP_EGRESS][SP_DROP_SPOOFED], 4u);
+}
+
+// Not even packets of a flow that somebody else has opened, and that is known.
+TEST_P(SpoofingTest, APodsPacketsWithoutTheMarkAreNobodyElses) {
+  k.Guard(web);
+  WebAndDb({}, {});
+  Packet udp = Udp(kFar, 1, kDb, 80), tcp = Tcp(kFar, 1, kDb, 80),
+         data = Tcp(kFar, 1, kDb, 80, kAck);
+  EXPECT_PASS(ToDb(udp));
+  EXPECT_PASS(ToDb(udp));
+  EXPECT_PASS(ToDb(tcp));
+  EXPECT_PASS(FromDb(Tcp(kDb, 80, kFar, 1, kSyn | kAck)));
+  EXPECT_PASS(ToDb(data));
+  for (const Packet& packet : {udp, data})
+    EXPECT_DROP(k.ToPod(db, packet, {.ingress_ifindex = web}), "spoofed-source");
+}
+
+TEST_P(SpoofingTest, AnInterfaceWithProgramsAndNoEntryIsClosed) {
+  WebAndDb({}, {});
+  k.RemoveEndpoint(web);
+  k.NextGeneration();
+  k.NextGeneration();
+  k.Guard(web);
+  EXPECT_DROP(k.ToPod(db, Udp(kFar, 1, kDb, 80), {.ingress_ifindex = web}), "closed");
+  EXPECT_PASS(ToDb(Udp(kFar, 1, kDb, 80)));
+  EXPECT_DROP(k.ToPod(db, Udp(kFar, 1, kDb, 80), {.ingress_ifindex = web}), "closed");
 }
 
 TEST_P(SpoofingTest, FragmentsAndOddPacketsAreCheckedToo) {

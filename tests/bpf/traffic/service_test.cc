@@ -2,16 +2,12 @@
 // Services: what a pod sends to an address that the node translates is judged for what it has
 // become, wherever the backend is, and whoever it then seems to be from.
 #include <linux/bpf.h>
-#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <span>
 
 #include "base/check.h"
 #include "bpf/traffic/service_fixture.h"
@@ -217,21 +213,6 @@ TEST_P(ServiceTest, AClosedPodReachesNobodyThroughItsNode) {
   k.NextGeneration();
   k.NextGeneration();
   EXPECT_EQ(Try(NodeAddress(), kNodePorts + kToFar), "closed");
-}
-
-// A program that sees what the pod sends, on its side.
-UniqueFd AttachInside(const Pod& pod, std::span<const bpf_insn> program) {
-  constexpr auto kTcxEgress = 47u;
-  UniqueFd loaded = LoadTcProgram(program), link;
-  pod.Inside([&] {
-    union bpf_attr create {};
-    create.link_create.prog_fd = static_cast<uint32_t>(loaded.get());
-    create.link_create.target_ifindex = ::if_nametoindex("eth0");
-    create.link_create.attach_type = kTcxEgress;
-    link.reset(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &create, sizeof create)));
-  });
-  CHECK(link) << "cannot attach: " << std::strerror(errno);
-  return link;
 }
 
 // Whatever a pod writes into its packets' tc_index, inside.

@@ -2,12 +2,15 @@
 #include "bpf/traffic/traffic.h"
 
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -222,6 +225,45 @@ void TrafficTest::SendFrame(const Place& from, const Bytes& frame) const {
   CHECK(::sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to),
                  sizeof(to)) == static_cast<ssize_t>(frame.size()))
       << std::strerror(errno);
+}
+
+namespace {
+
+void Neighbour(const std::string& here, const std::string& there, const Pod& peer) {
+  std::string in = "ip -n " + here + " ";
+  Shell("p=$(ip -n " + there + " -o link show eth0 | sed 's/.*ether \\([^ ]*\\).*/\\1/'); " + in +
+        "route replace " + peer.v4().ToString() + " dev eth0 && " + in + "-6 route replace " +
+        peer.v6().ToString() + " dev eth0 && " + in + "neigh replace " + peer.v4().ToString() +
+        " lladdr $p dev eth0 nud permanent && " + in + "neigh replace " + peer.v6().ToString() +
+        " lladdr $p dev eth0 nud permanent");
+}
+
+}  // namespace
+
+void TrafficTest::Bridge() {
+  Shell(
+      "ip link del sptbr 2>/dev/null; ip link add sptbr type bridge && ip link set sptbr up && "
+      "ip link set " +
+      web.device() + " master sptbr && ip link set " + db.device() + " master sptbr");
+  Neighbour("spt1", "spt2", db);
+  Neighbour("spt2", "spt1", web);
+}
+
+void TrafficTest::TearDown() { Shell("ip link del sptbr 2>/dev/null || true"); }
+
+UniqueFd AttachInside(const Pod& pod, std::span<const bpf_insn> program,
+                      const std::string& device) {
+  constexpr auto kTcxEgress = 47u;
+  UniqueFd loaded = LoadTcProgram(program), link;
+  pod.Inside([&] {
+    union bpf_attr create {};
+    create.link_create.prog_fd = static_cast<uint32_t>(loaded.get());
+    create.link_create.target_ifindex = ::if_nametoindex(device.c_str());
+    create.link_create.attach_type = kTcxEgress;
+    link.reset(static_cast<int>(::syscall(SYS_bpf, BPF_LINK_CREATE, &create, sizeof create)));
+  });
+  CHECK(link) << "cannot attach: " << std::strerror(errno);
+  return link;
 }
 
 }  // namespace sallyport::test

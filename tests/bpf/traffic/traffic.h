@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -22,6 +23,10 @@ namespace sallyport::test {
 // Of the node; the sandbox gives it 169.254.1.1 and fe80::1 at each pod, the rest is added here.
 inline constexpr const char* kNodeV4 = "10.99.1.1";
 inline constexpr const char* kNodeV6 = "fd99:1::1";
+
+// A program that sees what the pod sends, on its side.
+UniqueFd AttachInside(const Pod& pod, std::span<const bpf_insn> program,
+                      const std::string& device = "eth0");
 
 inline constexpr uint32_t kOpen = 0, kNothing = 1, kSet = 2;
 inline constexpr uint32_t kWebIdentity = 11, kDbIdentity = 12, kOutsideIdentity = 13;
@@ -60,6 +65,9 @@ class TrafficTest : public testing::TestWithParam<int> {
   std::string Ping(const Place& from, const net::Address& to);
   // Sends a frame as it is.
   void SendFrame(const Place& from, const Bytes& frame) const;
+  // Puts both pods on a bridge, where they talk without the node's routes.
+  void Bridge();
+  void TearDown() override;
   // The first new drop of a packet to or from this port (0: of ICMP); "" if there was none.
   std::string Dropped(uint16_t port);
 

@@ -119,26 +119,6 @@ class PodToPodTest : public TrafficTest {
     EXPECT_EQ(read, kMegabyte);
     EXPECT_EQ(in, out);
   }
-  // Puts both pods on a bridge, where they talk without the node's routes.
-  void Bridge() {
-    Shell(
-        "ip link del sptbr 2>/dev/null; ip link add sptbr type bridge && ip link set sptbr up && "
-        "ip link set " +
-        web.device() + " master sptbr && ip link set " + db.device() + " master sptbr");
-    Neighbour("spt1", "spt2", db);
-    Neighbour("spt2", "spt1", web);
-  }
-  void TearDown() override { Shell("ip link del sptbr 2>/dev/null || true"); }
-
- private:
-  static void Neighbour(const std::string& here, const std::string& there, const Pod& peer) {
-    std::string in = "ip -n " + here + " ";
-    Shell("p=$(ip -n " + there + " -o link show eth0 | sed 's/.*ether \\([^ ]*\\).*/\\1/'); " + in +
-          "route replace " + peer.v4().ToString() + " dev eth0 && " + in + "-6 route replace " +
-          peer.v6().ToString() + " dev eth0 && " + in + "neigh replace " + peer.v4().ToString() +
-          " lladdr $p dev eth0 nud permanent && " + in + "neigh replace " + peer.v6().ToString() +
-          " lladdr $p dev eth0 nud permanent");
-  }
 };
 INSTANTIATE_TEST_SUITE_P(, PodToPodTest, testing::Values(4, 6), FamilyName);
 
