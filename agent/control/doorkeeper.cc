@@ -40,6 +40,17 @@ void Doorkeeper::Watch(const endpoint::Link& link, Doors& doors) {
   doors.watched.insert(link.ifindex);
 }
 
+// The last of many does not stay open for as long as it takes to attach to the others.
+void Doorkeeper::Close(const endpoint::LinkUpdate& update) {
+  std::vector<uint32_t> fresh;
+  for (const endpoint::Link& link : update.set) {
+    if (endpoint::IsCandidate(link, filter_) && !seen_.contains(link.ifindex)) {
+      fresh.push_back(link.ifindex);
+    }
+  }
+  if (!fresh.empty()) dataplane_.Close(fresh);
+}
+
 Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
   Doors doors;
   if (first_) {
@@ -50,6 +61,7 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
   for (uint32_t ifindex : update.gone) {
     for (auto* set : {&seen_, &pods_, &watched_}) set->erase(ifindex);
   }
+  Close(update);
   for (const endpoint::Link& link : update.set) {
     bool candidate = endpoint::IsCandidate(link, filter_);
     if (!candidate) Watch(link, doors);

@@ -33,6 +33,7 @@ class Doorkeeper {
   Doors Take(const endpoint::LinkUpdate& update);
 
  private:
+  void Close(const endpoint::LinkUpdate& update);
   void Watch(const endpoint::Link& link, Doors& doors);
   std::set<uint32_t> First(const endpoint::LinkUpdate& update, Doors& doors);
 

@@ -63,6 +63,7 @@ void ReconcileLoop::Run() {
     bool idle = inputs.empty() && drops.empty();
     std::vector<Question> questions;
     bool told = Take(std::move(inputs), questions);
+    told |= reconciler_->Look();
     if (told || reconciler_->IsDue()) reconciler_->Reconcile();
     for (const Question& question : questions) question();
     for (const dataplane::DropEvent& drop : drops) reporter_.Report(drop, *reconciler_);

@@ -13,10 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// How often to see whether our programs are still where they were put. Most ways to take them off
-// are heard of at once; some are silent.
-constexpr auto kVerifyEvery = seconds(60);
-
 // The interface has gone, or is about to; its news follows.
 bool IsGone(const Error& error) { return error.code == ENODEV || error.code == ENOLINK; }
 
@@ -42,6 +38,11 @@ std::string NameOf(const endpoint::Links& links, uint32_t ifindex) {
   return it == links.end() ? "interface " + std::to_string(ifindex) : it->second.name;
 }
 
+// Of one of the node's own.
+dataplane::Role RoleOf(const endpoint::Link& link) {
+  return endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
+}
+
 dataplane::Bindings ToBindings(const endpoint::Decision& decision) {
   dataplane::Bindings out;
   for (const auto& [pod, placement] : decision.placements) {
@@ -65,8 +66,8 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
         auto attached = dataplane.Attached();
         return std::set<uint32_t>(attached.begin(), attached.end());
       }()),
-      backoff_(milliseconds(50), seconds(30)),
-      verify_at_(clock.Now() + kVerifyEvery) {
+      upkeep_(dataplane, clock),
+      backoff_(milliseconds(50), seconds(30)) {
   attached_ = attached_at_start_;
   auto watched = dataplane.AttachedToNode();
   watched_.insert(watched.begin(), watched.end());
@@ -79,6 +80,7 @@ void Reconciler::Take(LinksChanged links) {
     left_alone_.Forget(ifindex);
     attached_.erase(ifindex);
     watched_.erase(ifindex);
+    upkeep_.Forget(ifindex);
   }
   for (uint32_t ifindex : links.doors.closed) watched_.erase(ifindex);
   attached_.merge(links.doors.closed);
@@ -89,7 +91,7 @@ void Reconciler::Take(LinksChanged links) {
   }
   store_.SetComplete(kLinks);
   endpoints_changed_ = true;
-  if (links.update.filters_removed) verify_at_ = clock_.Now();
+  upkeep_.FiltersChanged(links.update.filters_changed);
 }
 
 void Reconciler::Take(const endpoint::CniUpdate& update) {
@@ -130,7 +132,6 @@ void Reconciler::Reconcile() {
   bool failed_before = !failures_.empty();
   failures_.clear();
   if (endpoints_changed_) Decide();  // what was taken off now was a pod's up to now
-  if (clock_.Now() >= verify_at_) Verify();
   Watch(Guard(decision_.guarded));
   Compile();
   Enforce();
@@ -145,22 +146,24 @@ void Reconciler::Reconcile() {
   }
 }
 
-// What somebody took off is put back by Guard.
-void Reconciler::Verify() {
-  verify_at_ = clock_.Now() + kVerifyEvery;
-  std::set<uint32_t> now;
-  for (uint32_t ifindex : dataplane_.Attached()) now.insert(ifindex);
-  std::erase_if(attached_, [&](uint32_t ifindex) {
-    bool missing = !now.contains(ifindex) && tracker_.links().contains(ifindex);
-    if (missing) {
-      LogWarning("somebody took the programs off " + NameOf(tracker_.links(), ifindex) +
-                 "; they are put back");
-    }
-    return missing;
-  });
-  std::set<uint32_t> watched;
-  for (uint32_t ifindex : dataplane_.AttachedToNode()) watched.insert(ifindex);
-  std::erase_if(watched_, [&](uint32_t ifindex) { return !watched.contains(ifindex); });
+bool Reconciler::Look() {
+  if (store_.waiting_for().contains(kLinks) || clock_.Now() < upkeep_.next_look()) return false;
+  Upkeep::Carriers carriers;
+  for (uint32_t ifindex : attached_) {
+    if (!MustNotCarry(ifindex)) carriers.pods.insert(ifindex);
+  }
+  for (uint32_t ifindex : watched_) {
+    if (IsNodes(ifindex)) carriers.nodes.insert(ifindex);
+  }
+  carriers.name = [this](uint32_t ifindex) { return NameOf(tracker_.links(), ifindex); };
+  carriers.attach = [this](uint32_t ifindex) { return AttachAgain(ifindex); };
+  return upkeep_.Look(carriers);
+}
+
+Status Reconciler::AttachAgain(uint32_t ifindex) {
+  const endpoint::Link& link = tracker_.links().at(ifindex);
+  if (attached_.contains(ifindex)) return dataplane_.Attach(ifindex, link.name);
+  return dataplane_.AttachNode(ifindex, link.name, RoleOf(link));
 }
 
 void Reconciler::Decide() {
@@ -196,12 +199,11 @@ bool Reconciler::IsNodes(uint32_t ifindex) const {
 
 // Only where every way out is watched may anything be left to be judged there.
 void Reconciler::Watch(bool all_guarded) {
-  all_watched_ = all_guarded && !store_.waiting_for().contains(kLinks);
+  all_watched_ = all_guarded && !store_.waiting_for().contains(kLinks) && upkeep_.disturbed() == 0;
   for (const auto& [ifindex, link] : tracker_.links()) {
     if (!IsNodes(ifindex) || watched_.contains(ifindex)) continue;
     if (attached_.contains(ifindex) && !MustNotCarry(ifindex)) continue;
-    auto role = endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
-    Status status = dataplane_.AttachNode(ifindex, link.name, role);
+    Status status = dataplane_.AttachNode(ifindex, link.name, RoleOf(link));
     if (status) {
       watched_.insert(ifindex);
       if (attached_.erase(ifindex) > 0) {
@@ -304,7 +306,8 @@ void Reconciler::Settle() {
 }
 
 Duration Reconciler::Patience() const {
-  MonotonicTime next = failures_.empty() ? verify_at_ : std::min(retry_at_, verify_at_);
+  MonotonicTime next = upkeep_.next_look();
+  if (!failures_.empty()) next = std::min(next, retry_at_);
   return std::max<Duration>(next - clock_.Now(), Duration::zero());
 }
 
@@ -352,6 +355,7 @@ std::vector<std::string> Reconciler::Reasons() const {
     out.push_back(source + " have not all been read yet" + (why ? ": " + cni_error_ : ""));
   }
   for (const auto& [what, message] : failures_) out.push_back(message);
+  for (std::string& reason : upkeep_.Reasons()) out.push_back(std::move(reason));
   if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
   return out;
 }

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "control/inputs.h"
 #include "control/left_alone.h"
+#include "control/upkeep.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
 #include "observe/measures.h"
@@ -38,11 +39,15 @@ class Reconciler {
 
   // Brings the kernel to what is known by now.
   void Reconcile();
+  // Looks whether our programs are where they were put, if it is time to, and puts them back. True
+  // if Reconcile() should follow.
+  bool Look();
   // Nothing is waiting: does what can be done in the background.
   void Settle();
-  // How long it may wait for the next input before Reconcile should be called again.
+  // How long it may wait for the next input before one of the two should be called again.
   Duration Patience() const;
-  bool IsDue() const { return Patience() <= Duration::zero(); }
+  // Something failed, and should be tried again.
+  bool IsDue() const { return !failures_.empty() && clock_.Now() >= retry_at_; }
 
   const policy::Image& image() const { return compiler_.image(); }
   const model::Snapshot& snapshot() const { return compiler_.snapshot(); }
@@ -58,17 +63,18 @@ class Reconciler {
   // What is wrong with objects and files.
   std::vector<std::string> Diagnostics() const;
   const observe::Timings& timings() const { return timings_; }
+  const Upkeep& upkeep() const { return upkeep_; }
   // Of the cluster as it is known: equal where the objects are.
   const std::string& Fingerprint() const;
 
  private:
   void Store(std::vector<model::Delta> deltas);
-  void Verify();
   void Decide();
   void Noticed();
   void Compile();
   // False where one that is still there does not carry the programs.
   bool Guard(const std::set<uint32_t>& interfaces);
+  Status AttachAgain(uint32_t ifindex);
   bool IsNodes(uint32_t ifindex) const;
   void Watch(bool all_guarded);
   void Enforce();
@@ -100,6 +106,7 @@ class Reconciler {
   std::set<uint32_t> attached_;
   const std::set<uint32_t> attached_at_start_;
   std::set<uint32_t> watched_;  // the node's own interfaces that carry the programs for them
+  Upkeep upkeep_;               // of both
   bool all_watched_ = false;
   bool deferring_ = false;   // what pods send to Services is judged there
   bool enforced_ = false;    // by this process
@@ -114,7 +121,6 @@ class Reconciler {
   std::map<std::string, std::string> failures_;  // by what was tried: why it failed
   Backoff backoff_;
   MonotonicTime retry_at_{};
-  MonotonicTime verify_at_;
   std::set<std::string> logged_;  // diagnostics
 };
 

@@ -23,6 +23,15 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(links_);
     return inner_->AttachNode(ifindex, name, role);
   }
+  void Close(const std::vector<uint32_t>& interfaces) override {
+    std::lock_guard lock(links_);
+    inner_->Close(interfaces);
+  }
+  std::vector<dataplane::Disturbance> Disturbed(const std::set<uint32_t>& interfaces,
+                                                bool filters) override {
+    std::lock_guard lock(links_);
+    return inner_->Disturbed(interfaces, filters);
+  }
   std::vector<uint32_t> AttachedToNode() override {
     std::lock_guard lock(links_);
     return inner_->AttachedToNode();

@@ -21,14 +21,17 @@ constexpr uint32_t kLinkTypeTcx = 11;
 constexpr int kTcxIngress = 46;
 constexpr int kTcxEgress = 47;
 constexpr uint32_t kFirst = 1u << 3;  // BPF_F_BEFORE, and nothing named: before all
+// Of bpf(BPF_PROG_QUERY).
+struct TcxQuery {
+  uint32_t ifindex, attach_type, query_flags, attach_flags;
+  uint64_t programs;
+  uint32_t count, padding;
+  uint64_t program_flags, links, link_flags, revision;
+};
 struct TcxLinkInfo {
   uint32_t type, id, program_id, padding;
   uint32_t ifindex, attach_type;
 };
-
-constexpr uint32_t kFilterHandle = 0x5350;  // "SP"
-// Before everybody else, unless somebody has that one for filters of another kind.
-constexpr uint32_t kFirstPriority = 1, kSecondPriority = 0x5350;
 
 // An interface that is not there: what attaching to it fails with says what the kernel knows.
 constexpr int kNoInterface = 0x7fffffff;
@@ -53,11 +56,11 @@ bpf_tc_hook FilterHook(uint32_t ifindex, sp_direction direction) {
   return hook;
 }
 
-bpf_tc_opts FilterOptions(uint32_t priority) {
+bpf_tc_opts FilterOptions(FilterPlace place) {
   bpf_tc_opts options{};
   options.sz = sizeof options;
-  options.handle = kFilterHandle;
-  options.priority = priority;
+  options.handle = place.handle;
+  options.priority = place.priority;
   return options;
 }
 
@@ -154,47 +157,40 @@ Status UpdateLink(int link, int program) {
 
 Status DetachLink(int link) { return ToStatus(bpf_link_detach(link), "detach link"); }
 
-namespace {
-
-std::optional<uint32_t> ProgramAt(uint32_t ifindex, sp_direction direction, uint32_t priority) {
-  bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions(priority);
-  if (bpf_tc_query(&hook, &options) < 0) return std::nullopt;
-  return options.prog_id;
+Result<std::vector<uint32_t>> TcxPrograms(uint32_t ifindex, sp_direction direction) {
+  constexpr uint32_t kMost = 64;  // the kernel's BPF_MPROG_MAX
+  std::vector<uint32_t> out(kMost);
+  TcxQuery query{};
+  query.ifindex = ifindex;
+  query.attach_type = static_cast<uint32_t>(TcxHook(direction));
+  query.programs = reinterpret_cast<uintptr_t>(out.data());
+  query.count = kMost;
+  if (::syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) < 0)
+    return ErrnoError("list tcx programs");
+  out.resize(std::min(query.count, kMost));
+  return out;
 }
 
-int AttachAt(int program, uint32_t ifindex, sp_direction direction, uint32_t priority) {
-  bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions(priority);
-  options.prog_fd = program;
-  options.flags = BPF_TC_F_REPLACE;
-  return bpf_tc_attach(&hook, &options);
-}
-
-}  // namespace
-
-Status AttachFilter(int program, uint32_t ifindex, sp_direction direction) {
-  bpf_tc_hook qdisc = FilterHook(ifindex, direction);
+Result<bool> AddClsact(uint32_t ifindex) {
+  bpf_tc_hook qdisc = FilterHook(ifindex, SP_EGRESS);
   qdisc.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
   int result = bpf_tc_hook_create(&qdisc);
   if (result < 0 && result != -EEXIST) return ErrnoError("add clsact qdisc", -result);
-  bool second = ProgramAt(ifindex, direction, kSecondPriority).has_value();
-  if (!second) result = AttachAt(program, ifindex, direction, kFirstPriority);
-  if (second || result == -EINVAL || result == -EOPNOTSUPP)
-    result = AttachAt(program, ifindex, direction, kSecondPriority);
-  return ToStatus(result, "attach clsact filter");
+  return result == 0;
 }
 
-Status DetachFilter(uint32_t ifindex, sp_direction direction) {
-  bool second = ProgramAt(ifindex, direction, kSecondPriority).has_value();
+Status AttachFilter(int program, uint32_t ifindex, sp_direction direction, FilterPlace place) {
   bpf_tc_hook hook = FilterHook(ifindex, direction);
-  bpf_tc_opts options = FilterOptions(second ? kSecondPriority : kFirstPriority);
-  return ToStatus(bpf_tc_detach(&hook, &options), "detach clsact filter");
+  bpf_tc_opts options = FilterOptions(place);
+  options.prog_fd = program;
+  options.flags = BPF_TC_F_REPLACE;
+  return ToStatus(bpf_tc_attach(&hook, &options), "attach clsact filter");
 }
 
-std::optional<uint32_t> FilterProgram(uint32_t ifindex, sp_direction direction) {
-  std::optional<uint32_t> second = ProgramAt(ifindex, direction, kSecondPriority);
-  return second ? second : ProgramAt(ifindex, direction, kFirstPriority);
+Status DetachFilter(uint32_t ifindex, sp_direction direction, FilterPlace place) {
+  bpf_tc_hook hook = FilterHook(ifindex, direction);
+  bpf_tc_opts options = FilterOptions(place);
+  return ToStatus(bpf_tc_detach(&hook, &options), "detach clsact filter");
 }
 
 namespace {

@@ -55,11 +55,19 @@ Result<LinkInfo> InfoOfLink(int link);
 Status UpdateLink(int link, int program);
 Status DetachLink(int link);
 
-// clsact filters, with a handle and a priority of our own.
-Status AttachFilter(int program, uint32_t ifindex, sp_direction direction);  // or replaces it
-Status DetachFilter(uint32_t ifindex, sp_direction direction);
-// The program of our filter; none if there is no such filter.
-std::optional<uint32_t> FilterProgram(uint32_t ifindex, sp_direction direction);
+// The programs on a hook, in the order in which they run. Fails where the kernel has no tcx.
+Result<std::vector<uint32_t>> TcxPrograms(uint32_t ifindex, sp_direction direction);
+
+// A clsact filter's place. The kernel puts a new one before those of its priority.
+struct FilterPlace {
+  uint32_t priority = 0, handle = 0;
+  friend bool operator==(const FilterPlace&, const FilterPlace&) = default;
+};
+// True if there was no such qdisc before.
+Result<bool> AddClsact(uint32_t ifindex);
+Status AttachFilter(int program, uint32_t ifindex, sp_direction direction,
+                    FilterPlace place);  // or replaces it
+Status DetachFilter(uint32_t ifindex, sp_direction direction, FilterPlace place);
 
 // Reads a ring buffer map.
 class RingReader {

@@ -59,10 +59,12 @@ class KernelDataplane : public Dataplane {
     if (status.ok()) return status;
     return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
   }
-  std::vector<uint32_t> Attached() override { return links_->Attached({Role::kPod}); }
-  std::vector<uint32_t> AttachedToNode() override {
-    return links_->Attached({Role::kNode, Role::kTunnel});
+  void Close(const std::vector<uint32_t>& interfaces) override { links_->Close(interfaces); }
+  std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces, bool filters) override {
+    return links_->Disturbed(interfaces, filters);
   }
+  std::vector<uint32_t> Attached() override { return WithRole(true); }
+  std::vector<uint32_t> AttachedToNode() override { return WithRole(false); }
   void Defer(bool defer) override { encoder_->Defer(defer); }
 
   Status Apply(const policy::Image& image, const policy::Changes* changes,
@@ -79,6 +81,12 @@ class KernelDataplane : public Dataplane {
   Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
 
  private:
+  std::vector<uint32_t> WithRole(bool pods) const {
+    std::vector<uint32_t> out;
+    for (const auto& [ifindex, role] : links_->Attached())
+      if ((role == Role::kPod) == pods) out.push_back(ifindex);
+    return out;
+  }
   using PerCpu = std::vector<sp_counters>;
   Counters ReadPlace(uint32_t place, PerCpu& room) const;
   Result<Mapped> MapFlows() const {

@@ -2,16 +2,17 @@
 // The kernel's part, as the agent sees it: programs on interfaces, and tables that follow images.
 //
 // One instance per pin directory and process (a lock file in the directory sees to it). All calls
-// from one thread (the reconciler's), except where said; but Attach, Detach and Attached touch
-// nothing that the other calls do, and one other thread may call those meanwhile. After any
-// failure, and after the process was killed at any moment, what the kernel enforces is a complete
-// earlier state; the same call may be tried again. Destruction leaves everything in force.
+// from one thread (the reconciler's), except where said; but Attach, Close, Disturbed, Detach and
+// Attached touch nothing that the other calls do, and one other thread may call those meanwhile.
+// After any failure, and after the process was killed at any moment, what the kernel enforces is a
+// complete earlier state; the same call may be tried again. Destruction leaves everything in force.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,14 @@ struct TableUse {
   uint64_t used = 0, capacity = 0;
 };
 
+// Our programs are not where they were put on an interface.
+struct Disturbance {
+  bool missing = false;  // one of them is not there; else somebody's comes before it
+  uint32_t ifindex = 0;
+  std::string
+      what;  // of the latter, for a person: "a tcx program on ingress comes before ours ..."
+};
+
 class Dataplane {
  public:
   // Loads the programs, or adopts the pinned maps and links of an earlier instance and swaps the
@@ -98,11 +107,18 @@ class Dataplane {
   virtual ~Dataplane() = default;
 
   // Puts both programs on the interface and pins the links. Closed until Apply opens it.
-  // Idempotent; puts back what someone took off.
+  // Idempotent; puts back what someone took off, and to the front what someone displaced.
   virtual Status Attach(uint32_t ifindex, const std::string& name) = 0;
   // The same with the programs for the node's own interfaces, of role kNode or kTunnel. An
   // interface has one role: its programs take the place of another's, in one step each.
   virtual Status AttachNode(uint32_t ifindex, const std::string& name, Role role) = 0;
+  // New interfaces of pods, many at once: makes sure that nothing passes there, quickly. Attach()
+  // must follow for each.
+  virtual void Close(const std::vector<uint32_t>& interfaces) = 0;
+  // Which of these, that were attached, are not as Attach() left them. Asks for clsact filters only
+  // if said so: that takes longer, and the kernel tells of their changes.
+  virtual std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces,
+                                             bool filters) = 0;
   // Takes them off again: the interface is no endpoint. Fine if it has gone.
   virtual Status Detach(uint32_t ifindex) = 0;
   // Interfaces that carry our programs for pods now, whoever put them there; for the node.

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two programs of ours on each interface, by its role: as tcx links, pinned as
-// PINS/links/IFINDEX-{egress,ingress}, or as clsact filters, which need no pin. Nothing is
-// remembered here: the kernel is asked each time, so what somebody else took off or displaced is
-// noticed, and put back by the next Attach(). Whose a program is, program_pins.h knows.
+// PINS/links/IFINDEX-{egress,ingress}, or as clsact filters, which need no pin. The kernel is asked
+// each time where they are, so what somebody else took off or displaced is noticed, and put back by
+// the next Attach(). Whose a program is, program_pins.h knows.
+//
+// A tcx link takes the kernel some milliseconds, a filter some microseconds, and both may stand on
+// an interface. So filters hold the place where links have to come, or to move to the front.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,8 +38,11 @@ class Links {
 
   // As Dataplane's.
   virtual Status Attach(uint32_t ifindex, Role role) = 0;
+  virtual void Close(const std::vector<uint32_t>& interfaces) = 0;
+  virtual std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces,
+                                             bool filters) = 0;
   virtual Status Detach(uint32_t ifindex) = 0;
-  virtual std::vector<uint32_t> Attached(std::initializer_list<Role> roles) = 0;
+  virtual std::map<uint32_t, Role> Attached() = 0;
 
   // Takes away every link below `pins`, and every filter whose program is pinned there.
   static Status RemoveAll(const std::string& pins);

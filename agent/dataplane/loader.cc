@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -122,6 +123,14 @@ std::string KeepsMark(uint32_t mark, uint32_t wanted) {
   return text;
 }
 
+// Not to be taken away: that would open a node which a newer agent can take over as it is.
+Error OfANewer(const std::string& pins, uint32_t version) {
+  return Error{"what is pinned in " + pins + " has version " + std::to_string(version) +
+               " of the tables, of a newer sallyportd; this one knows version " +
+               std::to_string(SP_ABI_VERSION) +
+               " and leaves it as it is, and in force; run that sallyportd, or a newer one"};
+}
+
 std::vector<bpf_map*> PodObjects::Maps() const {
   std::vector<bpf_map*> out;
   bpf_map* map = nullptr;
@@ -139,18 +148,25 @@ Result<bool> PodObjects::FindPins() {
     if (pin.error().code == ENOENT) return false;
     return std::move(pin).error().Context(PathOf(skeleton_->maps.control));
   }
-  sp_control control{};
+  // Every version's begins with its version; what follows may be another's.
   Result<MapInfo> info = InfoOfMap(pin->get());
-  bool readable =
-      info && info->value_size == sizeof control && ReadElement(pin->get(), 0, &control).ok();
-  if (!readable)
+  bool entry = info && info->type == BPF_MAP_TYPE_ARRAY && info->max_entries == 1 &&
+               info->value_size >= sizeof(uint32_t);
+  std::vector<uint32_t> words(entry ? (info->value_size + 3) / 4 : 0);
+  bool readable = entry && ReadElement(pin->get(), 0, words.data()).ok();
+  uint32_t version = readable ? words[0] : 0;
+  sp_control control{};
+  bool ours = version == 0 || version == SP_ABI_VERSION;
+  if (!readable || (ours && info->value_size != sizeof control))
     return Error{"the pinned map " + PathOf(skeleton_->maps.control) +
                  " is not a control entry of ours" + kStartAfresh};
-  if (control.abi_version == 0) return false;
-  if (control.abi_version != SP_ABI_VERSION)
-    return Error{"what is pinned in " + pins_ + " has version " +
-                 std::to_string(control.abi_version) + " of the tables, this agent knows version " +
-                 std::to_string(SP_ABI_VERSION) + ": left as it is, and in force" + kStartAfresh};
+  if (version == 0) return false;
+  if (version > SP_ABI_VERSION) return OfANewer(pins_, version);
+  if (version < SP_ABI_VERSION)
+    return Error{"what is pinned in " + pins_ + " has version " + std::to_string(version) +
+                 " of the tables, this agent knows version " + std::to_string(SP_ABI_VERSION) +
+                 ": left as it is, and in force" + kStartAfresh};
+  std::memcpy(&control, words.data(), sizeof control);
   hash_seed_ = control.hash_seed;
   mark_ = control.mark;
   return true;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -76,13 +77,22 @@ std::optional<UniqueFd> TcxLinks::Living(uint32_t ifindex, sp_direction directio
   return *std::move(link);
 }
 
+bool TcxLinks::IsFirst(uint32_t ifindex, sp_direction direction, uint32_t program_id) const {
+  auto row = TcxPrograms(ifindex, direction);
+  return row && !row->empty() && row->front() == program_id;
+}
+
+// A program stands on a hook but once, so one that is not first leaves before it comes back.
 Status TcxLinks::AttachOne(uint32_t ifindex, Role role, sp_direction direction) {
   int program = programs_[role].fd[direction];
   std::string path = PathOf(ifindex, direction);
   uint32_t program_id = 0;
   if (std::optional<UniqueFd> link = Living(ifindex, direction, &program_id)) {
-    if (program_id == programs_[role].id[direction]) return Ok();
-    return UpdateLink(link->get(), program);
+    if (IsFirst(ifindex, direction, program_id)) {
+      if (program_id == programs_[role].id[direction]) return Ok();
+      return UpdateLink(link->get(), program);
+    }
+    if (Status status = DetachLink(link->get()); !status.ok()) return status;
   }
   if (Status status = Unlink(path); !status.ok()) return status;
   Result<UniqueFd> link = AttachWhenFree(program, ifindex, direction);
@@ -98,20 +108,36 @@ Status TcxLinks::DetachOne(uint32_t ifindex, sp_direction direction) {
   return Unlink(PathOf(ifindex, direction));
 }
 
+// The interface may go at any moment.
+Status TcxLinks::AdoptOne(uint32_t ifindex, sp_direction direction) {
+  uint32_t program_id = 0;
+  if (std::optional<UniqueFd> link = Living(ifindex, direction, &program_id)) {
+    std::optional<Role> role = known_.RoleOf(program_id);
+    if (!role) return Ok();  // what it does stays in force until somebody attaches
+    Status status = UpdateLink(link->get(), programs_[*role].fd[direction]);
+    if (status.ok() || status.error().code != ENOLINK) return status;
+  }
+  return Unlink(PathOf(ifindex, direction));
+}
+
 Status TcxLinks::Adopt() {
   for (uint32_t ifindex : Pinned()) {
     for (sp_direction direction : kDirections) {
-      uint32_t program_id = 0;
-      bool alive = Living(ifindex, direction, &program_id).has_value();
-      std::optional<Role> role = known_.RoleOf(program_id);
-      if (alive && !role) continue;  // what it does stays in force until somebody attaches
-      Status status =
-          alive ? AttachOne(ifindex, *role, direction) : Unlink(PathOf(ifindex, direction));
-      if (!status.ok())
+      if (Status status = AdoptOne(ifindex, direction); !status.ok())
         return std::move(status).error().Context("interface " + std::to_string(ifindex));
     }
   }
   return Ok();
+}
+
+TcxLinks::Place TcxLinks::PlaceOf(uint32_t ifindex) const {
+  Place out = Place::kFirst;
+  for (sp_direction direction : kDirections) {
+    uint32_t program_id = 0;
+    if (!Living(ifindex, direction, &program_id)) return Place::kNone;
+    if (!IsFirst(ifindex, direction, program_id)) out = Place::kBehind;
+  }
+  return out;
 }
 
 Status TcxLinks::Attach(uint32_t ifindex, Role role) {
@@ -126,16 +152,14 @@ Status TcxLinks::Detach(uint32_t ifindex) {
   return Ok();
 }
 
-std::set<uint32_t> TcxLinks::Attached(Role role) const {
-  std::set<uint32_t> out;
+std::map<uint32_t, Role> TcxLinks::Attached() const {
+  std::map<uint32_t, Role> out;
   for (uint32_t ifindex : Pinned()) {
-    bool both = true;
-    for (sp_direction direction : kDirections) {
-      uint32_t program_id = 0;
-      both = both && Living(ifindex, direction, &program_id) &&
-             program_id == programs_[role].id[direction];
-    }
-    if (both) out.insert(ifindex);
+    uint32_t id[2] = {};
+    bool both = Living(ifindex, SP_EGRESS, &id[SP_EGRESS]).has_value() &&
+                Living(ifindex, SP_INGRESS, &id[SP_INGRESS]).has_value();
+    std::optional<Role> role = both ? known_.RoleOf(id[SP_EGRESS]) : std::nullopt;
+    if (role && std::equal(id, id + 2, programs_[*role].id)) out[ifindex] = *role;
   }
   return out;
 }

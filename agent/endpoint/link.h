@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -56,9 +57,9 @@ struct LinkUpdate {
   std::vector<uint32_t> gone;
   std::optional<model::LocalAddresses> addresses;
   bool routes_changed = false;
-  bool filters_removed = false;  // somebody took a filter or a hook off some interface
+  std::set<uint32_t> filters_changed;  // on these somebody put or took a filter, or the hook
   bool empty() const {
-    return set.empty() && gone.empty() && !addresses && !routes_changed && !filters_removed;
+    return set.empty() && gone.empty() && !addresses && !routes_changed && filters_changed.empty();
   }
 };
 

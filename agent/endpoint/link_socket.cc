@@ -112,11 +112,19 @@ void TakeQdisc(const NetlinkMessage& message, Taken& taken) {
   if (!message.Split(info, attributes)) return;
   auto ifindex = static_cast<uint32_t>(info.tcm_ifindex);
   if (message.type() == RTM_DELQDISC) {
-    taken.news.filters_removed = true;
+    taken.news.filters_changed.insert(ifindex);
     taken.table.RemoveQdisc(ifindex, info.tcm_handle);
   } else if (attributes.Find(TCA_KIND)) {
     taken.table.SetQdisc(ifindex, info.tcm_handle, attributes.Text(TCA_KIND));
   }
+}
+
+// One of ours may be among them: whoever asks for them sees that all is well.
+void TakeFilter(const NetlinkMessage& message, Taken& taken) {
+  tcmsg info{};
+  NetlinkAttributes attributes;
+  if (!message.Split(info, attributes)) return;
+  taken.news.filters_changed.insert(static_cast<uint32_t>(info.tcm_ifindex));
 }
 
 void Take(const NetlinkMessage& message, Taken& taken, bool dump) {
@@ -134,9 +142,9 @@ void Take(const NetlinkMessage& message, Taken& taken, bool dump) {
     case RTM_NEWQDISC:
     case RTM_DELQDISC:
       return TakeQdisc(message, taken);
+    case RTM_NEWTFILTER:
     case RTM_DELTFILTER:
-      taken.news.filters_removed = true;
-      return;
+      return TakeFilter(message, taken);
     default:
       return;
   }

@@ -2,6 +2,7 @@
 // The kernel's news about this namespace's interfaces, into a LinkTable.
 #pragma once
 
+#include <set>
 #include <utility>
 
 #include "base/netlink.h"
@@ -24,8 +25,8 @@ class LinkSocket {
 
   struct News {
     bool any = false;
-    bool routes = false;           // a route to one host, or a default route
-    bool filters_removed = false;  // or the hook that they stood in
+    bool routes = false;                 // a route to one host, or a default route
+    std::set<uint32_t> filters_changed;  // of these interfaces
   };
   // Takes all news that waits over into the table. Fails with ENOBUFS when some was lost: Dump.
   Result<News> Read(LinkTable& table);

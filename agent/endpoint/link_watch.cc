@@ -44,7 +44,9 @@ class Follower {
     table->InheritUplinks(table_);
     table_ = std::move(*table);
     list_at_ = SystemClock().Now() + list_every_;
-    Tell({.any = true, .routes = true, .filters_removed = true}, replaced);
+    LinkSocket::News all{.any = true, .routes = true, .filters_changed = {}};
+    for (const auto& [ifindex, link] : table_.links()) all.filters_changed.insert(ifindex);
+    Tell(all, replaced);
     return Ok();
   }
 
@@ -88,7 +90,7 @@ class Follower {
     model::LocalAddresses addresses = table_.addresses();
     if (first_ || addresses != told_addresses_) update.addresses = addresses;
     update.routes_changed = news.routes;
-    update.filters_removed = news.filters_removed;
+    update.filters_changed = news.filters_changed;
     told_ = std::move(links);
     told_addresses_ = std::move(addresses);
     first_ = false;

@@ -100,6 +100,18 @@ void AddState(const MetricsView& view, Exposition& out) {
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.capacity);
 }
 
+void AddPrograms(const MetricsView& view, Exposition& out) {
+  out.Gauge(
+      "sallyport_interfaces_disturbed", view.disturbed,
+      "Interfaces where the agent's programs are missing or not first at this moment: packets "
+      "may pass there unjudged (/readyz names them).");
+  out.Family("sallyport_programs_put_back_total", "counter",
+             "How often the programs of an interface were put back: after somebody took them off "
+             "(missing), or put another program before them (displaced).");
+  out.Sample({{"after", "missing"}}, view.missing_put_back);
+  out.Sample({{"after", "displaced"}}, view.displaced_put_back);
+}
+
 void AddTraffic(const MetricsView& view, Exposition& out) {
   out.Family("sallyport_packets_total", "counter",
              "Packets that were let through at endpoints, by the pod's direction.");
@@ -202,6 +214,7 @@ std::string MetricsText(const MetricsView* view, bool responding, const ProcessV
   AddProcess(process, out);
   if (view != nullptr) {
     AddState(*view, out);
+    AddPrograms(*view, out);
     AddTraffic(*view, out);
     AddTimings(view->timings, out);
     AddWatches(*view, out);

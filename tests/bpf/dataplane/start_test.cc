@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starting on what is pinned, or is not: what is adopted, what is refused, and in which words.
+#include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <thread>
 
 #include "abi/tables.h"
 #include "bpf/dataplane/two_pods.h"
 #include "dataplane/bpf_calls.h"
+#include "dataplane/qdisc.h"
 
 namespace sallyport::dataplane {
 namespace {
@@ -88,16 +93,45 @@ TEST_F(StartTest, OneAgentADirectory) {
   EXPECT_THAT(Refused(), HasSubstr("another agent uses " + options_.pins));
 }
 
-TEST_F(StartTest, AnotherVersionIsLeftAlone) {
+TEST_F(StartTest, AnOlderVersionIsLeftAlone) {
   Open();
   End();
   sp_control control = ReadControl();
-  control.abi_version = SP_ABI_VERSION + 1;
+  control.abi_version = SP_ABI_VERSION - 1;
   WriteControl(control);
   std::string message = Refused();
-  EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION + 1)));
+  EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION - 1)));
   EXPECT_THAT(message, HasSubstr("--detach"));
-  EXPECT_EQ(ReadControl().abi_version, uint32_t{SP_ABI_VERSION + 1});
+  EXPECT_EQ(ReadControl().abi_version, uint32_t{SP_ABI_VERSION - 1});
+}
+
+// Its own, larger, control entry begins with the version too. To take it away would open the node.
+TEST_F(StartTest, AVersionToComeIsLeftAlone) {
+  for (uint32_t size : {uint32_t{sizeof(sp_control)}, uint32_t{2 * sizeof(sp_control)}}) {
+    Open();
+    End();
+    ASSERT_EQ(::unlink(MapPath("control").c_str()), 0);
+    UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "control", 4, size, 1, nullptr));
+    std::vector<uint32_t> entry(size / 4);
+    entry[0] = SP_ABI_VERSION + 1;
+    ASSERT_TRUE(WriteElement(map.get(), 0, entry.data()).ok());
+    ASSERT_TRUE(Pin(map.get(), MapPath("control")).ok());
+    std::string message = Refused();
+    EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION + 1)));
+    EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION) + " "));
+    EXPECT_THAT(message, HasSubstr("newer"));
+    EXPECT_THAT(message, testing::Not(HasSubstr("--detach")));
+    EXPECT_EQ(InfoOfMap(Map("control").get())->id, InfoOfMap(map.get())->id);
+    RemoveAll();
+  }
+}
+
+TEST_F(StartTest, SomebodyElsesControlEntryIsRefused) {
+  Open();
+  End();
+  ASSERT_EQ(::unlink(MapPath("control").c_str()), 0);
+  ASSERT_TRUE(Pin(Map("peers").get(), MapPath("control")).ok());
+  EXPECT_THAT(Refused(), HasSubstr("is not a control entry of ours"));
 }
 
 TEST_F(StartTest, AStartThatDidNotGetToItsEndIsDoneAgain) {
@@ -234,6 +268,51 @@ TEST_F(StartTest, ProgramsThatAreNotKnownStay) {
   }
 }
 
+// Runs `body` in a thread whose calls of bpf(2) with this command wait until `before` has run.
+void WithPauseBefore(uint32_t command, const std::function<void()>& before,
+                     const std::function<void()>& body) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, command, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{.len = 6, .filter = program};
+  std::promise<int> listener;
+  std::jthread thread([&] {
+    listener.set_value(static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                                  SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter)));
+    body();
+  });
+  UniqueFd calls(listener.get_future().get());
+  ASSERT_TRUE(calls);
+  pollfd waiting{calls.get(), POLLIN, 0};
+  while (::poll(&waiting, 1, -1) > 0 && (waiting.revents & POLLIN)) {  // until the thread has ended
+    seccomp_notif call{};
+    if (::ioctl(calls.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) continue;
+    before();
+    seccomp_notif_resp answer{};
+    answer.id = call.id;
+    answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    ::ioctl(calls.get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
+  }
+}
+
+TEST_F(StartTest, AnInterfaceThatGoesWhileItIsAdopted) {
+  options_.attach = AttachMode::kTcx;
+  Open();
+  test::Pod c(3);
+  AttachBoth();
+  ASSERT_TRUE(dataplane_->Attach(c.ifindex(), c.device()).ok());
+  End();
+  auto go = [&] { test::Shell("ip link del " + c.device() + " 2>/dev/null || true"); };
+  WithPauseBefore(BPF_LINK_UPDATE, go, [&] { Open(); });
+  ASSERT_TRUE(dataplane_);
+  EXPECT_THAT(dataplane_->Attached(), testing::ElementsAre(a_.ifindex(), b_.ifindex()));
+}
+
 // A version to come may have more of them; where, it says itself.
 TEST_F(StartTest, ProgramsOfAnotherVersionAreKept) {
   options_.attach = AttachMode::kClsact;
@@ -244,12 +323,15 @@ TEST_F(StartTest, ProgramsOfAnotherVersionAreKept) {
   UniqueFd theirs = test::LoadTcProgram(pass);
   auto id = InfoOfProgram(theirs.get())->id;
   ASSERT_TRUE(Pin(theirs.get(), options_.pins + "/programs/" + std::to_string(id)).ok());
-  ASSERT_TRUE(AttachFilter(theirs.get(), a_.ifindex(), SP_EGRESS).ok());
+  ASSERT_TRUE(AddClsact(a_.ifindex()));
+  ASSERT_TRUE(AttachFilter(theirs.get(), a_.ifindex(), SP_EGRESS, {1, 0x5350}).ok());
   Open();
   End();
-  EXPECT_EQ(FilterProgram(a_.ifindex(), SP_EGRESS), id) << "stays in force";
+  auto filters = FiltersAt(a_.ifindex(), SP_EGRESS);
+  ASSERT_TRUE(filters && filters->size() == 1);
+  EXPECT_EQ(filters->front().program, id) << "stays in force";
   RemoveAll();
-  EXPECT_EQ(FilterProgram(a_.ifindex(), SP_EGRESS), std::nullopt);
+  EXPECT_THAT(*FiltersAt(a_.ifindex(), SP_EGRESS), testing::IsEmpty());
 }
 
 // With filters of another kind a priority cannot be shared.
@@ -270,6 +352,29 @@ TEST_F(StartTest, SomebodyHasTheFirstPriority) {
   EXPECT_TRUE(Reaches());
   test::Shell("tc filter show dev " + a_.device() + " ingress | grep -q 'pref 1 u32'");
   test::Shell("tc qdisc del dev " + a_.device() + " clsact");
+}
+
+// Who has it lets everything pass. It is told, and healed as soon as the priority is free.
+TEST_F(StartTest, SomebodyPassesAllAtTheFirstPriority) {
+  options_.attach = AttachMode::kClsact;
+  for (const test::Pod* pod : {&a_, &b_}) {
+    test::Shell("tc qdisc add dev " + pod->device() + " clsact");
+    for (std::string hook : {" ingress", " egress"})
+      test::Shell("tc filter add dev " + pod->device() + hook +
+                  " prio 1 protocol all u32 match u32 0 0 flowid 1:1");
+  }
+  Open();
+  AttachBoth();
+  std::set<uint32_t> both = {a_.ifindex(), b_.ifindex()};
+  auto found = dataplane_->Disturbed(both, true);
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_FALSE(found[0].missing);
+  EXPECT_THAT(found[0].what, HasSubstr("a filter of kind u32 on ingress comes before ours"));
+  for (const test::Pod* pod : {&a_, &b_})
+    for (std::string hook : {" ingress", " egress"})
+      test::Shell("tc filter del dev " + pod->device() + hook + " prio 1");
+  EXPECT_THAT(dataplane_->Disturbed(both, true), testing::IsEmpty());
+  EXPECT_FALSE(Reaches());
 }
 
 // In a container whose seccomp filter refuses membarrier, or with nohz_full.

@@ -33,6 +33,24 @@ class FakeDataplane : public Dataplane {
     watched[ifindex] = role;
     return Ok();
   }
+  void Close(const std::vector<uint32_t>& interfaces) override {
+    std::string what = "close";
+    for (uint32_t ifindex : interfaces) what += " " + std::to_string(ifindex);
+    if (interfaces.size() > 1) (void)Do(what, [] {});
+  }
+  std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces, bool) override {
+    std::lock_guard lock(mutex_);
+    std::vector<Disturbance> out;
+    for (uint32_t ifindex : interfaces) {
+      if (!attached.contains(ifindex) && !watched.contains(ifindex)) {
+        out.push_back({true, ifindex, ""});
+      } else if (behind.contains(ifindex)) {
+        out.push_back({false, ifindex, "program 9 comes before ours"});
+        if (!stubborn) behind.erase(ifindex);
+      }
+    }
+    return out;
+  }
   std::vector<uint32_t> AttachedToNode() override {
     std::lock_guard lock(mutex_);
     std::vector<uint32_t> out;
@@ -95,6 +113,8 @@ class FakeDataplane : public Dataplane {
 
   std::set<uint32_t> attached;
   std::map<uint32_t, Role> watched;  // the node's own; not in the log
+  std::set<uint32_t> behind;         // somebody is before our programs
+  bool stubborn = false;             // and stays there, whoever attaches
   bool deferring = false;
   policy::Image image;
   policy::Changes changes;

@@ -104,6 +104,8 @@ MetricsView SomeView() {
   view.objects = {{"Pod", 4}};
   view.traffic.Take({{3, Counted(10, 6)}});
   view.timings.apply.Observe(milliseconds(2));
+  view.displaced_put_back = 5;
+  view.disturbed = 2;
   WatchView watch;
   watch.resource = "odd\"\\\nname";
   watch.last_event = WallTime() + milliseconds(1'500'000);
@@ -152,6 +154,9 @@ TEST(MetricsTextTest, Samples) {
             HasSubstr("\nsallyport_table_capacity_entries{table=\"flows\"} 100\n"),
             HasSubstr("\nsallyport_endpoints{state=\"open\"} 2\n"),
             HasSubstr("\nsallyport_endpoints{state=\"closed\"} 0\n"),
+            HasSubstr("\nsallyport_interfaces_disturbed 2\n"),
+            HasSubstr("\nsallyport_programs_put_back_total{after=\"missing\"} 0\n"),
+            HasSubstr("\nsallyport_programs_put_back_total{after=\"displaced\"} 5\n"),
             HasSubstr("\nsallyport_drops_total{direction=\"ingress\",reason=\"policy\"} 6\n"),
             HasSubstr("\nsallyport_drops_total{direction=\"egress\",reason=\"closed\"} 0\n"),
             HasSubstr("\nsallyport_apply_duration_seconds_bucket{le=\"0.001\"} 0\n"),
