@@ -4,103 +4,21 @@
 // What must hold for each of them:
 // - At an isolated endpoint without rules nothing passes but ARP and neighbour discovery.
 // - At an isolated endpoint with one rule (TCP to port 80 of one peer) nothing passes but those and
-//   what an independent reading of the frame, below, takes for that.
+//   what an independent reading of the frame (support/reading.h) takes for that.
 // - At an endpoint that is not isolated a packet passes, or it is dropped because its source is not
 //   the endpoint's. Nothing else happens to it.
 // Frames shorter than an IP header are sent over real interfaces, in traffic_test.cc: the kernel
 // does not take them for a test run.
 #include <algorithm>
-#include <cstdio>
 #include <functional>
 
 #include "bpf/packets/world.h"
+#include "support/reading.h"
 
 namespace sallyport::test {
 namespace {
 
 constexpr size_t kEthernet = 14, kV4 = 20, kV6 = 40;
-
-// What a frame is, read in the plainest way. `kind` is what may pass.
-struct Reading {
-  enum { kOther, kAlways, kTcp, kLaterFragment } kind = kOther;
-  Bytes source, destination;
-  unsigned port = 0;
-};
-
-unsigned U16(const Bytes& f, size_t at) { return static_cast<unsigned>(f[at]) << 8 | f[at + 1]; }
-
-Reading ReadTransport(const Bytes& f, size_t at, size_t end, uint8_t protocol, Reading r) {
-  if (protocol == 6 && at + 20 <= end && f[at + 12] >> 4 >= 5) {
-    r.kind = Reading::kTcp;
-    r.port = U16(f, at + 2);
-  }
-  return r;
-}
-
-Reading ReadV4(const Bytes& f) {
-  Reading r;
-  if (f.size() < kEthernet + kV4) return r;
-  size_t header = (f[kEthernet] & 15u) * 4u, total = U16(f, kEthernet + 2);
-  if (f[kEthernet] >> 4 != 4 || header < kV4 || total < header || kEthernet + total > f.size())
-    return r;
-  r.source.assign(f.begin() + 26, f.begin() + 30);
-  r.destination.assign(f.begin() + 30, f.begin() + 34);
-  if (unsigned offset = U16(f, kEthernet + 6) & 0x1fff) {
-    if (f[kEthernet + 9] != 6 || offset > 1) r.kind = Reading::kLaterFragment;
-    return r;
-  }
-  return ReadTransport(f, kEthernet + header, kEthernet + total, f[kEthernet + 9], r);
-}
-
-bool IsNeighbour(const Bytes& f, size_t at, size_t end) {
-  if (at + 8 > end) return false;
-  uint8_t type = f[at], hop_limit = f[kEthernet + 7];
-  return (hop_limit == 255 && type >= 133 && type <= 137) ||
-         (hop_limit == 1 && ((type >= 130 && type <= 132) || type == 143));
-}
-
-Reading ReadV6(const Bytes& f) {
-  Reading r;
-  if (f.size() < kEthernet + kV6 || f[kEthernet] >> 4 != 6) return r;
-  r.source.assign(f.begin() + 22, f.begin() + 38);
-  r.destination.assign(f.begin() + 38, f.begin() + 54);
-  size_t at = kEthernet + kV6, end = at + U16(f, kEthernet + 4);
-  uint8_t next = f[kEthernet + 6];
-  bool fragment = false;
-  if (end > f.size()) return r;
-  for (int headers = 0; headers <= SP_MAX_EXT_HEADERS; headers++) {
-    bool known = next == 0 || next == 43 || next == 44 || next == 51 || next == 60 || next == 135;
-    if (!known) {
-      if (next == 58 && !fragment && IsNeighbour(f, at, end)) r.kind = Reading::kAlways;
-      return r.kind == Reading::kAlways ? r : ReadTransport(f, at, end, next, r);
-    }
-    if (at + 8 > end || (next == 43 && f[at + 3])) return r;
-    if (unsigned offset = U16(f, at + 2) >> 3; next == 44 && offset) {
-      if (f[at] != 6 || offset > 1) r.kind = Reading::kLaterFragment;
-      return r;
-    }
-    fragment |= next == 44 && (f[at + 3] & 1);
-    size_t length = next == 44 ? 8 : next == 51 ? (f[at + 1] + 2u) * 4u : (f[at + 1] + 1u) * 8u;
-    next = f[at];
-    at += length;
-  }
-  return r;
-}
-
-Reading Read(const Bytes& f) {
-  Reading arp;
-  arp.kind = Reading::kAlways;
-  switch (U16(f, 12)) {
-    case 0x0800:
-      return ReadV4(f);
-    case 0x86dd:
-      return ReadV6(f);
-    case 0x0806:
-      return arp;
-    default:
-      return {};
-  }
-}
 
 // Frames from kWeb to kStranger; addresses that no single changed byte makes equal.
 std::vector<Packet> Specimens() {
@@ -161,16 +79,6 @@ std::vector<Bytes> Variants(const Packet& specimen) {
   return all;
 }
 
-std::string Hex(const Bytes& frame) {
-  std::string text;
-  char byte[4];
-  for (uint8_t b : frame) {
-    std::snprintf(byte, sizeof(byte), "%02x ", b);
-    text += byte;
-  }
-  return text;
-}
-
 // From pod to stranger as it is; swapped, from stranger to pod.
 Bytes Swapped(Bytes f) {
   if (U16(f, 12) == 0x0800 && f.size() >= kEthernet + kV4)
@@ -202,7 +110,8 @@ class MalformedTest : public PodTest {
     if (r.kind == Reading::kAlways) return;
     // A first fragment with its identifier was allowed before.
     if (r.kind != Reading::kLaterFragment) {
-      EXPECT_EQ(r.kind, Reading::kTcp) << Hex(frame);
+      EXPECT_EQ(r.kind, Reading::kTransport) << Hex(frame);
+      EXPECT_EQ(r.protocol, 6) << Hex(frame);
       EXPECT_EQ(r.port, 80u) << Hex(frame);
     }
     bool v4 = r.source.size() == 4;
