@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
 
 #include "control/options.h"
 
@@ -108,9 +111,9 @@ void ReadMember(const std::string& file, const YAML::Node& key, const YAML::Node
   }
 }
 
-void ReadFile(const std::string& file, Reading& reading) {
+void ReadMembers(const std::string& file, const std::string& text, Reading& reading) {
   try {
-    YAML::Node root = YAML::LoadFile(file);
+    YAML::Node root = YAML::Load(text);
     if (root.IsNull()) return;
     if (!root.IsMap()) {
       reading.errors.push_back(file + ": not a mapping; write `name: value` a line");
@@ -125,8 +128,6 @@ void ReadFile(const std::string& file, Reading& reading) {
       }
       ReadMember(file, member.first, member.second, reading);
     }
-  } catch (const YAML::BadFile&) {
-    reading.errors.push_back("--config " + file + ": " + ErrnoError("cannot be read").message);
   } catch (const YAML::Exception& exception) {
     reading.errors.push_back(file + ":" + std::to_string(exception.mark.line + 1) + ": " +
                              exception.msg);
@@ -169,12 +170,27 @@ void CheckSource(const Config& config, const Surroundings& surroundings, Reading
 
 }  // namespace
 
+Result<std::string> ReadFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  errno = 0;
+  if (file) text.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  if (!file) return ErrnoError("cannot be read");
+  return text;
+}
+
 Result<Config> ReadConfig(const Surroundings& surroundings) {
   Reading reading;
   ReadFlags(surroundings.arguments, reading);
   ReadEnvironment(surroundings.environment, reading);
   if (auto file = reading.values.find("config"); file != reading.values.end()) {
-    ReadFile(file->second.value, reading);
+    std::string path = file->second.value;
+    auto text = surroundings.read_file(path);
+    if (text) {
+      ReadMembers(path, *text, reading);
+    } else {
+      reading.errors.push_back("--config " + path + ": " + text.error().message);
+    }
   }
 
   Config config;

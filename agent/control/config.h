@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,12 +41,16 @@ struct Config {
   std::vector<std::string> warnings;  // names that look like a mistake, but cannot be known to be
 };
 
-// What a configuration is read from, apart from the file: passed in, so that tests can.
+// The text of the file at `path`.
+Result<std::string> ReadFile(const std::string& path);
+
+// What a configuration is read from: passed in, so that tests can.
 struct Surroundings {
   std::vector<std::string> arguments;  // without the program's name
   std::map<std::string, std::string> environment;
   std::string hostname;
   bool in_cluster = false;  // a service account is mounted
+  std::function<Result<std::string>(const std::string& path)> read_file = ReadFile;
 };
 
 // Every error at once, a line each: where the value stands, what is wrong, what would be right.

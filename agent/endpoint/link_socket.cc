@@ -219,4 +219,12 @@ Result<LinkSocket::News> LinkSocket::Read(LinkTable& table) {
   return taken.news;
 }
 
+LinkSocket::News LinkSocket::TakeMessage(const NetlinkMessage& message, bool listed,
+                                         LinkTable& table) {
+  Taken taken(table);
+  Take(message, taken, listed);
+  table.SetDefaultRoutes(taken.defaults);
+  return taken.news;
+}
+
 }  // namespace sallyport::endpoint

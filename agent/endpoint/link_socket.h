@@ -31,6 +31,9 @@ class LinkSocket {
   // Takes all news that waits over into the table. Fails with ENOBUFS when some was lost: Dump.
   Result<News> Read(LinkTable& table);
 
+  // What one message says, into the table: of news, or of what was asked for and `listed`. Pure.
+  static News TakeMessage(const NetlinkMessage& message, bool listed, LinkTable& table);
+
  private:
   LinkSocket(NetlinkSocket news, NetlinkSocket questions)
       : news_(std::move(news)), questions_(std::move(questions)) {}

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -63,6 +64,11 @@ std::optional<std::string> DecodeBase64(std::string_view text) {
   return (digits + padding) % 4 == 0 && padding < 3 ? std::optional(out) : std::nullopt;
 }
 
+// Fit for a line of a request: no blanks, no control characters, ASCII.
+bool IsPlain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
+}
+
 // A server's URL into host, port and base path. The error says what is wrong with it.
 Status ReadUrl(std::string_view url, Access& access) {
   constexpr std::string_view kHttps = "https://";
@@ -87,9 +93,13 @@ Status ReadUrl(std::string_view url, Access& access) {
   } else {
     host_end = std::min(host_end, authority.size());
     access.host = authority.substr(0, host_end);
+    if (access.host.find(':') != std::string::npos) {
+      return Error{"put an IPv6 address in brackets, as in https://[fd00::1]:6443"};
+    }
   }
-  bool odd = access.host.empty() || access.host.find_first_of("@?# \"\\") != std::string::npos ||
-             access.base_path.find_first_of("?# \r\n") != std::string::npos;
+  bool odd = access.host.empty() || !IsPlain(access.host) || !IsPlain(access.base_path) ||
+             access.host.find_first_of("@?#\"\\") != std::string::npos ||
+             access.base_path.find_first_of("?#") != std::string::npos;
   if (odd) return Error{"it must be https://HOST:PORT, or https://HOST:PORT/PATH"};
   std::string_view port = authority.substr(host_end);
   if (port.empty()) return Ok();
@@ -104,8 +114,8 @@ Status ReadUrl(std::string_view url, Access& access) {
 // One kubeconfig file, on the way to an Access.
 class Reader {
  public:
-  Reader(const std::string& path, const Value& config)
-      : path_(path), directory_(fs::path(path).parent_path()), config_(config) {}
+  Reader(const std::string& path, const Value& config, const ReadText& read)
+      : path_(path), directory_(fs::path(path).parent_path()), config_(config), read_(read) {}
 
   Result<Access> Read(const std::string& context);
 
@@ -121,6 +131,7 @@ class Reader {
   const std::string& path_;
   const fs::path directory_;
   const Value& config_;
+  const ReadText& read_;
 };
 
 std::string Reader::Text(const Value& at, std::string_view key) const {
@@ -153,7 +164,7 @@ Result<std::string> Reader::Pem(const Value& at, const std::string& key, std::st
   std::string path = Text(at, key);
   if (path.empty()) return std::string();
   file = directory_ / path;  // an absolute one stays as it is
-  auto text = ReadFile(file);
+  auto text = read_(file);
   if (!text) return Wrong(key + ": " + text.error().message);
   if (text->empty()) return Wrong(key + ": " + file + " is empty");
   return text;
@@ -175,6 +186,7 @@ Status Reader::ReadCluster(const Value& cluster, Access& access) {
   if (!authority) return std::move(authority).error();
   access.ca_pem = *authority;
   access.server_name = Text(cluster, "tls-server-name");
+  if (!IsPlain(access.server_name)) return Wrong("tls-server-name is no name of a server");
   return Ok();
 }
 
@@ -199,8 +211,8 @@ Status Reader::ReadUser(const Value& user, Access& access) {
   access.client_certificate_pem = *certificate;
   access.client_key_pem = *key;
   access.token = Text(user, "token");
-  if (access.token.find_first_of(" \t\r\n") != std::string::npos) {
-    return Wrong("the user's token has blanks or line breaks in it");
+  if (!IsPlain(access.token)) {
+    return Wrong("the user's token has blanks or line breaks in it, or is no ASCII");
   }
   std::string file = Text(user, "tokenFile");
   if (!file.empty()) access.token_file = directory_ / file;
@@ -255,7 +267,12 @@ void Access::Reread() {
 Result<Access> ReadKubeconfig(const std::string& path, const std::string& context) {
   auto text = ReadFile(path);
   if (!text) return std::move(text).error().Context("kubeconfig");
-  model::ParsedText parsed = model::ParseText(*text, path);
+  return ParseKubeconfig(*text, path, context, ReadFile);
+}
+
+Result<Access> ParseKubeconfig(std::string_view text, const std::string& path,
+                               const std::string& context, const ReadText& read) {
+  model::ParsedText parsed = model::ParseText(text, path);
   if (model::HasErrors(parsed.diagnostics)) {
     return Error{"kubeconfig " + parsed.diagnostics.front().ToString()};
   }
@@ -263,7 +280,7 @@ Result<Access> ReadKubeconfig(const std::string& path, const std::string& contex
     return Error{"kubeconfig " + path + ": there must be one document in it, not " +
                  std::to_string(parsed.documents.size())};
   }
-  return Reader(path, parsed.documents.front()).Read(context);
+  return Reader(path, parsed.documents.front(), read).Read(context);
 }
 
 Result<Access> InClusterAccess(const std::string& service_host, const std::string& service_port,

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -42,6 +44,11 @@ struct Access {
 // Config. Certificates and keys are read now (and again, with token files, by the client); paths
 // are relative to the directory of the file.
 Result<Access> ReadKubeconfig(const std::string& path, const std::string& context = "");
+
+// The same of the text that the file `path` has; `read` gives other files' texts. Pure but for it.
+using ReadText = std::function<Result<std::string>(const std::string& path)>;
+Result<Access> ParseKubeconfig(std::string_view text, const std::string& path,
+                               const std::string& context, const ReadText& read);
 
 // What a service account's pod gets: the two variables' values, and the directory with token,
 // ca.crt and namespace. The CA must be there; the token's file must be, too.

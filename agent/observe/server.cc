@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <thread>
 
 #include "base/unique_fd.h"
 #include "observe/json.h"
+#include "observe/query.h"
 
 namespace sallyport::observe {
 namespace {
@@ -25,7 +25,6 @@ using std::chrono::seconds;
 constexpr size_t kThreads = 12;
 constexpr int kFollowers = 8;  // at most, so that threads are left for short questions
 constexpr size_t kBatch = 64;
-constexpr size_t kFlows = 1000, kMostFlows = 50000;
 constexpr auto kSlowReader = seconds(5);
 constexpr auto kLookForReader = seconds(1);
 constexpr const char* kJson = "application/json";
@@ -42,20 +41,6 @@ void Answer(httplib::Response& response, const Result<View>& view) {
     return Fail(response, view.error().code == EINVAL ? 400 : 503, view.error().message);
   }
   response.set_content(ToJson(*view), kJson);
-}
-
-// The parameter as a number from 0 to `most`; `absent` where it is not given.
-Result<size_t> Number(const httplib::Request& request, const char* name, size_t absent,
-                      size_t most) {
-  if (!request.has_param(name)) return absent;
-  std::string text = request.get_param_value(name);
-  size_t value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value > most) {
-    return Error{std::string(name) + "=" + text + ": give a number from 0 to " +
-                 std::to_string(most)};
-  }
-  return value;
 }
 
 // Whether somebody answers on the socket. A file that is no socket counts as somebody's.
@@ -146,14 +131,17 @@ class Server::Impl {
       Answer(response, source_.ReadPolicies());
     });
     server_.Get("/v1/flows", [this](const Request& request, Response& response) {
-      auto limit = Number(request, "limit", kFlows, kMostFlows);
-      if (!limit) return Fail(response, 400, limit.error().message);
-      Answer(response, source_.ReadFlows(*limit, request.get_param_value("endpoint")));
+      auto question = ReadFlowsQuestion(request.params);
+      if (!question) return Fail(response, 400, question.error().message);
+      Answer(response, source_.ReadFlows(question->limit, question->endpoint));
     });
-    server_.Get("/v1/explain",
-                [this](const Request& request, Response& response) { Explain(request, response); });
+    server_.Get("/v1/explain", [this](const Request& request, Response& response) {
+      auto question = ReadExplainQuestion(request.params);
+      if (!question) return Fail(response, 400, question.error().message);
+      Answer(response, source_.Explain(*question));
+    });
     server_.Get("/v1/events", [this](const Request& request, Response& response) {
-      auto follow = Number(request, "follow", 0, 1);
+      auto follow = ReadFollow(request.params);
       if (!follow) return Fail(response, 400, follow.error().message);
       *follow ? Follow(response) : Recent(response);
     });
@@ -166,17 +154,6 @@ class Server::Impl {
                                "/v1/flows, /v1/explain and /v1/events"
                          : "HTTP " + std::to_string(status));
     });
-  }
-
-  void Explain(const Request& request, Response& response) {
-    std::string name = request.has_param("protocol") ? request.get_param_value("protocol") : "TCP";
-    auto protocol = net::ParseProtocol(name);
-    if (!protocol) {
-      return Fail(response, 400, "protocol=" + name + ": give TCP, UDP, SCTP or ICMP");
-    }
-    Answer(response,
-           source_.Explain({request.get_param_value("from"), request.get_param_value("to"),
-                            *protocol, request.get_param_value("port")}));
   }
 
   void Recent(Response& response) {

@@ -12,6 +12,18 @@ namespace {
 
 using model::Value;
 
+// A terminal obeys control characters, those of Latin-1 too: they are shown as blanks.
+std::string Shown(std::string text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    auto byte = static_cast<unsigned char>(text[i]);
+    auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    bool latin = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+    if (byte < 0x20 || byte == 0x7f) text[i] = ' ';
+    if (latin) text.replace(i, 2, " ");
+  }
+  return text;
+}
+
 // A value in a cell: sequences and mappings in one line.
 std::string Text(const Value* value) {
   if (value == nullptr) return "";
@@ -23,7 +35,7 @@ std::string Text(const Value* value) {
     case Value::Type::kInteger:
     case Value::Type::kNumber:
     case Value::Type::kString:
-      return value->text;
+      return Shown(value->text);
     case Value::Type::kSequence: {
       std::string out;
       for (const Value& item : value->items) out += (out.empty() ? "" : ", ") + Text(&item);
@@ -32,7 +44,7 @@ std::string Text(const Value* value) {
     case Value::Type::kMapping: {
       std::string out;
       for (const auto& [key, member] : value->members) {
-        out += (out.empty() ? "" : ", ") + key + " " + Text(&member);
+        out += (out.empty() ? "" : ", ") + Shown(key) + " " + Text(&member);
       }
       return out;
     }

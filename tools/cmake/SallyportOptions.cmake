@@ -3,7 +3,7 @@
 
 set(SALLYPORT_SANITIZE "" CACHE STRING "Value of -fsanitize= for all targets")
 option(SALLYPORT_FUZZ "Build the libFuzzer targets" OFF)
-set(SALLYPORT_FUZZ_SECONDS 5 CACHE STRING "How long a fuzz target runs as a test")
+set(SALLYPORT_FUZZ_SECONDS 3 CACHE STRING "How long a fuzz target runs as a test")
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

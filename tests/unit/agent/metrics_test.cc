@@ -275,6 +275,19 @@ TEST(RequestTest, WhatIsNoRequestIsRefused) {
   EXPECT_EQ(status("GET / HTTP/1.1\r\n" + std::string(5000, 'a') + "\r\n\r\n"), 431);
 }
 
+TEST(RequestTest, HowItIsCutMakesNoDifference) {
+  const std::string head = "GET / HTTP/1.1\r\nX: ";
+  for (size_t size = 4090; size <= 4100; ++size) {
+    std::string text = head + std::string(size - head.size() - 4, 'a') + "\r\n\r\n";
+    Request whole = ParseRequest(text);
+    EXPECT_EQ(whole.status, size <= 4096 ? 0 : 431) << size;
+    for (size_t cut = 1; cut < 8; ++cut) {
+      Request first = ParseRequest(text.substr(0, size - cut));
+      if (first.state == Request::State::kBad) EXPECT_EQ(whole.status, first.status) << size;
+    }
+  }
+}
+
 // One client, from an address of the loopback's.
 class Browser {
  public:

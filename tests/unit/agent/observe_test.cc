@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "observe/event_log.h"
 #include "observe/json.h"
+#include "observe/query.h"
 #include "observe/server.h"
 #include "support/temporary.h"
 #include "unit/agent/tracker_world.h"
@@ -102,6 +103,24 @@ class Client {
   bool connected_ = false;
   std::string text_;
 };
+
+TEST(QueryTest, WhatIsNotGivenHasADefault) {
+  EXPECT_EQ(ReadFlowsQuestion({}).value().limit, 1000u);
+  EXPECT_EQ(ReadFlowsQuestion({{"limit", "0"}, {"endpoint", "a/b"}}).value().endpoint, "a/b");
+  EXPECT_FALSE(ReadFlowsQuestion({{"limit", "50001"}}));
+  EXPECT_FALSE(ReadFlowsQuestion({{"limit", ""}}));
+  EXPECT_TRUE(ReadFollow({{"follow", "1"}}).value());
+  EXPECT_FALSE(ReadFollow({}).value());
+  EXPECT_EQ(ReadExplainQuestion({{"from", "a"}, {"from", "b"}}).value().from, "a");
+}
+
+// Which of the two it is, the addresses say.
+TEST(QueryTest, IcmpIsOfEitherFamily) {
+  for (const char* name : {"ICMP", "ICMPv6"}) {
+    EXPECT_EQ(ReadExplainQuestion({{"protocol", name}}).value().protocol, net::Protocol::kIcmp);
+  }
+  EXPECT_FALSE(ReadExplainQuestion({{"protocol", "icmp"}}));
+}
 
 class ServerTest : public testing::Test {
  protected:

@@ -91,6 +91,15 @@ TEST_F(AgentViewsTest, Events) {
       << "an agent of another version: what is there is shown";
 }
 
+TEST_F(AgentViewsTest, ATerminalIsToldNothing) {
+  std::string text = RenderEvent(
+      Read(R"({"reason": "a\u001b[2Jb\nc", "endpoint": "d\u009be\u007f", "direction": "é"})"),
+      terminal_);
+  EXPECT_EQ(text, "  a [2Jb c: é of d e :  ->  \n");
+  EXPECT_THAT(RenderEndpoints(Read(R"([{"dropped": {"x\ny": 1}}])"), terminal_),
+              HasSubstr("  x y 1\n"));
+}
+
 TEST_F(AgentViewsTest, JsonHasOneRowALine) {
   EXPECT_EQ(RenderJson(Read(R"([{"a": [1, true]}, {"b": null, "c": 1.5}])")),
             "[\n{\"a\": [1, true]},\n{\"b\": null, \"c\": 1.5}\n]\n");

@@ -59,6 +59,22 @@ TEST_F(KubeconfigTest, WhatIsInIt) {
   EXPECT_EQ(access.origin, "kubeconfig " + (directory_ / "config"));
 }
 
+TEST_F(KubeconfigTest, WhatIsSentHasNoLineBreaks) {
+  for (const char* server : {R"("https://d.test\r\nX: y:1")", R"("https://d.test/a\tb")",
+                             R"("https://d.test/\0")", R"("https://\x7f.test")"}) {
+    EXPECT_THAT(ErrorOf(std::string("server: ") + server), HasSubstr("it must be https://HOST"));
+  }
+  EXPECT_THAT(ErrorOf("server: 'https://d.test'", R"(token: "a\0b")"), HasSubstr("line breaks"));
+  EXPECT_THAT(ErrorOf(R"(server: 'https://d.test', tls-server-name: "a\nb")"),
+              HasSubstr("tls-server-name"));
+}
+
+TEST_F(KubeconfigTest, Ipv6IsInBrackets) {
+  for (const char* server : {"https://a:b:1", "https://fd00::1", "https://fd00::1:6443"}) {
+    EXPECT_THAT(ErrorOf("server: '" + std::string(server) + "'"), HasSubstr("in brackets"));
+  }
+}
+
 TEST_F(KubeconfigTest, FilesBesideIt) {
   directory_.Write("ca.crt", "authority");
   directory_.Write("me.crt", "certificate");
