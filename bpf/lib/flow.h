@@ -114,12 +114,18 @@ static __always_inline int same_key(const struct sp_flow_key *a, const struct sp
 	       a->high.halves[0] == b->high.halves[0];
 }
 
+/*
+ * Of four bits, the compiler would ask whether they are not 15; verifiers before 6.8 learn nothing
+ * from that.
+ */
+#define IS_WAY(way) ({ barrier_var(way); (way) < SP_FLOW_WAYS; })
+
 static __always_inline struct sp_flow *flow_at(__u32 place)
 {
 	__u32 bucket = place >> 4, way = place & 15;
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 
-	return b && way < SP_FLOW_WAYS ? &b->flow[way] : NULL;
+	return b && IS_WAY(way) ? &b->flow[way] : NULL;
 }
 
 /* The flow in this way of the bucket, if it is the one: its state, else 0. */
@@ -152,7 +158,7 @@ static __always_inline __u32 flow_home(__u16 tag)
 {
 	__u32 way = tag >> 12;
 
-	return way < SP_FLOW_WAYS ? way : SP_FLOW_WAYS / 2;
+	return IS_WAY(way) ? way : SP_FLOW_WAYS / 2;
 }
 
 /* May flows whose first bucket this is stand in their second one? */
@@ -338,7 +344,7 @@ static __always_inline void flow_free(struct flow_ref *ref)
 	__u32 bucket = ref->place >> 4, way = ref->place & 15;
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 
-	if (b && way < SP_FLOW_WAYS)
+	if (b && IS_WAY(way))
 		free_place(b, way, ref->state);
 	ref->place = FLOW_NONE;
 	ref->state = 0;

@@ -83,11 +83,12 @@ GLOBAL int report_drop(struct __sk_buff *ctx, const struct packet *p, const stru
 		       __u32 reason)
 {
 	struct sp_counters *c;
-	__u32 now = tick_now();
+	__u32 now = tick_now(), place;
 
 	if (!p || !j)
 		return TC_ACT_SHOT;
-	c = bpf_map_lookup_elem(&counters, &j->place);
+	place = j->place; /* a key is the caller's memory only since 6.2 */
+	c = bpf_map_lookup_elem(&counters, &place);
 	if (!c)
 		return TC_ACT_SHOT;
 	count_drop(c, j->direction, reason);
