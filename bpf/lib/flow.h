@@ -118,7 +118,11 @@ static __always_inline int same_key(const struct sp_flow_key *a, const struct sp
  * Of four bits, the compiler would ask whether they are not 15; verifiers before 6.8 learn nothing
  * from that.
  */
-#define IS_WAY(way) ({ barrier_var(way); (way) < SP_FLOW_WAYS; })
+#define IS_WAY(way)                   \
+	({                            \
+		barrier_var(way);     \
+		(way) < SP_FLOW_WAYS; \
+	})
 
 static __always_inline struct sp_flow *flow_at(__u32 place)
 {

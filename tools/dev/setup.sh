@@ -4,6 +4,8 @@
 #
 #   missing_packages GROUP...   prints what is not there yet, one name a line (milliseconds)
 #   install_packages NAME...    installs it; no service is started or enabled by that
+#   kernel_is_missing FOLDER    no kernel for the tests' virtual machine is there, and one can be used
+#   unpack_kernel FOLDER        unpacks Debian's kernel package there; nothing is installed
 #
 # A line of the table is: group, package, and the commands that make the package unnecessary
 # where they come from elsewhere.
@@ -60,6 +62,7 @@ test   curl                         curl
 test   jq                           jq
 test   buildah                      buildah
 test   mmdebstrap                   mmdebstrap
+test   qemu-system-x86              qemu-system-x86_64
 TABLE
 }
 
@@ -124,4 +127,30 @@ install_packages() (
       systemctl disable "$unit" 2>&1 || true
     fi
   done
+)
+
+kernel_is_missing() { [[ "$(uname -m)" == x86_64 && ! -d "$1" ]]; }
+
+# The image and the modules of Debian's kernel for virtual machines.
+unpack_kernel() (
+  set -eu
+  if ! command -v apt-get >/dev/null; then
+    echo "only Debian's packages are known here: unpack boot and lib of one of its kernel packages to $1"
+    exit 1
+  fi
+  partial=$(mktemp -d "$(dirname "$1")/kernel.XXXXXX")
+  trap 'rm -rf "$partial"' EXIT
+  trap 'exit 130' INT TERM HUP
+  cd "$partial"
+  newest() { apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | grep -m1 '^linux-image-'; }
+  # The lists of packages may be old, or not there yet.
+  if ! apt-get -q download "$(newest)"; then
+    apt-get -q -o DPkg::Lock::Timeout=300 update
+    apt-get -q download "$(newest)"
+  fi
+  dpkg-deb --fsys-tarfile ./*.deb | tar -x ./boot ./lib
+  rm -- *.deb
+  chmod 755 .
+  cd - >/dev/null
+  mv -T "$partial" "$1"
 )

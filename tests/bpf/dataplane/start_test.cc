@@ -57,6 +57,19 @@ TEST_F(StartTest, EveryMapIsPinned) {
   EXPECT_EQ(control.abi_version, uint32_t{SP_ABI_VERSION});
 }
 
+// As tcx links where the kernel has them, else as filters: it was asked which.
+TEST_F(StartTest, ProgramsAreAttachedInTheWayThatTheKernelHas) {
+  Open();
+  AttachBoth();
+  EXPECT_FALSE(Reaches());
+  Apply();
+  EXPECT_TRUE(Reaches());
+  bool linked =
+      std::filesystem::exists(options_.pins + "/links/" + std::to_string(a_.ifindex()) + "-egress");
+  test::Shell(std::string(linked ? "! " : "") + "tc qdisc show dev " + a_.device() +
+              " | grep -q clsact");
+}
+
 TEST_F(StartTest, MapsAndSecretAreAdopted) {
   Open();
   Apply();

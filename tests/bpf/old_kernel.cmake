@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# In a virtual machine of its own: beside the tests that share this kernel.
+sallyport_program(old_kernel_guest SOURCES old_kernel/guest.cc)
+sallyport_test(old-kernel LABEL bpf
+  SOURCES old_kernel/old_kernel_test.cc
+  DEPS sallyport_test_places
+  TIMEOUT 840)
+set_tests_properties(bpf.old-kernel PROPERTIES RESOURCE_LOCK guest)
+add_dependencies(bpf_old-kernel old_kernel_guest bpf_packets bpf_dataplane bpf_traffic)
