@@ -94,14 +94,19 @@ Reason ReasonOf(uint8_t number) {
 }  // namespace
 
 uint32_t FlowLife(uint64_t state, uint8_t protocol) {
+  constexpr uint64_t kConfirmed = SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
+  bool confirmed = (state & kConfirmed) == kConfirmed;
   if (state & SP_FLOW_RESET) return SP_LIFE_RESET;
   if (protocol != kTcp && protocol != kSctp)
-    return state & SP_FLOW_BRIEF      ? SP_LIFE_BRIEF
-           : state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION
-                                      : SP_LIFE_DATAGRAM;
+    return state & SP_FLOW_BRIEF         ? SP_LIFE_BRIEF
+           : !(state & SP_FLOW_ANSWERED) ? SP_LIFE_DATAGRAM
+           : confirmed                   ? SP_LIFE_CONVERSATION
+                                         : SP_LIFE_ANSWERED_ONCE;
   if (state & SP_FLOW_CUT) return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_CLOSING;
   if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER)) return SP_LIFE_CLOSING;
-  return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_SYN;
+  if (!confirmed) return SP_LIFE_SYN;
+  return state & (SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER) ? SP_LIFE_HALF_CLOSED
+                                                          : SP_LIFE_ESTABLISHED;
 }
 
 std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,

@@ -42,8 +42,8 @@
  */
 #define SP_FLOW_BUCKETS 16384
 #define SP_FLOW_WAYS 15
-/* Of a full bucket, the most that flows of one endpoint may hold. */
-#define SP_FLOW_SHARE 10
+/* A bucket that holds as many is nearly full. The most that flows of one endpoint may then hold. */
+#define SP_FLOW_SHARE 8
 
 /* First fragments that later ones are placed by (LRU). */
 #define SP_FRAGMENTS 8192
@@ -60,12 +60,14 @@
  * without a packet, in ticks:
  */
 #define SP_TICK_SHIFT 30
-#define SP_LIFE_SYN 60            /* TCP, SCTP: not answered yet */
-#define SP_LIFE_ESTABLISHED 21600 /* TCP, SCTP: answered */
+#define SP_LIFE_SYN 60            /* TCP, SCTP: not answered yet, or not confirmed */
+#define SP_LIFE_ESTABLISHED 21600 /* TCP, SCTP: answered and confirmed */
+#define SP_LIFE_HALF_CLOSED 600   /* TCP: one side sent FIN */
 #define SP_LIFE_CLOSING 60        /* TCP: both sides sent FIN; SCTP: SHUTDOWN COMPLETE */
 #define SP_LIFE_RESET 10          /* TCP: RST; SCTP: ABORT */
 #define SP_LIFE_DATAGRAM 60       /* UDP and others: one way only so far */
-#define SP_LIFE_CONVERSATION 180  /* UDP and others: answered */
+#define SP_LIFE_ANSWERED_ONCE 30  /* UDP and others: a question and its answers */
+#define SP_LIFE_CONVERSATION 180  /* UDP and others: answered, and the opener went on */
 #define SP_LIFE_BRIEF 26    /* either, with the node: below conntrack's 30 s by a whole tick */
 #define SP_LIFE_FRAGMENT 30 /* as the kernel's own reassembly (ipfrag_time) */
 

@@ -162,6 +162,8 @@ struct sp_flow_key {
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
 #define SP_FLOW_BRIEF 0x1000u    /* datagrams with a node's address, as seen here */
+/* The opener sent more than an opening; datagrams: more after an answer. With ANSWERED: both talk */
+#define SP_FLOW_CONFIRMED 0x2000u
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;

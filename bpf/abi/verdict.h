@@ -16,15 +16,16 @@
 	X(6, FRAGMENT, "fragment", "a fragment whose first part was not seen or not allowed")      \
 	X(7, ETHERTYPE, "ethertype", "neither IPv4, IPv6 nor ARP, at an isolated endpoint")        \
 	X(8, ICMP_ERROR, "icmp-error", "an ICMP error about a flow that is not known")             \
-	X(9, FLOWS_FULL, "flows-full", "no place for a new flow in the table or the share")        \
+	X(9, FLOWS_FULL, "flows-full", "no place for a new flow in the table")                     \
 	X(10, INTERNAL, "internal", "a table refers to an entry that does not exist")              \
-	X(11, SENDER, "sender", "left a pod of this node, and which one was lost on the way")
+	X(11, SENDER, "sender", "left a pod of this node, and which one was lost on the way")      \
+	X(12, FLOW_SHARE, "flow-share", "the endpoint holds its share of the table of flows")
 
 enum sp_drop {
 #define SP_X(number, name, text, help) SP_DROP_##name = number,
 	SP_DROP_REASONS(SP_X)
 #undef SP_X
-		SP_DROP_COUNT = 12, /* one above the last */
+		SP_DROP_COUNT = 13, /* one above the last */
 };
 #define SP_DROP_SLOTS 16 /* places for counters, a power of two */
 

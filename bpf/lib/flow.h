@@ -54,6 +54,17 @@ static __always_inline int is_connection(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_SCTP;
 }
 
+/*
+ * Have both sides shown that they are there? A connection that was only answered may be a spoofed
+ * opening's, and a datagram's only answer is the last word of most.
+ */
+static __always_inline int is_confirmed(__u64 state)
+{
+	const __u64 both = SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
+
+	return (state & both) == both;
+}
+
 /* Ticks that a flow lives after its last packet. */
 static __always_inline __u32 flow_life(__u64 state, __u8 protocol)
 {
@@ -62,14 +73,19 @@ static __always_inline __u32 flow_life(__u64 state, __u8 protocol)
 	if (!is_connection(protocol)) {
 		if (state & SP_FLOW_BRIEF)
 			return SP_LIFE_BRIEF;
-		return state & SP_FLOW_ANSWERED ? SP_LIFE_CONVERSATION : SP_LIFE_DATAGRAM;
+		if (!(state & SP_FLOW_ANSWERED))
+			return SP_LIFE_DATAGRAM;
+		return is_confirmed(state) ? SP_LIFE_CONVERSATION : SP_LIFE_ANSWERED_ONCE;
 	}
 	/* As long as its sides may go on trying: what they send then must not pass for an opening. */
 	if (state & SP_FLOW_CUT)
 		return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_CLOSING;
 	if ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER))
 		return SP_LIFE_CLOSING;
-	return state & SP_FLOW_ANSWERED ? SP_LIFE_ESTABLISHED : SP_LIFE_SYN;
+	if (!is_confirmed(state))
+		return SP_LIFE_SYN;
+	return state & (SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER) ? SP_LIFE_HALF_CLOSED
+								: SP_LIFE_ESTABLISHED;
 }
 
 /* Ended by both sides, or by one at once: an opening packet starts a new connection. */

@@ -3,6 +3,7 @@
 #ifndef SALLYPORT_LIB_FLOW_INSERT_H
 #define SALLYPORT_LIB_FLOW_INSERT_H
 
+#include "endpoint.h"
 #include "flow.h"
 
 /*
@@ -13,6 +14,13 @@
 #define USE_FREE(use) ((use) >> 8 & 0xff)
 #define USE_OWNED(use) ((use) >> 16 & 0xff)
 #define USE(used, free, owned) ((used) | (free) << 8 | (owned) << 16)
+
+/* Is the flow over, or the interface gone whose endpoint it belonged to? */
+static __always_inline int is_dead(const struct sp_flow *f, __u64 state, __u32 now)
+{
+	return is_past(READ_ONCE(f->seen), flow_life(state, f->key.protocol), now) ||
+	       endpoint_place(READ_ONCE(f->owner)) > config.endpoint_mask;
+}
 
 /* Looks at each flow of a bucket and takes the dead ones out. For buckets that are nearly full. */
 GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
@@ -26,8 +34,7 @@ GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
 		struct sp_flow *f = &b->flow[i];
 		__u64 state = READ_ONCE(f->state);
 
-		if (state && state != FLOW_BUSY &&
-		    is_past(READ_ONCE(f->seen), flow_life(state, f->key.protocol), now) &&
+		if (state && !(state & FLOW_BUSY) && is_dead(f, state, now) &&
 		    free_place(b, i, state))
 			state = 0;
 		if (state == 0) {
@@ -41,6 +48,83 @@ GLOBAL __u32 bucket_sweep(__u32 bucket, __u32 owner, __u32 now, __u32 skip)
 		owned += READ_ONCE(f->owner) == owner;
 	}
 	return USE(used, free, owned);
+}
+
+/* May its owner have one more of a bucket? It gets half of what the others leave, rounded up. */
+static __always_inline int is_within_share(__u32 use)
+{
+	return USE_OWNED(use) < (SP_FLOW_WAYS - (USE_USED(use) - USE_OWNED(use)) + 1) / 2;
+}
+
+static __always_inline __u32 bucket_owned(const struct sp_flow_bucket *b, __u32 owner)
+{
+	__u32 owned = 0;
+
+	for (__u32 i = 0; i < SP_FLOW_WAYS; i++)
+		owned += READ_ONCE(b->tag[i]) && READ_ONCE(b->flow[i].owner) == owner;
+	return owned;
+}
+
+/* May it go if its place is needed? Never what both ends use, nor what has to stay cut. */
+static __always_inline int is_weak(__u64 state)
+{
+	return state && !(state & (FLOW_BUSY | SP_FLOW_CUT)) &&
+	       ((state & SP_FLOW_RESET) || !is_confirmed(state));
+}
+
+/*
+ * How good it were to give this way to `owner`, who holds `owned` of the bucket: best if it is
+ * theirs, else the more its owner holds, if that is more; then the older it is. 0: never.
+ */
+GLOBAL __u32 way_weakness(__u32 at, __u32 owner, __u32 owned, __u32 now)
+{
+	__u32 bucket = at >> 4, held = SP_FLOW_WAYS, whose, age;
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	struct sp_flow *f = flow_at(at);
+
+	if (!b || !f || !is_weak(READ_ONCE(f->state)))
+		return 0;
+	whose = READ_ONCE(f->owner);
+	if (whose != owner) {
+		held = bucket_owned(b, whose);
+		if (held <= owned)
+			return 0;
+	}
+	age = now - READ_ONCE(f->seen);
+	return (held & 15) << 16 | (age < 0xff ? age : 0) << 8 | 1 << 4 | (at & 15);
+}
+
+/* Takes the flow out of this way if it is weak still: the way, or SP_FLOW_WAYS. */
+GLOBAL __u32 way_evict(__u32 bucket, __u32 way)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u64 state;
+
+	if (!b || way >= SP_FLOW_WAYS)
+		return SP_FLOW_WAYS;
+	state = READ_ONCE(b->flow[way].state);
+	return is_weak(state) && free_place(b, way, state) ? way : SP_FLOW_WAYS;
+}
+
+/*
+ * Makes place for one more flow of `owner` among live ones: a weak flow goes, their own oldest, or
+ * else the oldest of who holds most. What goes fails closed: its next packet is judged as a first
+ * one. The way, or SP_FLOW_WAYS.
+ */
+GLOBAL __u32 bucket_evict(__u32 bucket, __u32 owner, __u32 now)
+{
+	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	__u32 weakest = 0, owned;
+
+	if (!b)
+		return SP_FLOW_WAYS;
+	owned = bucket_owned(b, owner);
+	for (__u32 i = 0; i < SP_FLOW_WAYS; i++) {
+		__u32 weakness = way_weakness(bucket << 4 | i, owner, owned, now);
+
+		weakest = weakness > weakest ? weakness : weakest;
+	}
+	return way_evict(bucket, weakest ? weakest & 15 : SP_FLOW_WAYS);
 }
 
 /* By the tags alone: one line. Prefers the place `home`; leaves `skip` free places out. */
@@ -115,35 +199,63 @@ static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_
 	return 1;
 }
 
+/* From tight_place(): there is room, but not for this owner. FLOW_NONE: there is none. */
+#define FLOW_NO_SHARE 0xfffffffeu
+
 /*
- * A place for a new flow: in its first bucket, or in the emptier one if that is nearly full. Of a
- * bucket that is nearly full, one owner's flows get at most SP_FLOW_SHARE places: who floods the
- * table fills only its own share.
+ * A place where both buckets are nearly full: of the emptier one, of the other, or that of a weak
+ * flow. So who floods the table fills its own share, and what it floods with makes place.
  */
+static __always_inline __u32 tight_place(const struct flow_ref *ref, const struct flow_new *new,
+					 __u32 skip)
+{
+	__u32 first = ref->bucket[0], second = ref->bucket[1], way;
+	__u32 in_first = bucket_sweep(first, new->owner, new->now, skip);
+	__u32 in_second = bucket_sweep(second, new->owner, new->now, skip);
+
+	if (USE_USED(in_second) < USE_USED(in_first)) {
+		__u32 use = in_first;
+
+		in_first = in_second;
+		in_second = use;
+		first = second;
+		second = ref->bucket[0];
+	}
+	if (USE_FREE(in_first) < SP_FLOW_WAYS && is_within_share(in_first))
+		return first << 4 | USE_FREE(in_first);
+	if (USE_FREE(in_second) < SP_FLOW_WAYS && is_within_share(in_second))
+		return second << 4 | USE_FREE(in_second);
+	way = bucket_evict(first, new->owner, new->now);
+	if (way < SP_FLOW_WAYS)
+		return first << 4 | way;
+	way = bucket_evict(second, new->owner, new->now);
+	if (way < SP_FLOW_WAYS)
+		return second << 4 | way;
+	return USE_FREE(in_first) < SP_FLOW_WAYS || USE_FREE(in_second) < SP_FLOW_WAYS
+		       ? FLOW_NO_SHARE
+		       : FLOW_NONE;
+}
+
+/* A place for a new flow: in its first bucket, or in the emptier one if that is nearly full. */
 GLOBAL int flow_insert(const struct flow_ref *ref, const struct flow_new *new)
 {
 	if (!ref || !new)
 		return -SP_DROP_FLOWS_FULL;
 	/* Another try, another place: someone else is filling the first one. */
 	for (__u32 try = 0; try < 3; try++) {
-		__u32 bucket = ref->bucket[0];
-		__u32 use = bucket_count(bucket, flow_home(ref->tag), try), other;
+		__u32 use = bucket_count(ref->bucket[0], flow_home(ref->tag), try);
+		__u32 place = ref->bucket[0] << 4 | USE_FREE(use);
 
 		if (USE_USED(use) >= SP_FLOW_SHARE) {
-			other = bucket_count(ref->bucket[1], flow_home(ref->tag), try);
-			if (USE_USED(other) >= SP_FLOW_SHARE) {
-				use = bucket_sweep(bucket, new->owner, new->now, try);
-				other = bucket_sweep(ref->bucket[1], new->owner, new->now, try);
-			}
-			if (USE_USED(other) < USE_USED(use)) {
-				set_overflowed(bucket);
-				use = other;
-				bucket = ref->bucket[1];
-			}
+			use = bucket_count(ref->bucket[1], flow_home(ref->tag), try);
+			place = USE_USED(use) < SP_FLOW_SHARE ? ref->bucket[1] << 4 | USE_FREE(use)
+							      : tight_place(ref, new, try);
 		}
-		if (USE_FREE(use) >= SP_FLOW_WAYS || USE_OWNED(use) >= SP_FLOW_SHARE)
-			return -SP_DROP_FLOWS_FULL;
-		if (flow_fill(bucket, USE_FREE(use), ref, new))
+		if (place >= FLOW_NO_SHARE)
+			return place == FLOW_NONE ? -SP_DROP_FLOWS_FULL : -SP_DROP_FLOW_SHARE;
+		if (place >> 4 != ref->bucket[0])
+			set_overflowed(ref->bucket[0]);
+		if (flow_fill(place >> 4, place & 15, ref, new))
 			return SP_PASS;
 	}
 	return -SP_DROP_FLOWS_FULL;

@@ -304,11 +304,13 @@ OUTLINE int judge_new(struct context *c)
 	d.flags |= brief_flag(ref, seen_address(c), d.peer, d.flags, c->half);
 	if (c->packet.ending == PACKET_RESET)
 		d.flags |= SP_FLOW_RESET;
+	else if (!from_start)
+		d.flags |= SP_FLOW_CONFIRMED;
 	new = (struct flow_new){
 		.state = make_state(c->judge.generation, ref->tag, d.flags),
 		.source_ifindex = egress ? c->judge.ifindex : d.other,
 		.destination_ifindex = egress ? d.other : c->judge.ifindex,
-		.owner = c->judge.ifindex,
+		.owner = c->other ? d.other : c->judge.ifindex, /* who sent it, if that is known */
 		.now = c->now,
 	};
 	if (ref->place != FLOW_NONE)
@@ -324,7 +326,7 @@ OUTLINE int judge_new(struct context *c)
 /* Flags that say what went over the wire: they stay when a flow is judged again. */
 #define FLOW_HISTORY                                                                     \
 	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
-	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT | SP_FLOW_BRIEF)
+	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT | SP_FLOW_BRIEF | SP_FLOW_CONFIRMED)
 
 /* Flags that this packet adds to its flow. */
 static __always_inline __u32 packet_flags(const struct context *c, int opener)
@@ -332,8 +334,10 @@ static __always_inline __u32 packet_flags(const struct context *c, int opener)
 	__u32 flags = opener ? 0 : SP_FLOW_ANSWERED;
 
 	if (c->packet.ending == PACKET_RESET)
-		flags |= SP_FLOW_RESET;
-	else if (c->packet.ending == PACKET_FIN)
+		return flags | SP_FLOW_RESET;
+	if (opener && (c->ref.state & SP_FLOW_ANSWERED) && !c->packet.opening)
+		flags |= SP_FLOW_CONFIRMED;
+	if (c->packet.ending == PACKET_FIN)
 		flags |= opener ? SP_FLOW_FIN_OPENER : SP_FLOW_FIN_OTHER;
 	return flags;
 }

@@ -133,7 +133,7 @@ OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 	} else {
 		sender = sender_find(ctx->tc_index, generation & 1, &place);
 		if (!sender || READ_ONCE(sender->ifindex) != ifindex ||
-		    !!(state & SP_FLOW_FROM_HIGH) != high)
+		    !!(state & SP_FLOW_FROM_HIGH) != high || confirms(state, 1))
 			return 0;
 		tag_packet(ctx, ctx->tc_index & SP_TAG_SENDER);
 	}

@@ -21,12 +21,21 @@
 /* A flow younger than this is alive, whatever happened to it short of a reset, unless it is brief. */
 #define USUAL_LIFE 60
 _Static_assert(USUAL_LIFE <= SP_LIFE_SYN && USUAL_LIFE <= SP_LIFE_CLOSING &&
-		       USUAL_LIFE <= SP_LIFE_DATAGRAM && USUAL_LIFE <= SP_LIFE_CONVERSATION,
+		       USUAL_LIFE <= SP_LIFE_CONVERSATION && SP_LIFE_ANSWERED_ONCE <= USUAL_LIFE &&
+		       SP_LIFE_ANSWERED_ONCE <= SP_LIFE_DATAGRAM,
 	       "alive in every state but reset");
 
 static __always_inline __u32 usual_life(__u64 state)
 {
-	return state & SP_FLOW_BRIEF ? SP_LIFE_BRIEF : USUAL_LIFE;
+	if (state & SP_FLOW_BRIEF)
+		return SP_LIFE_BRIEF;
+	return state & SP_FLOW_CONFIRMED ? USUAL_LIFE : SP_LIFE_ANSWERED_ONCE;
+}
+
+/* Is this the packet that confirms its flow? It changes the flow's state. */
+static __always_inline int confirms(__u64 state, int opener)
+{
+	return opener && (state & SP_FLOW_ANSWERED) && !(state & SP_FLOW_CONFIRMED);
 }
 
 /* From usual_packet() and its parts: not a usual packet. */
@@ -243,7 +252,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	/* The tag too: the place may have become another flow's since its key was read. */
 	if (state >> 16 != ((__u64)generation << 16 | tag) || (state & SP_FLOW_RESET) ||
 	    !(state & (opener == (direction == SP_EGRESS) ? SP_FLOW_EGRESS : SP_FLOW_INGRESS)) ||
-	    !(opener || (state & SP_FLOW_ANSWERED)) ||
+	    !(opener || (state & SP_FLOW_ANSWERED)) || confirms(state, opener) ||
 	    READ_ONCE(f->ifindex[(direction == SP_EGRESS) == high]) != ctx->ifindex)
 		return NO_OPINION;
 	if (direction == SP_INGRESS && opener &&

@@ -116,7 +116,7 @@ TEST_P(FlowTest, BothFinsEndAConnection) {
   ClientOnly();
   Connect();
   EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80, kFin | kAck)));
-  k.Age(SP_LIFE_CLOSING + 2);
+  k.Age(SP_LIFE_HALF_CLOSED - 2);
   EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)));  // half closed lives on
   EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kFin | kAck)));
   EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)));
@@ -189,6 +189,44 @@ TEST_P(FlowTest, AnAnsweredConnectionLivesForHours) {
   EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)), "policy");
 }
 
+// Whoever closed has gone, or the other side has: nobody is there to say so.
+TEST_P(FlowTest, AHalfClosedConnectionIsForgottenInMinutes) {
+  ClientOnly();
+  Connect();
+  EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kFin | kAck)));
+  k.Age(SP_LIFE_HALF_CLOSED + 2);
+  EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)), "policy");
+}
+
+// A spoofed SYN is answered too: what lives for hours has both sides there.
+TEST_P(FlowTest, AHalfOpenConnectionIsForgottenInAMinute) {
+  ServerOnly();
+  for (uint16_t sport = 1024; sport < 1026; sport++) {
+    EXPECT_PASS(ToWeb(Tcp(kFar, sport, kWeb, 80)));
+    EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, sport, kSyn | kAck)));
+    EXPECT_PASS(ToWeb(Tcp(kFar, sport, kWeb, 80)));
+    EXPECT_PASS(ToWeb(Sctp(kFar, sport, kWeb, 80)));
+    EXPECT_PASS(FromWeb(Sctp(kWeb, 80, kFar, sport, kSctpInitAck)));
+  }
+  EXPECT_PASS(ToWeb(Tcp(kFar, 1024, kWeb, 80, kAck)));
+  EXPECT_PASS(ToWeb(Sctp(kFar, 1024, kWeb, 80, kSctpData)));
+  k.Age(SP_LIFE_SYN + 2);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 80, kFar, 1025, kSyn | kAck)), "policy");
+  EXPECT_DROP(FromWeb(Sctp(kWeb, 80, kFar, 1025, kSctpInitAck)), "policy");
+  k.Age(SP_LIFE_ESTABLISHED - SP_LIFE_SYN - 4);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, 1024, kAck)));
+  EXPECT_PASS(FromWeb(Sctp(kWeb, 80, kFar, 1024, kSctpData)));
+}
+
+// One that was there before the tables: whoever is seen first opens it, and an answer is enough.
+TEST_P(FlowTest, AConnectionThatWasPickedUpLivesForHours) {
+  ServerOnly();
+  EXPECT_PASS(ToWeb(Tcp(kFar, 1024, kWeb, 80, kAck)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, 1024, kAck)));
+  k.Age(SP_LIFE_ESTABLISHED - 2);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, 1024, kAck)));
+}
+
 TEST_P(FlowTest, DatagramsLiveForAMinuteAndConversationsForThree) {
   ClientOnly();
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
@@ -196,6 +234,13 @@ TEST_P(FlowTest, DatagramsLiveForAMinuteAndConversationsForThree) {
   EXPECT_DROP(ToWeb(Udp(kFar, 80, kWeb, 1024)), "policy");
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
   EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, 1024)));
+  k.Age(SP_LIFE_ANSWERED_ONCE - 2);
+  EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, 1024)));
+  k.Age(SP_LIFE_ANSWERED_ONCE + 2);
+  EXPECT_DROP(ToWeb(Udp(kFar, 80, kWeb, 1024)), "policy");
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, 1024)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
   k.Age(SP_LIFE_CONVERSATION - 2);
   EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, 1024)));
   k.Age(SP_LIFE_CONVERSATION + 2);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables at their limits: full, shared, swept, tiny, and broken on purpose.
+#include <algorithm>
+
 #include "bpf/packets/world.h"
 
 namespace sallyport::test {
@@ -10,16 +12,34 @@ class FlowTableTest : public FamilyTest {
   explicit FlowTableTest(uint32_t buckets = 2) : FamilyTest({.flow_buckets = buckets}) {
     k.SetEndpoint({db, kDb.v4, kDb.v6});
   }
-  // Opens flows from `pod` until one is refused; how many there were.
-  uint32_t Fill(uint32_t ifindex, const Host& pod) {
+  // Opens conversations from `pod` until one is refused; how many there were.
+  uint32_t Fill(uint32_t ifindex, const Host& pod, const char* reason = "flow-share") {
     for (uint16_t sport = 1; sport < 1000; sport++) {
-      Outcome out = k.FromPod(ifindex, Udp(pod, sport, kFar, 80));
+      Outcome out = Converse(ifindex, pod, sport);
       if (out.action != Action::kDrop) continue;
-      EXPECT_DROP(out, "flows-full");
+      EXPECT_DROP(out, reason);
       return sport - 1u;
     }
     ADD_FAILURE() << "the table is never full";
     return 0;
+  }
+  // A question, its answer, and a second question; what became of the first.
+  Outcome Converse(uint32_t ifindex, const Host& pod, uint16_t sport) {
+    Outcome out = k.FromPod(ifindex, Udp(pod, sport, kFar, 80));
+    if (out.action == Action::kDrop) return out;
+    EXPECT_PASS(k.ToPod(ifindex, Udp(kFar, 80, pod, sport)));
+    EXPECT_PASS(k.FromPod(ifindex, Udp(pod, sport, kFar, 80)));
+    return out;
+  }
+  void Connect(uint32_t ifindex, const Host& pod, uint16_t sport) {
+    EXPECT_PASS(k.FromPod(ifindex, Tcp(pod, sport, kFar, 80)));
+    EXPECT_PASS(k.ToPod(ifindex, Tcp(kFar, 80, pod, sport, kSyn | kAck)));
+    EXPECT_PASS(k.FromPod(ifindex, Tcp(pod, sport, kFar, 80, kAck)));
+  }
+  size_t FlowsOf(uint32_t ifindex, const sp_flow_bucket& bucket) {
+    return static_cast<size_t>(
+        std::count_if(std::begin(bucket.flow), std::end(bucket.flow),
+                      [&](const sp_flow& f) { return f.state && f.owner == ifindex; }));
   }
   // Places that are free have no tag: else they would be counted as used.
   void ExpectTagsOfUsedPlacesOnly(uint32_t buckets) {
@@ -45,9 +65,7 @@ TEST_P(FlowTableTest, NoEndpointGetsMoreThanItsShareOfAFullBucket) {
   EXPECT_LE(opened, 2u * SP_FLOW_SHARE);
   EXPECT_GT(Fill(db, kDb), 0u);
   for (uint32_t bucket = 0; bucket < 2; bucket++) {
-    int of_web = 0;
-    for (const sp_flow& flow : k.flows()[bucket].flow) of_web += flow.owner == web;
-    EXPECT_LE(of_web, SP_FLOW_SHARE);
+    EXPECT_LE(FlowsOf(web, k.flows()[bucket]), SP_FLOW_SHARE);
   }
 }
 
@@ -63,7 +81,7 @@ TEST_P(FlowTableTest, WhereverAFlowStandsItIsFound) {
 TEST_P(FlowTableTest, DeadFlowsMakePlace) {
   Web(kOpen, kOpen);
   uint32_t opened = Fill(web, kWeb);
-  k.Age(SP_LIFE_DATAGRAM + 2);
+  k.Age(SP_LIFE_CONVERSATION + 2);
   for (uint16_t sport = 2000; sport < 2000 + opened; sport++)
     EXPECT_PASS(FromWeb(Udp(kWeb, sport, kFar, 80)));
   ExpectTagsOfUsedPlacesOnly(2);
@@ -73,6 +91,7 @@ TEST_P(FlowTableTest, LiveFlowsAreNotSwept) {
   Web(kOpen, kOpen);
   EXPECT_PASS(FromWeb(Tcp(kWeb, 1, kFar, 80)));
   EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1, kSyn | kAck)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1, kFar, 80, kAck)));
   for (int i = 0; i < 10; i++) {
     Fill(web, kWeb);
     k.Age(SP_LIFE_CONVERSATION + 2);
@@ -116,9 +135,94 @@ TEST_P(OneBucketTest, ATableOfOneBucketWorks) {
   for (uint16_t sport = 1; sport <= SP_FLOW_SHARE; sport++) {
     EXPECT_PASS(FromWeb(Udp(kWeb, sport, kFar, 80)));
     EXPECT_PASS(ToWeb(Udp(kFar, 80, kWeb, sport)));
+    EXPECT_PASS(FromWeb(Udp(kWeb, sport, kFar, 80)));
   }
-  EXPECT_DROP(FromWeb(Udp(kWeb, 99, kFar, 80)), "flows-full");
+  EXPECT_DROP(FromWeb(Udp(kWeb, 99, kFar, 80)), "flow-share");
   EXPECT_PASS(FromDb(Udp(kDb, 1, kFar, 80)));
+}
+
+TEST_P(OneBucketTest, FourEndpointsAreNeededToFillABucket) {
+  const Host others[] = {{"10.0.0.3", "fd00::3"}, {"10.0.0.4", "fd00::4"}, {"10.0.0.5", "fd00::5"}};
+  for (uint32_t i = 0; i < 3; i++) k.SetEndpoint({Interface(2 + i), others[i].v4, others[i].v6});
+  Web(kOpen, kOpen);
+  EXPECT_EQ(Fill(web, kWeb), 8u);
+  EXPECT_EQ(Fill(db, kDb), 4u);
+  EXPECT_EQ(Fill(Interface(2), others[0]), 2u);
+  EXPECT_EQ(Fill(Interface(3), others[1], "flows-full"), 1u);
+  EXPECT_EQ(Fill(Interface(4), others[2], "flows-full"), 0u);
+}
+
+// What only one side has confirmed goes before anything is refused: first of who holds most.
+TEST_P(OneBucketTest, WeakFlowsMakePlace) {
+  k.SetEndpoint({Interface(2), "10.0.0.3", "fd00::3"});
+  Web(kOpen, kOpen);
+  Connect(web, kWeb, 1);
+  for (uint16_t sport = 1; sport < 100; sport++) EXPECT_PASS(ToWeb(Udp(kFar, sport, kWeb, 53)));
+  EXPECT_EQ(FlowsOf(web, k.flows()[0]), size_t{SP_FLOW_SHARE});
+  for (uint16_t sport = 1; sport < 100; sport++) {
+    EXPECT_PASS(FromDb(Tcp(kDb, sport, kFar, 80)));
+    EXPECT_PASS(ToDb(Tcp(kFar, 80, kDb, sport, kSyn | kAck)));
+  }
+  EXPECT_EQ(FlowsOf(web, k.flows()[0]), size_t{SP_FLOW_SHARE}) << "not at another's cost";
+  Connect(web, kWeb, 2);
+  Connect(db, kDb, 200);
+  const Host third = {"10.0.0.3", "fd00::3"};
+  for (uint16_t sport = 1; sport <= 5; sport++) Connect(Interface(2), third, sport);
+  EXPECT_EQ(FlowsOf(Interface(2), k.flows()[0]), 5u);
+  for (uint16_t sport = 1; sport <= 2; sport++)
+    EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, sport, kAck)));
+  EXPECT_PASS(ToDb(Tcp(kFar, 80, kDb, 200, kAck)));
+  ExpectTagsOfUsedPlacesOnly(1);
+}
+
+TEST_P(OneBucketTest, ACutConnectionIsNeverGivenAway) {
+  k.SetRule(kSet, kFarIdentity, Ports().Udp(80).Tcp(80));
+  Web(kSet, kOpen);
+  Connect(web, kWeb, 1);
+  k.SetRule(kSet, kFarIdentity, Ports().Udp(80));
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1, kFar, 80, kAck)), "policy");
+  k.Age(SP_LIFE_CLOSING + 2);
+  for (uint16_t sport = 1; sport < 100; sport++) {
+    EXPECT_PASS(FromWeb(Udp(kWeb, sport, kFar, 80)));
+    EXPECT_PASS(ToDb(Udp(kFar, sport, kDb, 80)));
+  }
+  EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1, kAck)), "cut");
+}
+
+TEST_P(OneBucketTest, FlowsOfAnEndpointThatHasGoneMakePlace) {
+  Web(kOpen, kOpen);
+  ASSERT_EQ(Fill(web, kWeb), 8u);
+  ASSERT_EQ(Fill(db, kDb), 4u);
+  k.RemoveEndpoint(web);
+  k.NextGeneration();
+  for (uint16_t sport = 10; sport < 14; sport++) EXPECT_PASS(Converse(db, kDb, sport));
+  EXPECT_EQ(FlowsOf(web, k.flows()[0]), 0u);
+  EXPECT_EQ(FlowsOf(db, k.flows()[0]), 8u);
+}
+
+// The emptier bucket is not always the one with room for this endpoint.
+TEST_P(FlowTableTest, ItsShareIsLookedForInBothBuckets) {
+  Web(kOpen, kOpen);
+  const uint64_t confirmed = SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
+  EXPECT_PASS(FromWeb(Udp(kWeb, 99, kFar, 80)));
+  uint32_t now = k.Flows()[0]->seen;
+  std::fill_n(k.flows(), 2, sp_flow_bucket{});
+  for (uint32_t bucket = 0; bucket < 2; bucket++) {
+    uint32_t of_web = bucket == 0 ? 8 : 0, of_db = bucket == 0 ? 0 : 9;  // 8 is all of its share
+    for (uint32_t way = 0; way < of_web + of_db; way++) {
+      sp_flow& flow = k.flows()[bucket].flow[way];
+      flow.key.tail = way;
+      flow.key.protocol = 6;
+      flow.owner = way < of_web ? web : db;
+      flow.seen = now;
+      flow.state = 0x77u << 16 | confirmed;
+      k.flows()[bucket].tag[way] = 0x77;
+    }
+  }
+  EXPECT_PASS(FromWeb(Udp(kWeb, 1, kFar, 80)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 2, kFar, 80)));
+  EXPECT_EQ(FlowsOf(web, k.flows()[1]), 2u);
 }
 
 class SmallTablesTest : public FamilyTest {

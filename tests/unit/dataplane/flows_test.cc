@@ -65,26 +65,33 @@ TEST_F(FlowsTest, FreeAndHalfFilledPlacesAreNoFlows) {
 }
 
 TEST_F(FlowsTest, EveryLifetime) {
+  constexpr uint32_t kConfirmed = SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
   struct Case {
     uint32_t flags;
     uint8_t protocol;
     uint32_t life;
   } cases[] = {
       {0, kTcp, SP_LIFE_SYN},
-      {SP_FLOW_ANSWERED, kTcp, SP_LIFE_ESTABLISHED},
-      {SP_FLOW_ANSWERED, kSctp, SP_LIFE_ESTABLISHED},
-      {SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER, kTcp, SP_LIFE_ESTABLISHED},
-      {SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER, kTcp, SP_LIFE_CLOSING},
+      {SP_FLOW_CONFIRMED, kTcp, SP_LIFE_SYN},
+      {SP_FLOW_ANSWERED, kTcp, SP_LIFE_SYN},
+      {kConfirmed, kTcp, SP_LIFE_ESTABLISHED},
+      {kConfirmed, kSctp, SP_LIFE_ESTABLISHED},
+      {kConfirmed | SP_FLOW_FIN_OPENER, kTcp, SP_LIFE_HALF_CLOSED},
+      {kConfirmed | SP_FLOW_FIN_OTHER, kTcp, SP_LIFE_HALF_CLOSED},
+      {kConfirmed | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER, kTcp, SP_LIFE_CLOSING},
       {SP_FLOW_ANSWERED | SP_FLOW_RESET, kTcp, SP_LIFE_RESET},
       {SP_FLOW_CUT, kTcp, SP_LIFE_CLOSING},
       {SP_FLOW_ANSWERED | SP_FLOW_CUT, kTcp, SP_LIFE_ESTABLISHED},
       {0, kUdp, SP_LIFE_DATAGRAM},
       {SP_FLOW_BRIEF, kUdp, SP_LIFE_BRIEF},
       {SP_FLOW_BRIEF | SP_FLOW_ANSWERED, kUdp, SP_LIFE_BRIEF},
-      {SP_FLOW_ANSWERED, kIcmp, SP_LIFE_CONVERSATION},
+      {SP_FLOW_ANSWERED, kIcmp, SP_LIFE_ANSWERED_ONCE},
+      {kConfirmed, kUdp, SP_LIFE_CONVERSATION},
+      {kConfirmed | SP_FLOW_BRIEF, kUdp, SP_LIFE_BRIEF},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.flags);
+    used_ = 0;
     sp_flow& flow = Add(c.flags, c.protocol);
     flow.seen = kNow - c.life;
     EXPECT_EQ(CountLiveFlows(buckets_, kNow), 1u);
