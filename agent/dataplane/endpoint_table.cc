@@ -105,7 +105,9 @@ Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindin
                    ", which is another pod's"};
     Result<Edit> edit = Open(binding);
     if (!edit) return std::move(edit).error().Context("pod " + name.ToString());
-    edit->state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0);
+    edit->state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0) |
+                        (it->second.keep_egress ? SP_ENDPOINT_KEEP << SP_EGRESS : 0) |
+                        (it->second.keep_ingress ? SP_ENDPOINT_KEEP << SP_INGRESS : 0);
     edit->state.set[SP_EGRESS] = set_number(it->second.egress);
     edit->state.set[SP_INGRESS] = set_number(it->second.ingress);
     Edited(*edit, next);

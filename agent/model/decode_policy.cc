@@ -226,6 +226,26 @@ void WarnOfIdleRules(const Cursor& spec, const Direction& direction, bool isolat
       ->Warn("has no effect: policyTypes does not have " + std::string(direction.type));
 }
 
+// What the policy says of connections that it does not allow any more. Anything but "keep" is only
+// warned about: an error would hold up the spec for a typing mistake, and cutting is the safe side.
+bool DecodeEstablished(const Cursor& object) {
+  std::optional<Cursor> meta = object.Child("metadata");
+  std::optional<Cursor> annotations = meta ? meta->Child("annotations") : std::nullopt;
+  if (!annotations || !annotations->IsMapping()) return false;
+  for (const auto& [key, value] : annotations->value().members) {
+    if (!key.starts_with("sallyport.io/") || key == kEstablished) continue;
+    annotations->WarnAt(
+        key, "has no effect: the annotation that Sallyport knows is " + std::string(kEstablished));
+  }
+  const Value* value = annotations->value().Find(kEstablished);
+  if (!value || !value->IsString()) return false;  // of another type: that is reported
+  if (value->text == "keep") return true;
+  annotations->WarnAt(
+      kEstablished,
+      "has no effect: \"keep\" is the one value that it may have, not " + Quoted(value->text));
+  return false;
+}
+
 }  // namespace
 
 Selector DecodeSelector(const Cursor& at) {
@@ -245,6 +265,7 @@ NetworkPolicyPtr DecodeNetworkPolicy(const Cursor& object, Meta meta) {
   auto out = std::make_shared<NetworkPolicy>();
   out->name = std::move(meta.name);
   out->place = PlaceOf(object);
+  out->keeps_established = DecodeEstablished(object);
   // The API server takes a policy without a spec for one with an empty spec.
   static const Value empty_spec = [] {
     Value value;

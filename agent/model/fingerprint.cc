@@ -147,6 +147,7 @@ void Add(const NetworkPolicy& policy, Hasher& hasher) {
   hasher.Add(static_cast<uint64_t>(policy.isolates_egress));
   hasher.AddAll(policy.ingress);
   hasher.AddAll(policy.egress);
+  hasher.Add(static_cast<uint64_t>(policy.keeps_established));
 }
 
 void Add(const Service& service, Hasher& hasher) {

@@ -116,6 +116,7 @@ struct Rule {
   }
 };
 
+inline constexpr std::string_view kEstablished = "sallyport.io/established";
 struct NetworkPolicy {
   ObjectName name;
   Selector pods;
@@ -123,6 +124,9 @@ struct NetworkPolicy {
   bool isolates_egress = false;
   std::vector<Rule> ingress;
   std::vector<Rule> egress;
+  // The annotation kEstablished: connections that it does not allow any more stay, if every policy
+  // that isolates the pod for the direction says so.
+  bool keeps_established = false;
   Place place;
   friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
 };

@@ -66,8 +66,9 @@ class Renumbering {
     for (const auto& [id, ports] : image_.port_sets) out.port_sets[port_sets_.at(id)] = ports;
     for (const auto& [id, set] : image_.sets) out.sets[sets_.at(id)] = Apply(set);
     for (const auto& [name, endpoint] : image_.endpoints) {
-      out.endpoints[name] = {endpoint.addresses, sets_.at(endpoint.egress),
-                             sets_.at(endpoint.ingress)};
+      Endpoint& renumbered = out.endpoints[name] = endpoint;
+      renumbered.egress = sets_.at(endpoint.egress);
+      renumbered.ingress = sets_.at(endpoint.ingress);
     }
     return out;
   }
@@ -143,8 +144,9 @@ std::string Image::ToString() const {
   for (const net::Address& address : service_addresses) out << "  " << address.ToString() << "\n";
   out << "endpoints\n";
   for (const auto& [name, endpoint] : endpoints) {
-    out << "  " << name.ToString() << " egress " << endpoint.egress << " ingress "
-        << endpoint.ingress;
+    out << "  " << name.ToString() << " egress " << endpoint.egress
+        << (endpoint.keep_egress ? " keep" : "") << " ingress " << endpoint.ingress
+        << (endpoint.keep_ingress ? " keep" : "");
     for (const net::Address& address : endpoint.addresses) out << " " << address.ToString();
     out << "\n";
   }

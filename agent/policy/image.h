@@ -60,6 +60,9 @@ struct Endpoint {
   std::vector<net::Address> addresses;  // sorted; empty while it has none
   SetId egress = kNoSet;
   SetId ingress = kNoSet;
+  // Connections of this direction that were established stay when no rule allows them any more.
+  bool keep_egress = false;
+  bool keep_ingress = false;
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 

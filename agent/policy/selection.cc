@@ -197,13 +197,16 @@ void Selection::Assign(Local& local) {
   local.profile = profile;
 }
 
-std::optional<Terms> Selection::TermsOf(const ProfileKey& profile, Direction direction) {
+std::optional<Terms> Selection::TermsOf(const ProfileKey& profile, Direction direction,
+                                        bool& keep) {
   std::optional<Terms> out;
+  keep = false;
   for (uint32_t subject : profile.subjects) {
     for (const Member& member : subjects_.data(subject).members) {
       const std::optional<Terms>& terms =
           direction == Direction::kEgress ? member.compiled->egress : member.compiled->ingress;
       if (!terms) continue;
+      keep = (!out || keep) && member.policy->keeps_established;
       if (!out) out.emplace();
       out->insert(out->end(), terms->begin(), terms->end());
     }
@@ -225,10 +228,10 @@ void Selection::Build(uint32_t id) {
   const ProfileKey& key = profiles_.key(id);
   Profile before = profiles_.data(id);
   Profile built;
-  if (auto terms = TermsOf(key, Direction::kEgress)) {
+  if (auto terms = TermsOf(key, Direction::kEgress, built.keep_egress)) {
     built.egress = sets_.Acquire(std::move(*terms), Direction::kEgress);
   }
-  if (auto terms = TermsOf(key, Direction::kIngress)) {
+  if (auto terms = TermsOf(key, Direction::kIngress, built.keep_ingress)) {
     std::vector<SpecId> made;
     ResolveNames(*terms, key.ingress_ports, made);
     built.ingress = sets_.Acquire(std::move(*terms), Direction::kIngress);
@@ -254,7 +257,8 @@ void Selection::Write(const model::ObjectName& name, Changes& changes) {
     return;
   }
   const Profile& profile = profiles_.data(local->second.profile);
-  Endpoint endpoint{local->second.pod->addresses, profile.egress, profile.ingress};
+  Endpoint endpoint{local->second.pod->addresses, profile.egress, profile.ingress,
+                    profile.keep_egress, profile.keep_ingress};
   std::sort(endpoint.addresses.begin(), endpoint.addresses.end());
   endpoint.addresses.erase(std::unique(endpoint.addresses.begin(), endpoint.addresses.end()),
                            endpoint.addresses.end());

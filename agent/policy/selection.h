@@ -64,6 +64,8 @@ class Selection {
   struct Profile {
     SetId egress = kNoSet;
     SetId ingress = kNoSet;
+    bool keep_egress = false;
+    bool keep_ingress = false;
   };
   struct Local {
     model::PodPtr pod;
@@ -86,7 +88,8 @@ class Selection {
   void SpreadChanges();
   void Assign(Local& local);
   void Build(uint32_t profile);
-  std::optional<Terms> TermsOf(const ProfileKey& profile, Direction direction);
+  // `keep`: does each policy that isolates keep established connections?
+  std::optional<Terms> TermsOf(const ProfileKey& profile, Direction direction, bool& keep);
   // The same terms with port names resolved. The specs that this makes are added to `made`, with a
   // reference each.
   void ResolveNames(Terms& terms, const Resolution& ports, std::vector<SpecId>& made);

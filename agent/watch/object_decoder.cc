@@ -26,6 +26,11 @@ struct Shape {
 
 const Shape kMeta = {{{"name"}, {"namespace"}, {"uid"}, {"labels"}}};
 
+// A policy's own annotations.
+const Shape kAnnotations = {{{model::kEstablished}}};
+const Shape kPolicyMeta = {
+    {{"name"}, {"namespace"}, {"uid"}, {"labels"}, {"annotations", &kAnnotations}}};
+
 const Shape kNamespace = {{{"metadata", &kMeta}}};
 
 const Shape kNodeSpec = {{{"podCIDR"}, {"podCIDRs"}}};
@@ -51,7 +56,7 @@ const Shape kPolicySpec = {{{"podSelector", &kSelector},
                             {"ingress", &kIngressRule},
                             {"egress", &kEgressRule}},
                            true};
-const Shape kPolicy = {{{"metadata", &kMeta}, {"spec", &kPolicySpec}}};
+const Shape kPolicy = {{{"metadata", &kPolicyMeta}, {"spec", &kPolicySpec}}};
 // What says whom a policy is for, and in which directions.
 const Shape kPolicyTarget = {{{"podSelector", &kSelector}, {"policyTypes"}}};
 const Shape kPolicyTargetOnly = {{{"metadata", &kMeta}, {"spec", &kPolicyTarget}}};
@@ -161,7 +166,11 @@ DecodedObject Decode(Kind kind, std::string_view object, const Shape& shape) {
   text.replace(0, 1, head);
   model::Manifest manifest = model::ReadManifest(text, "");
   for (model::Diagnostic& diagnostic : manifest.diagnostics) {
-    if (diagnostic.severity == model::Severity::kError) out.errors.push_back(std::move(diagnostic));
+    if (diagnostic.severity == model::Severity::kError) {
+      out.errors.push_back(std::move(diagnostic));
+    } else if (diagnostic.field.find(model::kEstablished) != std::string::npos) {
+      out.warnings.push_back(std::move(diagnostic));
+    }
   }
   if (!manifest.objects.empty()) {
     out.name = manifest.objects.front().name;

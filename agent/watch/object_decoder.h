@@ -20,6 +20,7 @@ struct DecodedObject {
   model::ObjectName name;             // empty if not even that could be read
   std::optional<model::Delta> delta;  // absent: it is not understood
   model::Diagnostics errors;          // then why not
+  model::Diagnostics warnings;        // what it says to Sallyport alone, and has no effect
 };
 
 // `object` need not say its apiVersion and kind; empty, it was too large or too deep to be read.

@@ -59,18 +59,22 @@ void ObjectSet::BeginList() {
 void ObjectSet::Set(std::string_view object) {
   DecodedObject decoded = DecodeObject(kind_, object);
   if (decoded.delta) {
-    TakeGood(std::move(*decoded.delta));
+    TakeGood(std::move(*decoded.delta), std::move(decoded.warnings));
   } else {
     TakeBad(decoded.name, std::move(decoded.errors), object);
   }
 }
 
-void ObjectSet::TakeGood(model::Delta delta) {
+void ObjectSet::TakeGood(model::Delta delta, model::Diagnostics warnings) {
   auto [it, added] = known_.try_emplace(delta.name);
   Known& known = it->second;
   known.seen = list_;
   known.stands_in = false;
   if (troubled_.erase(delta.name) > 0) changed_ = true;
+  if (!warnings.empty()) {
+    troubled_[delta.name] = std::move(warnings);
+    changed_ = true;
+  }
   std::shared_ptr<const void> object = ObjectOf(delta);
   if (known.object && Same(kind_, known.object.get(), object.get())) return;
   known.object = std::move(object);

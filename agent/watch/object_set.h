@@ -46,7 +46,7 @@ class ObjectSet : public ObjectSink {
     bool stands_in = false;              // closed, in the stead of one that is not understood
   };
 
-  void TakeGood(model::Delta delta);
+  void TakeGood(model::Delta delta, model::Diagnostics warnings);
   void TakeBad(const model::ObjectName& name, model::Diagnostics errors, std::string_view object);
   void Forget(const model::ObjectName& name);
 

@@ -58,6 +58,8 @@ struct sp_control {
  */
 #define SP_ENDPOINT_OPEN 1u   /* pod and policy are known; else closed */
 #define SP_ENDPOINT_DIRECT 2u /* nothing else on the interface needs its packets: hand them over */
+/* << enum sp_direction: connections that were established stay, whatever the set says by now */
+#define SP_ENDPOINT_KEEP 4u
 struct sp_endpoint {
 	__u32 ifindex;   /* host side; 0: free */
 	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
@@ -164,6 +166,7 @@ struct sp_flow_key {
 #define SP_FLOW_BRIEF 0x1000u    /* datagrams with a node's address, as seen here */
 /* The opener sent more than an opening; datagrams: more after an answer. With ANSWERED: both talk */
 #define SP_FLOW_CONFIRMED 0x2000u
+#define SP_FLOW_KEPT 0x4000u /* policy allows no new one like it: see SP_ENDPOINT_KEEP */
 /* state: generation << 32 | tag << 16 | flags; tag: 16 bits of the key's hash, never 0. 0: free */
 struct sp_flow {
 	struct sp_flow_key key;

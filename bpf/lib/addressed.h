@@ -20,9 +20,10 @@ static __always_inline int is_answer_to(struct context *c, int opener)
 /* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
 OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 {
-	int egress = c->judge.direction == SP_EGRESS, opener;
+	int egress = c->judge.direction == SP_EGRESS, opener, allowed;
 	struct packet quoted = {};
 	struct flow_ref *ref = &c->ref;
+	__u32 direction;
 	__u64 peer;
 
 	if (parse_quoted(ctx, &c->packet, &quoted) != PACKET_TRANSPORT)
@@ -49,12 +50,15 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	/* Judged elsewhere, or as somebody else's: its next packet is. */
 	if (ref->state & (SP_FLOW_DEFERRED | SP_FLOW_JOINT))
 		return 0;
-	c->judge.set =
-		endpoint_set(c->endpoint, c->half, opener == egress ? SP_INGRESS : SP_EGRESS);
+	direction = opener == egress ? SP_INGRESS : SP_EGRESS;
+	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
 	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
-	return policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
-			     opener ? quoted.destination_port : quoted.source_port) == SP_PASS &&
-	       is_answer_to(c, opener);
+	c->established = is_established(ref);
+	allowed = policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
+				opener ? quoted.destination_port : quoted.source_port) == SP_PASS ||
+		  keeps(c, c->endpoint, direction, !egress);
+	c->established = 0;
+	return allowed && is_answer_to(c, opener);
 }
 
 /*

@@ -25,7 +25,8 @@ struct context {
 	__u32 tag; /* at pod_ingress, and of what has no mark: as sent_through() says */
 	__u32 now;
 	__u16 half;
-	__u16 at_node; /* judged for its sender on an interface of the node's */
+	__u8 at_node;     /* judged for its sender on an interface of the node's */
+	__u8 established; /* of a connection that may stay for those who ask for that */
 };
 
 static __always_inline void begin(struct context *c, __u32 direction, __u32 generation, __u32 now)
@@ -41,6 +42,7 @@ static __always_inline void begin(struct context *c, __u32 direction, __u32 gene
 	c->now = now;
 	c->half = generation & 1;
 	c->at_node = 0;
+	c->established = 0;
 }
 
 static __always_inline const struct sp_address *seen_address(const struct context *c)
@@ -98,9 +100,37 @@ static __always_inline struct sp_endpoint *local_peer(const struct context *c, _
 	return (endpoint_flags(other, c->half) & both) == both ? other : NULL;
 }
 
+/* May a packet that opens nothing be of a connection that stays? What was cut never is. */
+static __always_inline int is_established(const struct flow_ref *ref)
+{
+	const __u64 asked = SP_FLOW_ANSWERED | SP_FLOW_CUT | SP_FLOW_RESET | SP_FLOW_DEFERRED;
+
+	return (ref->state & asked) == SP_FLOW_ANSWERED && ref->key.protocol != IPPROTO_ICMP &&
+	       ref->key.protocol != IPPROTO_ICMPV6;
+}
+
+/*
+ * Does e ask that established connections stay, and has it allowed this one itself? Only who has
+ * judged a flow is noted for its end.
+ */
+static __always_inline int keeps(const struct context *c, const struct sp_endpoint *e,
+				 __u32 direction, int is_source)
+{
+	return c->established &&
+	       (endpoint_flags(e, c->half) & (SP_ENDPOINT_KEEP << (direction & 1))) &&
+	       flow_is_noted(&c->ref, is_source, READ_ONCE(e->ifindex));
+}
+
+/* What judge_flow decided: SP_FLOW_EGRESS, _INGRESS, _DIRECT, _KEPT; the local peer's interface. */
+struct decision {
+	__u64 peer;  /* the word of the other end's own address */
+	__u32 flags; /* 0 with SP_PASS: our own node, or a Service's; nothing to remember */
+	__u32 other;
+};
+
 /* The other end's word on a flow that E has allowed; a denial is reported as the other end's. */
 static __always_inline int judge_other(struct context *c, struct sp_endpoint *other, __u32 place,
-				       __u32 direction, __be16 port)
+				       __u32 direction, __be16 port, struct decision *out)
 {
 	__u32 set = endpoint_set(other, c->half, direction);
 	int verdict;
@@ -109,6 +139,11 @@ static __always_inline int judge_other(struct context *c, struct sp_endpoint *ot
 		return SP_PASS;
 	verdict = policy_allows(set, peer_identity(peer_find(own_address(c), c->half)),
 				c->packet.protocol, port);
+	if (verdict == -SP_DROP_POLICY &&
+	    keeps(c, other, direction, c->judge.direction != SP_EGRESS)) {
+		out->flags |= SP_FLOW_KEPT;
+		return SP_PASS;
+	}
 	if (verdict < 0) {
 		c->judge.place = place;
 		c->judge.ifindex = READ_ONCE(other->ifindex);
@@ -117,13 +152,6 @@ static __always_inline int judge_other(struct context *c, struct sp_endpoint *ot
 	}
 	return verdict;
 }
-
-/* What judge_flow decided: SP_FLOW_EGRESS, _INGRESS, _DIRECT; the local peer's interface. */
-struct decision {
-	__u64 peer;  /* the word of the other end's own address */
-	__u32 flags; /* 0 with SP_PASS: our own node, or a Service's; nothing to remember */
-	__u32 other;
-};
 
 /*
  * An established connection that was left to be judged further on stays so, as long as anything is:
@@ -166,6 +194,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	__be16 port = with_flow ? c->packet.destination_port : c->packet.source_port;
 	__u64 peer = peer_find(peer_address(c), c->half);
 	struct sp_endpoint *other;
+	__u32 kept = 0;
 	int verdict;
 
 	out->peer = peer;
@@ -177,7 +206,10 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 			return SP_PASS;
 	}
 	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
-	if (verdict < 0)
+	if (verdict == -SP_DROP_POLICY && !peer_is_service(peer) &&
+	    keeps(c, c->endpoint, direction, c->judge.direction == SP_EGRESS))
+		kept = SP_FLOW_KEPT;
+	else if (verdict < 0)
 		return verdict;
 	/*
 	 * Datagrams from a Service open nothing: what E sends there is E's own, and judged when it is
@@ -188,6 +220,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 		return SP_PASS;
 	if (!own_opens)
 		out->flags = SP_FLOW_INGRESS;
+	out->flags |= kept;
 	other = c->other;
 	if (other)
 		place = c->other_place;
@@ -195,9 +228,10 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 		other = local_peer(c, peer_ifindex(peer), &place);
 	if (!other)
 		return SP_PASS;
-	out->flags = SP_FLOW_EGRESS | SP_FLOW_INGRESS | (c->other ? SP_FLOW_JOINT : SP_FLOW_DIRECT);
+	out->flags = SP_FLOW_EGRESS | SP_FLOW_INGRESS | kept |
+		     (c->other ? SP_FLOW_JOINT : SP_FLOW_DIRECT);
 	out->other = READ_ONCE(other->ifindex);
-	return judge_other(c, other, place, own_opens ? SP_INGRESS : SP_EGRESS, port);
+	return judge_other(c, other, place, own_opens ? SP_INGRESS : SP_EGRESS, port, out);
 }
 
 /* The way on for an allowed packet of a flow with these flags; `other`: interface of its other end. */
@@ -385,12 +419,14 @@ OUTLINE int judge_again(struct context *c)
 
 	if (verdict < 0)
 		return verdict;
+	c->established = !c->packet.opening && is_established(ref);
 	verdict = judge_flow(c, own_opens, (state & both) == both && !(state & SP_FLOW_JOINT), &d);
+	c->established = 0;
 	if (verdict == SP_PASS && d.flags == 0)
 		return SP_PASS;
 	if (verdict == SP_PASS) {
 		if (state_generation(ref->state) == c->judge.generation) {
-			d.flags |= state & (SP_FLOW_EGRESS | SP_FLOW_INGRESS);
+			d.flags |= state & (SP_FLOW_EGRESS | SP_FLOW_INGRESS | SP_FLOW_KEPT);
 			if (!own_opens)
 				d.flags |= state & SP_FLOW_DEFERRED;
 		}
@@ -402,8 +438,8 @@ OUTLINE int judge_again(struct context *c)
 		flow_update(ref, make_state(c->judge.generation, ref->tag, d.flags));
 		return go(c, d.flags, opener, d.other);
 	}
-	if (verdict != -SP_DROP_POLICY)
-		return verdict;
+	if (verdict != -SP_DROP_POLICY || c->packet.opening)
+		return verdict; /* an opening that is denied ends nothing */
 	if (answers_node(c, opener)) {
 		flow_free(ref);
 		c->judge = own;
@@ -467,7 +503,8 @@ OUTLINE int judge_found(struct context *c)
 		return judge_new(c);
 	}
 	opener = from_opener(ref);
-	if (c->packet.opening && (!opener || flow_is_over(ref->state)))
+	if (c->packet.opening &&
+	    (!opener || flow_is_over(ref->state) || (ref->state & SP_FLOW_KEPT)))
 		return judge_new(c);
 	need = opener == egress ? SP_FLOW_EGRESS : SP_FLOW_INGRESS;
 	if (state_generation(ref->state) == c->judge.generation) {

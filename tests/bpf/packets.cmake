@@ -7,6 +7,7 @@ sallyport_test(packets LABEL bpf
     packets/flow_test.cc
     packets/fragment_test.cc
     packets/generation_test.cc
+    packets/kept_test.cc
     packets/headers_test.cc
     packets/icmp_test.cc
     packets/load_test.cc

@@ -123,6 +123,20 @@ TEST_P(ServiceTest, LiveConnectionsObeyInBothDirections) {
   }
 }
 
+// A pod that asks for much through a Service fills its own share, not the backend's.
+TEST_P(ServiceTest, AFlowCountsForWhoSentIt) {
+  UniqueFd near = Listen(In(db), SOCK_STREAM, kTarget),
+           far = Listen(In(outside), SOCK_STREAM, kTarget);
+  for (bool masquerade : {false, true}) {
+    Translate(masquerade);
+    Allow({kWebIdentity, kDbIdentity, kOutsideIdentity});
+    EXPECT_EQ(Connect(In(web), Service(), kToDb), "open");
+    EXPECT_EQ(Connect(In(web), Service(), kToFar), "open");
+  }
+  ASSERT_GE(k.Flows().size(), 4u);
+  for (const sp_flow* flow : k.Flows()) EXPECT_EQ(flow->owner, web.ifindex());
+}
+
 // The node goes on translating what is established.
 TEST_P(ServiceTest, ConnectionsOutliveTheirService) {
   UniqueFd server = Listen(In(outside), SOCK_STREAM, kTarget);
