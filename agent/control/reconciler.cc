@@ -228,7 +228,7 @@ void Reconciler::Compile() {
 
 void Reconciler::Enforce() {
   if (!store_.complete()) return;
-  bool same = bindings_ == in_force_ && deferring_ == all_watched_;
+  bool same = certain_ && bindings_ == in_force_ && deferring_ == all_watched_;
   if (enforced_ && changes_.empty() && same) {
     waiting_since_.reset();  // what was news is nothing to this node
     return;
@@ -236,6 +236,7 @@ void Reconciler::Enforce() {
   MonotonicTime start = clock_.Now();
   dataplane_.Defer(all_watched_);
   Status status = dataplane_.Apply(image(), enforced_ ? &changes_ : nullptr, bindings_);
+  certain_ = status.ok();
   if (!status) {
     Told("enforcing the latest policy", status);
     return;

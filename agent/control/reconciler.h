@@ -112,6 +112,7 @@ class Reconciler {
   bool enforced_ = false;    // by this process
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;
+  bool certain_ = true;  // ... and nothing else: no Apply() has failed since
   bool unsettled_ = false;
   std::optional<MonotonicTime> waiting_since_;  // news that is not in force yet
   observe::Timings timings_;

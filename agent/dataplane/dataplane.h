@@ -5,7 +5,8 @@
 // from one thread (the reconciler's), except where said; but Attach, Close, Disturbed, Detach and
 // Attached touch nothing that the other calls do, and one other thread may call those meanwhile.
 // After any failure, and after the process was killed at any moment, what the kernel enforces is a
-// complete earlier state; the same call may be tried again. Destruction leaves everything in force.
+// complete earlier state (or the newest one, where endpoints may lack addresses that they have just
+// got); the same call may be tried again. Destruction leaves everything in force.
 #pragma once
 
 #include <cstdint>

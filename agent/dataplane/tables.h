@@ -54,7 +54,8 @@ inline bool SameAddress(const sp_address& a, const sp_address& b) {
 inline Error TableFull(const std::string& table, size_t used, size_t capacity) {
   return Error{"table \"" + table + "\" is full (" + std::to_string(used) + " of " +
                std::to_string(capacity) +
-               " used): nothing was changed, the policy before stays in force; raise its capacity"};
+               " used): nothing was changed, the policy before stays in force; it needs a larger "
+               "capacity, which only tables made after sallyportd --detach have"};
 }
 
 }  // namespace sallyport::dataplane

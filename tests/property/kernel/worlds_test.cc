@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Over random worlds: what the API text says (Judge) = what the tables say, read in C++ = what the
 // programs do with a real packet, in the kernel. One set of tables takes all worlds in turn, so
-// each of them is also a change from the one before.
+// each of them is also a change from the one before. And while they change, packets run after each
+// store: what both policies let through passes, what neither does is dropped.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -53,7 +54,7 @@ class Node {
  public:
   // Whether drops have events or not: they come from different paths. Packets run on this thread,
   // so no grace period is needed.
-  explicit Node(bool events) : kernel_(Options(events)), encoder_(MakeTables(), {}) {
+  explicit Node(bool events) : kernel_(Options(events)), encoder_(MakeTables(), Around()) {
     Status adopted = encoder_.Adopt();
     CHECK(adopted.ok()) << adopted.error().message;
   }
@@ -98,7 +99,62 @@ class Node {
     return "";
   }
 
+  // A first packet at one end.
+  struct Asked {
+    uint32_t ifindex;
+    Direction direction;
+    net::FlowTuple flow;
+  };
+  // What is to be thought of it now: nothing where that end is not here.
+  struct Opinion {
+    bool here = false;
+    bool own = false;   // this end allows it
+    bool both = false;  // and so does the other, where it is asked at once
+  };
+
+  std::vector<Asked> RandomPackets(Random& random, size_t count) const {
+    std::vector<Asked> out;
+    for (const net::FlowTuple& flow : RandomFlows(random, snapshot_, count))
+      for (const auto& [name, binding] : bindings_)
+        for (Direction direction : {Direction::kEgress, Direction::kIngress})
+          if (Asked asked{binding.ifindex, direction, flow}; Think(asked).here)
+            out.push_back(asked);
+    return out;
+  }
+  Opinion Think(const Asked& asked) const {
+    const net::FlowTuple& flow = asked.flow;
+    bool egress = asked.direction == Direction::kEgress;
+    for (const auto& [name, binding] : bindings_) {
+      const auto& all = binding.addresses;
+      const net::Address& own = egress ? flow.source : flow.destination;
+      if (binding.ifindex != asked.ifindex || std::find(all.begin(), all.end(), own) == all.end())
+        continue;
+      bool allowed = Expected(name, asked.direction, flow);
+      const model::ObjectName* other = egress ? OtherEnd(name, binding, flow) : nullptr;
+      return {true, allowed, allowed && (!other || Expected(*other, Direction::kIngress, flow))};
+    }
+    return {};
+  }
+  Action Run(const Asked& asked) {
+    std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
+    Packet packet = ToPacket(asked.flow);
+    bool itself = asked.flow.source == asked.flow.destination;
+    return (asked.direction == Direction::kEgress
+                ? kernel_.FromPod(asked.ifindex, packet)
+                : kernel_.ToPod(asked.ifindex, packet, {.mark = itself ? kOptions.mark : 0}))
+        .action;
+  }
+  // Called after each store.
+  std::function<void()> after_store;
+
  private:
+  dataplane::Surroundings Around() {
+    dataplane::Surroundings out;
+    out.pen = dataplane::Pen([this] {
+      if (after_store) after_store();
+    });
+    return out;
+  }
   static KernelOptions Options(bool events) {
     KernelOptions out = kOptions;
     if (!events) out.events_per_tick = 0;
@@ -228,6 +284,49 @@ TEST(KernelProperty, FollowsChanges) {
         ASSERT_EQ(node.Disagreement(flow), "") << step;
     }
   }
+}
+
+// Packets run in the middle of changes, one after each store.
+TEST(KernelProperty, NoStoreShowsAnythingBetweenOldAndNew) {
+  size_t looks = 0;
+  for (uint64_t seed : Seeds(40)) {
+    SCOPED_TRACE("SALLYPORT_SEED=" + std::to_string(seed));
+    Node node(seed % 2 == 0);
+    World world = RandomWorld(seed);
+    Random random(seed);
+    policy::Compiler compiler(world.node);
+    policy::Changes changes = compiler.Apply(AllOf(world.snapshot));
+    ASSERT_EQ(node.Enforce(world.snapshot, compiler.image(), nullptr), "");
+    for (int step = 0; step < 10; ++step) {
+      std::vector<model::Delta> deltas;
+      for (int i = random.Between(1, 4); i > 0; --i)
+        deltas.push_back(RandomDelta(random, world.snapshot));
+      for (const model::Delta& delta : deltas) world.snapshot.Apply(delta);
+      changes = compiler.Apply(deltas);
+      std::vector<Node::Asked> packets = node.RandomPackets(random, 80);
+      std::vector<Node::Opinion> before;
+      for (const Node::Asked& packet : packets) before.push_back(node.Think(packet));
+      std::string wrong;
+      size_t next = 0;
+      node.after_store = [&] {
+        if (packets.empty() || !wrong.empty()) return;
+        size_t i = next++ % packets.size();
+        Node::Opinion was = before[i], is = node.Think(packets[i]);
+        if (!is.here) return;
+        ++looks;
+        Action action = node.Run(packets[i]);
+        bool passes = action != Action::kDrop;
+        if ((was.both && is.both && !passes) || (!was.own && !is.own && passes) ||
+            (!was.both && !is.both && action == Action::kDirect))
+          wrong = packets[i].flow.ToString() + " on " + std::to_string(packets[i].ifindex) +
+                  (passes ? " passes" : " is dropped") + " after store " + std::to_string(next);
+      };
+      ASSERT_EQ(node.Enforce(world.snapshot, compiler.image(), &changes), "") << step;
+      node.after_store = nullptr;
+      ASSERT_EQ(wrong, "") << step;
+    }
+  }
+  EXPECT_GT(looks, 100u);
 }
 
 }  // namespace

@@ -361,6 +361,22 @@ TEST_F(ReconcilerTest, FailedApplyIsTriedAgainWithAllThatChanged) {
   EXPECT_FALSE(reconciler_->IsDue());
 }
 
+// The kernel may be on the way from what was in force to what was tried.
+TEST_F(ReconcilerTest, AfterAFailureTheSameBindingsAreAppliedAgain) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  kernel_.Fail("apply");
+  Claims({{"web", {"veth3"}, {"10.0.0.9"}}});
+  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("the test says no")));
+  Log();
+  kernel_.Heal();
+  Claims({{"web", {"veth3"}}});
+  EXPECT_EQ(Log(), "apply web@3");
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
 TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
   StartListed();
   kernel_.Fail("attach");

@@ -259,10 +259,6 @@ TEST(Encoder, AFullTableFailsAndChangesNothing) {
     for (int step = 0; step < 30; ++step) {
       policy::Changes ignored = test::RandomChange(random, image);
       bindings = test::RandomBindings(random, image);
-      bool readdressed = false;
-      for (const auto& [name, binding] : bindings)
-        if (bound.contains(name) && bound[name].addresses != binding.addresses) readdressed = true;
-      if (readdressed) continue;
       ExpectOk(encoder.Settle());
       auto used = Used(encoder);
       Status status = encoder.Apply(image, nullptr, bindings);
@@ -338,6 +334,67 @@ TEST(Encoder, AnEndpointHasNoAddressBetweenTwo) {
     ExpectOk(encoder.Apply(image, nullptr, {{pod, {7, {*net::Address::Parse(address)}, false}}}));
   ExpectOk(encoder.Settle());
   EXPECT_EQ(seen, (std::vector<std::string>{"closed", "10.0.0.1", "::", "10.0.0.2"}));
+}
+
+// One family comes, another goes, an address becomes another one: what stays is there all along.
+TEST(Encoder, AnEndpointKeepsTheAddressesThatStay) {
+  HeapTables memory;
+  TableTwin twin(memory.tables());
+  std::vector<net::Address> stay;
+  auto look = [&] {
+    const sp_endpoint* e = twin.FindEndpoint(7);
+    for (const net::Address& address : stay) {
+      ASSERT_NE(e, nullptr);
+      ASSERT_TRUE(e->flags[twin.Generation() & 1] & SP_ENDPOINT_OPEN) << address.ToString();
+      ASSERT_TRUE(TableTwin::Has(*e, address)) << address.ToString();
+    }
+  };
+  Encoder encoder(memory.tables(), Watching(look));
+  ExpectOk(encoder.Adopt());
+  model::ObjectName pod{"ns", "pod"};
+  Image image;
+  image.endpoints[pod] = {};
+  auto four = *net::Address::Parse("10.0.0.1"), other_four = *net::Address::Parse("10.0.0.2");
+  auto six = *net::Address::Parse("fd00::1"), other_six = *net::Address::Parse("fd00:1::2");
+  std::vector<net::Address> before;
+  for (const std::vector<net::Address>& now :
+       std::vector<std::vector<net::Address>>{{four},
+                                              {four, six},
+                                              {other_four, six},
+                                              {other_four, other_six},
+                                              {other_six},
+                                              {},
+                                              {six}}) {
+    stay.clear();
+    for (const net::Address& address : now)
+      if (std::find(before.begin(), before.end(), address) != before.end()) stay.push_back(address);
+    ExpectOk(encoder.Apply(image, nullptr, {{pod, {7, now, false}}}));
+    for (const net::Address& address : {four, other_four, six, other_six})
+      EXPECT_EQ(TableTwin::Has(*twin.FindEndpoint(7), address),
+                std::find(now.begin(), now.end(), address) != now.end())
+          << address.ToString();
+    before = now;
+  }
+}
+
+TEST(Encoder, AFailureLeavesAnEndpointItsAddresses) {
+  HeapTables memory({.peer_buckets = 1});
+  Encoder encoder(memory.tables(), {});
+  ExpectOk(encoder.Adopt());
+  TableTwin twin(memory.tables());
+  model::ObjectName pod{"ns", "pod"};
+  Image image;
+  image.endpoints[pod] = {};
+  auto four = *net::Address::Parse("10.0.0.1"), six = *net::Address::Parse("fd00::1");
+  ExpectOk(encoder.Apply(image, nullptr, {{pod, {7, {four, six}, false}}}));
+  for (uint32_t i = 1; i < 20; ++i) image.node_addresses.insert(net::Address::V4(i));
+  auto other = *net::Address::Parse("fd00::2");
+  Status status = encoder.Apply(image, nullptr, {{pod, {7, {other}, false}}});
+  ASSERT_FALSE(status.ok());
+  const sp_endpoint* e = twin.FindEndpoint(7);
+  ASSERT_NE(e, nullptr);
+  EXPECT_TRUE(e->flags[twin.Generation() & 1] & SP_ENDPOINT_OPEN);
+  EXPECT_TRUE(TableTwin::Has(*e, four) && TableTwin::Has(*e, six));
 }
 
 // Nothing is left to be judged further on: neither by Services that stay, nor by one that goes.
