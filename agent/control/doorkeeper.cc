@@ -78,6 +78,7 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
     bool again = doors.closed.contains(ifindex) || doors.watched.contains(ifindex);
     if (!again) (void)dataplane_.Detach(ifindex);
   }
+  for (uint32_t ifindex : update.Reused()) dataplane_.Forget(ifindex);
   return doors;
 }
 

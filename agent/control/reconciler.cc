@@ -81,10 +81,12 @@ void Reconciler::Take(LinksChanged links) {
     attached_.erase(ifindex);
     watched_.erase(ifindex);
     upkeep_.Forget(ifindex);
+    own_addresses_.Gone(ifindex);
   }
   for (uint32_t ifindex : links.doors.closed) watched_.erase(ifindex);
   attached_.merge(links.doors.closed);
   watched_.merge(links.doors.watched);
+  for (uint32_t ifindex : links.update.Reused()) Reused(ifindex);
   if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
   if (!links.doors.failure.empty()) {
     LogError(links.doors.failure + "; interfaces that are there now are left alone");
@@ -92,6 +94,14 @@ void Reconciler::Take(LinksChanged links) {
   store_.SetComplete(kLinks);
   endpoints_changed_ = true;
   upkeep_.FiltersChanged(links.update.filters_changed);
+}
+
+// What was done about the former one, here or in the kernel, may have met the new one.
+void Reconciler::Reused(uint32_t ifindex) {
+  attached_.erase(ifindex);
+  watched_.erase(ifindex);
+  dataplane_.Forget(ifindex);
+  std::erase_if(in_force_, [&](const auto& entry) { return entry.second.ifindex == ifindex; });
 }
 
 void Reconciler::Take(const endpoint::CniUpdate& update) {
@@ -162,13 +172,19 @@ bool Reconciler::Look() {
 
 Status Reconciler::AttachAgain(uint32_t ifindex) {
   const endpoint::Link& link = tracker_.links().at(ifindex);
-  if (attached_.contains(ifindex)) return dataplane_.Attach(ifindex, link.name);
-  return dataplane_.AttachNode(ifindex, link.name, RoleOf(link));
+  if (!attached_.contains(ifindex)) return dataplane_.AttachNode(ifindex, link.name, RoleOf(link));
+  dataplane_.Close({ifindex});
+  return dataplane_.Attach(ifindex, link.name);
 }
 
 void Reconciler::Decide() {
   decision_ = tracker_.Decide(attached_);
   bindings_ = ToBindings(decision_);
+  const model::Snapshot& objects = store_.snapshot();
+  for (const model::ObjectName& name : own_addresses_.Update(decision_, objects)) {
+    auto pod = objects.pods.find(name);
+    if (pod != objects.pods.end()) deltas_.push_back(model::Delta::Set(pod->second));
+  }
   if (bindings_ != in_force_) Noticed();
   endpoints_changed_ = false;
 }
@@ -218,6 +234,9 @@ void Reconciler::Watch(bool all_guarded) {
 
 void Reconciler::Compile() {
   if (deltas_.empty()) return;
+  for (model::Delta& delta : deltas_) {
+    if (auto* pod = std::get_if<model::PodPtr>(&delta.object)) *pod = own_addresses_.Of(*pod);
+  }
   MonotonicTime start = clock_.Now();
   Add(changes_, compiler_.Apply(deltas_));
   timings_.compile.Observe(clock_.Now() - start);
@@ -362,7 +381,7 @@ std::vector<std::string> Reconciler::Reasons() const {
 }
 
 const std::string& Reconciler::Fingerprint() const {
-  if (fingerprint_.empty()) fingerprint_ = model::Fingerprint(snapshot());
+  if (fingerprint_.empty()) fingerprint_ = model::Fingerprint(store_.snapshot());
   return fingerprint_;
 }
 

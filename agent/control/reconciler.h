@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "control/inputs.h"
 #include "control/left_alone.h"
+#include "control/own_addresses.h"
 #include "control/upkeep.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
@@ -50,6 +51,7 @@ class Reconciler {
   bool IsDue() const { return !failures_.empty() && clock_.Now() >= retry_at_; }
 
   const policy::Image& image() const { return compiler_.image(); }
+  // As this node knows them: objects are the API server's, but for its own pods' addresses.
   const model::Snapshot& snapshot() const { return compiler_.snapshot(); }
   const endpoint::Decision& decision() const { return decision_; }
   const endpoint::Links& links() const { return tracker_.links(); }
@@ -69,6 +71,7 @@ class Reconciler {
 
  private:
   void Store(std::vector<model::Delta> deltas);
+  void Reused(uint32_t ifindex);
   void Decide();
   void Noticed();
   void Compile();
@@ -94,6 +97,7 @@ class Reconciler {
 
   // What is known.
   state::Store store_;
+  OwnAddresses own_addresses_;
   bool endpoints_changed_ = false, diagnostics_changed_ = false;
   std::vector<model::Delta> deltas_;  // in the store, not compiled yet
   endpoint::Decision decision_;

@@ -71,6 +71,7 @@ class KernelDataplane : public Dataplane {
                const Bindings& bindings) override {
     return encoder_->Apply(image, changes, bindings);
   }
+  void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
   uint32_t generation() const override { return encoder_->generation(); }
   const std::vector<std::string>& notes() const override { return notes_; }
@@ -81,6 +82,7 @@ class KernelDataplane : public Dataplane {
   Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
 
  private:
+  void CloseOthers();
   std::vector<uint32_t> WithRole(bool pods) const {
     std::vector<uint32_t> out;
     for (const auto& [ifindex, role] : links_->Attached())
@@ -120,10 +122,6 @@ Status KernelDataplane::Start(const Options& options) {
     PerCpu zero(static_cast<size_t>(PossibleCpus()));
     (void)WriteElement(objects_->counters(), place, zero.data());  // then they go on counting
   };
-  encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
-  encoder_->Defer(false);
-  if (Status status = encoder_->Adopt(); !status.ok()) return status;
-
   Links::Programs programs;
   for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
     for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
@@ -137,10 +135,35 @@ Status KernelDataplane::Start(const Options& options) {
   auto links = Links::Open(options.pins, programs, options.attach);
   if (!links) return std::move(links).error();
   links_ = *std::move(links);
+  CloseOthers();
+  encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
+  encoder_->Defer(false);
+  if (Status status = encoder_->Adopt(); !status.ok()) return status;
   auto events = RingReader::Open(objects_->events());
   if (!events) return std::move(events).error();
   events_ = *std::move(events);
   return Ok();
+}
+
+// An interface that does not carry our programs is not the one that was opened under its index.
+void KernelDataplane::CloseOthers() {
+  std::vector<uint32_t> attached = Attached();
+  std::set<uint32_t> carriers(attached.begin(), attached.end());
+  Pen pen;
+  for (sp_endpoint& endpoint : objects_->tables().endpoints) {
+    if (endpoint.ifindex == 0 || carriers.contains(endpoint.ifindex)) continue;
+    for (uint32_t half : {0, 1}) pen.Update(endpoint.flags[half], 0);
+  }
+}
+
+// Not as if nothing were there: so the encoder finds something to change, whatever comes next, and
+// does not take what it would write for what is in force.
+void KernelDataplane::Forget(uint32_t ifindex) {
+  auto place = encoder_->places().find(ifindex);
+  if (place == encoder_->places().end()) return;
+  Pen pen;
+  sp_endpoint& endpoint = objects_->tables().endpoints[place->second];
+  for (uint32_t half : {0, 1}) pen.Update(endpoint.flags[half], SP_ENDPOINT_DIRECT);
 }
 
 Counters KernelDataplane::ReadPlace(uint32_t place, PerCpu& room) const {

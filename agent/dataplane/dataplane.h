@@ -113,8 +113,8 @@ class Dataplane {
   // The same with the programs for the node's own interfaces, of role kNode or kTunnel. An
   // interface has one role: its programs take the place of another's, in one step each.
   virtual Status AttachNode(uint32_t ifindex, const std::string& name, Role role) = 0;
-  // New interfaces of pods, many at once: makes sure that nothing passes there, quickly. Attach()
-  // must follow for each.
+  // Interfaces of pods without any program of ours, many at once: makes sure that nothing passes
+  // there unjudged, quickly. Attach() must follow for each.
   virtual void Close(const std::vector<uint32_t>& interfaces) = 0;
   // Which of these, that were attached, are not as Attach() left them. Asks for clsact filters only
   // if said so: that takes longer, and the kernel tells of their changes.
@@ -136,6 +136,9 @@ class Dataplane {
   // changes nothing in force, and names the table. Does not attach.
   virtual Status Apply(const policy::Image& image, const policy::Changes* changes,
                        const Bindings& bindings) = 0;
+  // Another interface has this index now, and none of the policy that was in force under it: closed
+  // until the next Apply.
+  virtual void Forget(uint32_t ifindex) = 0;
   // Finishes the last Apply in the background's stead: waits for the grace period and frees what
   // the former generation used. Apply does it first if it was not called.
   virtual Status Settle() = 0;

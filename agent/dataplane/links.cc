@@ -42,11 +42,9 @@ class BothKinds : public Links {
       Status status = filters_.Attach(ifindex, role);
       return status.ok() ? tcx_.Detach(ifindex) : status;
     }
-    // No time without us: neither before a pod's first link nor while links move to the front. A
-    // qdisc costs an interface that is up some packets, so the node's own get none without need.
-    TcxLinks::Place place = tcx_.PlaceOf(ifindex);
-    bool alone = place == TcxLinks::Place::kNone && role == Role::kPod;
-    if (alone || place == TcxLinks::Place::kBehind) HoldPlace(ifindex, role);
+    // No time without us while links move to the front. Elsewhere only Close() does that: a qdisc
+    // that comes or goes costs an interface in use some packets.
+    if (tcx_.PlaceOf(ifindex) == TcxLinks::Place::kBehind) HoldPlace(ifindex, role);
     Status status = tcx_.Attach(ifindex, role);
     return status.ok() ? DropOtherKind(ifindex) : status;
   }

@@ -58,6 +58,8 @@ struct LinkUpdate {
   std::optional<model::LocalAddresses> addresses;
   bool routes_changed = false;
   std::set<uint32_t> filters_changed;  // on these somebody put or took a filter, or the hook
+  // Of `gone`, those that another link has now.
+  std::vector<uint32_t> Reused() const;
   bool empty() const {
     return set.empty() && gone.empty() && !addresses && !routes_changed && filters_changed.empty();
   }

@@ -17,6 +17,16 @@ bool IsWayOut(const Link& link) {
              std::end(kNoPackets);
 }
 
+std::vector<uint32_t> LinkUpdate::Reused() const {
+  std::vector<uint32_t> out;
+  for (uint32_t ifindex : gone) {
+    bool again = std::any_of(set.begin(), set.end(),
+                             [&](const Link& link) { return link.ifindex == ifindex; });
+    if (again) out.push_back(ifindex);
+  }
+  return out;
+}
+
 namespace {
 
 // kube-proxy in ipvs mode puts every Service address on this interface: they are not the node's.

@@ -15,5 +15,5 @@ sallyport_test(agent LABEL lab SANDBOX
     agent/link_watch_test.cc
     agent/real_api_test.cc
     ../unit/kube/tls_server.cc
-  DEPS sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
+  DEPS sallyport_dataplane sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
   TIMEOUT 300)

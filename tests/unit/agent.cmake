@@ -13,8 +13,10 @@ sallyport_test(control LABEL unit
   SOURCES
     agent/config_test.cc
     agent/drops_test.cc
+    agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
+    agent/upkeep_test.cc
   DEPS sallyport_config sallyport_control)
 
 sallyport_test(observe LABEL unit

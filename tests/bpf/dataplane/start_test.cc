@@ -72,6 +72,7 @@ TEST_F(StartTest, ProgramsAreAttachedInTheWayThatTheKernelHas) {
 
 TEST_F(StartTest, MapsAndSecretAreAdopted) {
   Open();
+  AttachBoth();
   Apply();
   sp_control before = ReadControl();
   uint32_t id = InfoOfMap(Map("peers").get())->id;

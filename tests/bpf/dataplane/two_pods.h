@@ -98,4 +98,26 @@ class TwoPods : public testing::Test {
   std::vector<int> sockets_;
 };
 
+// The same with the programs attached in either way.
+class EitherWay : public TwoPods, public testing::WithParamInterface<AttachMode> {
+ protected:
+  EitherWay() : TwoPods(GetParam()) {}
+
+  // Somebody takes our program off, in one direction.
+  void TakeOff(const test::Pod& pod) {
+    if (GetParam() == AttachMode::kTcx) {
+      ASSERT_EQ(
+          ::unlink(
+              (options_.pins + "/links/" + std::to_string(pod.ifindex()) + "-ingress").c_str()),
+          0);
+    } else {
+      test::Shell("tc filter del dev " + pod.device() + " egress");
+    }
+  }
+};
+
+inline std::string NameOfWay(const testing::TestParamInfo<AttachMode>& param) {
+  return param.param == AttachMode::kTcx ? "Tcx" : "Clsact";
+}
+
 }  // namespace sallyport::dataplane

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which interface is whose, and what becomes of the others.
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
 #include <signal.h>
 
 #include <cstring>
 
+#include "dataplane/bpf_calls.h"
 #include "lab/agent/agent_fixture.h"
 
 namespace sallyport::test {
@@ -148,6 +150,61 @@ TEST_F(AgentTest, ProgramsThatSomebodyTookOffArePutBack) {
     return agent.Log().find("somebody took the programs off " + b_.device()) != std::string::npos;
   }));
   ASSERT_TRUE(HasEndpoint(files_, "shop/b", "open", b_.device()));
+  EXPECT_TRUE(ANeverReachesB());
+}
+
+// The kernel tells nobody of tcx programs.
+TEST_F(AgentTest, LinksThatSomebodyDetachedOrDisplacedArePutBack) {
+  using namespace dataplane;
+  bpf_insn pass[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  UniqueFd foreign = LoadTcProgram(pass);
+  if (!HasTcx(foreign.get())) GTEST_SKIP() << "this kernel has no tcx";
+  AgentProcess agent(files_);
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  Shell("ip link add sptway type veth peer name sptwayx");
+  auto says = [&](const std::string& text) {
+    return Becomes(files_, "/v1/status",
+                   [&](const auto&) { return agent.Log().find(text) != std::string::npos; });
+  };
+  for (const std::string& device : {b_.device(), std::string("sptway")}) {
+    std::string pin =
+        files_.pins() + "/links/" + std::to_string(if_nametoindex(device.c_str())) + "-ingress";
+    Result<UniqueFd> link = OpenPin(pin);
+    while (!link) link = OpenPin(pin);
+    ASSERT_TRUE(DetachLink(link->get()).ok());
+    EXPECT_TRUE(says("somebody took the programs off " + device + "; they are put back"));
+  }
+  EXPECT_TRUE(ANeverReachesB());
+  ASSERT_TRUE(Ready(files_));
+  auto before_us = AttachTcx(foreign.get(), b_.ifindex(), SP_INGRESS);
+  ASSERT_TRUE(before_us);
+  EXPECT_TRUE(says(b_.device() + ": a tcx program on egress comes before ours"));
+  EXPECT_TRUE(says("; ours are first again"));
+  EXPECT_TRUE(ANeverReachesB());
+  ASSERT_TRUE(Ready(files_));
+  Shell("ip link del sptway");
+}
+
+// A filter that comes later is before ours, unless we look.
+TEST_F(AgentTest, FiltersBeforeOursAreNoticed) {
+  AgentProcess agent(files_, {"--attach=clsact"});
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  bpf_insn pass[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+  std::string pin = EnterSandbox() + "/spt-foreign";
+  ASSERT_TRUE(dataplane::Pin(LoadTcProgram(pass).get(), pin).ok());
+  Shell("tc filter add dev " + b_.device() + " egress prio 1 bpf da pinned " + pin);
+  unlink(pin.c_str());
+  EXPECT_TRUE(Becomes(files_, "/v1/status", [&](const auto&) {
+    return agent.Log().find("ours are first again") != std::string::npos;
+  }));
   EXPECT_TRUE(ANeverReachesB());
 }
 

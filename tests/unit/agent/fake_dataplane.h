@@ -81,6 +81,9 @@ class FakeDataplane : public Dataplane {
       ++generation_;
     });
   }
+  void Forget(uint32_t ifindex) override {
+    (void)Do("forget " + std::to_string(ifindex), [] {});
+  }
   Status Settle() override {
     return Do("settle", [] {});
   }

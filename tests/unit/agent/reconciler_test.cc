@@ -4,11 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
-#include "support/temporary.h"
-#include "unit/agent/fake_dataplane.h"
-#include "unit/agent/tracker_world.h"
+#include "unit/agent/reconciler_world.h"
 
 namespace sallyport::control {
 namespace {
@@ -28,57 +24,6 @@ model::Delta DenyAll(const std::string& name) {
   policy->isolates_ingress = true;
   return model::Delta::Set(model::NetworkPolicyPtr(policy));
 }
-
-// A reconciler in front of a kernel that remembers; the doorkeeper closes what is new.
-class ReconcilerTest : public testing::Test {
- protected:
-  void Start() {
-    doorkeeper_ = std::make_unique<Doorkeeper>(kernel_, left_alone_, filter_);
-    reconciler_ = std::make_unique<Reconciler>(
-        "n1", kernel_, endpoint::Tracker("n1", filter_, resolver_), left_alone_, clock_);
-  }
-  // As after a first start with nothing there.
-  void StartListed() {
-    Start();
-    Links({});
-    Claims({});
-    Objects({}, true);
-    kernel_.TakeLog();
-  }
-  void Links(std::vector<Link> set, std::vector<uint32_t> gone = {}) {
-    endpoint::LinkUpdate update{.set = std::move(set), .gone = std::move(gone), .addresses = {}};
-    Doors doors = doorkeeper_->Take(update);
-    reconciler_->Take(LinksChanged{update, doors});
-    reconciler_->Reconcile();
-  }
-  void Claims(const std::vector<ClaimOf>& claims) {
-    endpoint::CniUpdate update;
-    for (const ClaimOf& claim : claims) update.set.push_back(claim.Make());
-    update.listed = true;
-    reconciler_->Take(update);
-    reconciler_->Reconcile();
-  }
-  void Objects(std::vector<model::Delta> deltas, bool complete = true) {
-    reconciler_->Take(ObjectsChanged{std::move(deltas), {}, complete});
-    reconciler_->Reconcile();
-  }
-  // As the loop does when nothing comes.
-  void LookAfter(Duration time) {
-    clock_.Advance(time);
-    if (reconciler_->Look() || reconciler_->IsDue()) reconciler_->Reconcile();
-  }
-  static model::Delta Set(const PodOf& pod) { return model::Delta::Set(pod.Make()); }
-  std::string Log() { return kernel_.TakeLog(); }
-
-  test::TemporaryDirectory pins_;
-  FakeClock clock_;
-  dataplane::FakeDataplane kernel_;
-  endpoint::FakeResolver resolver_;
-  endpoint::DeviceFilter filter_;
-  LeftAlone left_alone_{pins_.path()};
-  std::unique_ptr<Doorkeeper> doorkeeper_;
-  std::unique_ptr<Reconciler> reconciler_;
-};
 
 TEST_F(ReconcilerTest, NewInterfaceIsClosedAtOnceAndOpenedWhenClaimed) {
   StartListed();
@@ -240,29 +185,6 @@ TEST_F(ReconcilerTest, WhatIsLeftAloneIsWatchedAsTheNodes) {
   EXPECT_FALSE(kernel_.attached.contains(3));
 }
 
-TEST_F(ReconcilerTest, ProgramsForTheNodeThatSomebodyTookOffArePutBack) {
-  StartListed();
-  Links({Link{.ifindex = 2, .name = "eth0", .kind = ""}});
-  kernel_.watched.clear();
-  testing::internal::CaptureStderr();
-  LookAfter(std::chrono::seconds(1));
-  EXPECT_TRUE(kernel_.watched.contains(2));
-  EXPECT_THAT(testing::internal::GetCapturedStderr(),
-              HasSubstr("somebody took the programs off eth0; they are put back"));
-  EXPECT_EQ(reconciler_->upkeep().put_back().missing, 1u);
-  EXPECT_TRUE(kernel_.deferring);
-
-  kernel_.watched.clear();
-  kernel_.Fail("node");
-  LookAfter(std::chrono::minutes(1));
-  EXPECT_FALSE(kernel_.deferring) << "what is sent to Services is judged at the pods meanwhile";
-  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("off eth0; putting them back: ")));
-  kernel_.Heal();
-  LookAfter(std::chrono::minutes(1));
-  EXPECT_TRUE(kernel_.deferring);
-  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
-}
-
 TEST_F(ReconcilerTest, ClaimedInterfaceKeepsItsProgramsWhateverItsAddresses) {
   StartListed();
   Links({Veth(3, "veth3")});
@@ -316,12 +238,12 @@ TEST_F(ReconcilerTest, ReusedIndexIsAnotherInterface) {
   Log();
   kernel_.attached.clear();  // with the old one
   Links({Veth(3, "veth4")}, {3});
-  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_EQ(Log(), "attach 3; forget 3; forget 3; attach 3");
 
   kernel_.attached.clear();
   kernel_.Fail("attach");
   Links({Veth(3, "veth5")}, {3});
-  EXPECT_EQ(Log(), "attach 3 fails; detach 3; attach 3 fails; apply")
+  EXPECT_EQ(Log(), "attach 3 fails; detach 3; forget 3; forget 3; attach 3 fails; apply")
       << "nobody believes it is attached";
   kernel_.Heal();
   clock_.Advance(std::chrono::seconds(1));
@@ -329,12 +251,43 @@ TEST_F(ReconcilerTest, ReusedIndexIsAnotherInterface) {
   EXPECT_EQ(Log(), "attach 3; apply");
 }
 
+// The doorkeeper knows it as a pod's; the reconciler acts on what it heard before.
+TEST_F(ReconcilerTest, OldNewsDoesNotTouchAReusedIndex) {
+  StartListed();
+  Links({Veth(3, "up0")});
+  Link uplink = Veth(3, "up0");
+  uplink.uplink = true;
+  endpoint::LinkUpdate first{.set = {uplink}, .gone = {}, .addresses = {}};
+  endpoint::LinkUpdate second{.set = {Veth(3, "veth9")}, .gone = {3}, .addresses = {}};
+  Doors first_doors = doorkeeper_->Take(first);
+  kernel_.attached.clear();  // with the old one
+  Doors second_doors = doorkeeper_->Take(second);
+  reconciler_->Take(LinksChanged{first, first_doors});
+  reconciler_->Reconcile();
+  EXPECT_TRUE(kernel_.watched.contains(3)) << "meant for the former one";
+  reconciler_->Take(LinksChanged{second, second_doors});
+  reconciler_->Reconcile();
+  EXPECT_THAT(kernel_.attached, ElementsAre(3));
+  EXPECT_FALSE(kernel_.watched.contains(3));
+}
+
+// Nothing that it could be told by has changed, but for the interface.
+TEST_F(ReconcilerTest, ReusedIndexOfTheSamePodIsOpenedAgain) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Links({Veth(3, "veth3")}, {3});
+  EXPECT_THAT(Log(), HasSubstr("forget 3; attach 3; apply web@3"));
+}
+
 TEST_F(ReconcilerTest, ReusedIndexOfOneLeftAloneIsNotLeftAlone) {
   Start();
   Links({Veth(3, "veth3")});
   EXPECT_EQ(Log(), "");
   Links({Veth(3, "veth3")}, {3});
-  EXPECT_EQ(Log(), "attach 3");
+  EXPECT_EQ(Log(), "attach 3; forget 3; forget 3; attach 3");
 }
 
 TEST_F(ReconcilerTest, FailedApplyIsTriedAgainWithAllThatChanged) {
@@ -387,70 +340,6 @@ TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {
   ASSERT_TRUE(reconciler_->IsDue());
   reconciler_->Reconcile();
   EXPECT_EQ(Log(), "attach 3; apply");
-}
-
-TEST_F(ReconcilerTest, ProgramsThatSomebodyTookOffArePutBack) {
-  StartListed();
-  Links({Veth(3, "veth3")});
-  Log();
-  kernel_.attached.clear();
-  EXPECT_LE(reconciler_->Patience(), std::chrono::seconds(1));
-  LookAfter(reconciler_->Patience());
-  EXPECT_EQ(Log(), "attach 3");
-  EXPECT_GT(reconciler_->Patience(), std::chrono::milliseconds(900));
-  LookAfter(std::chrono::seconds(1));
-  EXPECT_EQ(Log(), "");
-
-  LookAfter(std::chrono::seconds(20));
-  kernel_.attached.clear();
-  endpoint::LinkUpdate update{.set = {}, .gone = {}, .addresses = {}, .filters_changed = {3}};
-  reconciler_->Take(LinksChanged{update, {}});
-  EXPECT_LE(reconciler_->Patience(), std::chrono::milliseconds(100)) << "heard of";
-  LookAfter(reconciler_->Patience());
-  EXPECT_EQ(Log(), "attach 3");
-}
-
-TEST_F(ReconcilerTest, WhoComesBeforeOurProgramsIsLeftBehind) {
-  StartListed();
-  Links({Veth(3, "veth3"), Veth(4, "veth4")});
-  Log();
-  kernel_.behind = {3};
-  LookAfter(std::chrono::seconds(1));
-  EXPECT_EQ(Log(), "attach 3");
-  EXPECT_EQ(reconciler_->upkeep().put_back().displaced, 1u);
-  EXPECT_EQ(reconciler_->upkeep().disturbed(), 0u);
-  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
-}
-
-TEST_F(ReconcilerTest, TwoThatBothWantToBeFirst) {
-  StartListed();
-  Links({Veth(3, "veth3")});
-  Log();
-  kernel_.behind = {3};
-  kernel_.stubborn = true;
-  int tries = 0;
-  for (int second = 0; second < 600; ++second) {
-    LookAfter(std::chrono::seconds(1));
-    tries += Log().starts_with("attach 3");
-    ASSERT_THAT(reconciler_->Reasons(),
-                ElementsAre(HasSubstr("veth3: program 9 comes before ours")));
-    ASSERT_FALSE(kernel_.deferring);
-  }
-  EXPECT_GT(tries, 5);
-  EXPECT_LT(tries, 20) << "with growing pauses";
-  EXPECT_EQ(reconciler_->upkeep().disturbed(), 1u);
-  kernel_.behind.clear();
-  LookAfter(std::chrono::seconds(1));
-  EXPECT_THAT(reconciler_->Reasons(), IsEmpty()) << "it went by itself";
-  EXPECT_TRUE(kernel_.deferring);
-  EXPECT_EQ(reconciler_->upkeep().put_back().displaced, 0u);
-}
-
-// The last one does not wait for the links of all the others.
-TEST_F(ReconcilerTest, ABurstIsClosedFirstAndLinkedLater) {
-  StartListed();
-  Links({Veth(3, "veth3"), Veth(4, "veth4"), Veth(5, "veth5")});
-  EXPECT_EQ(Log(), "close 3 4 5; attach 3; attach 4; attach 5");
 }
 
 TEST_F(ReconcilerTest, InterfaceThatVanishedWhileAttachingIsNoFailure) {
