@@ -326,7 +326,9 @@ void Reconciler::Settle() {
 }
 
 Duration Reconciler::Patience() const {
-  MonotonicTime next = upkeep_.next_look();
+  // Before interfaces are known there is nothing to look at; their news ends the wait.
+  bool blind = store_.waiting_for().contains(kLinks);
+  MonotonicTime next = blind ? clock_.Now() + seconds(1) : upkeep_.next_look();
   if (!failures_.empty()) next = std::min(next, retry_at_);
   return std::max<Duration>(next - clock_.Now(), Duration::zero());
 }

@@ -38,6 +38,16 @@ TEST_F(UpkeepTest, ProgramsForTheNodeThatSomebodyTookOffArePutBack) {
   EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
 }
 
+TEST_F(UpkeepTest, NothingIsLookedAtBeforeInterfacesAreKnown) {
+  kernel_.attached = {3};
+  Start();
+  clock_.Advance(std::chrono::seconds(10));
+  EXPECT_FALSE(reconciler_->Look());
+  EXPECT_GT(reconciler_->Patience(), Duration::zero()) << "and waits";
+  Links({Veth(3, "veth3")});
+  EXPECT_TRUE(reconciler_->Patience() <= Duration::zero());
+}
+
 TEST_F(UpkeepTest, ProgramsThatSomebodyTookOffArePutBack) {
   StartListed();
   Links({Veth(3, "veth3")});
