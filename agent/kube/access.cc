@@ -10,7 +10,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -30,9 +29,14 @@ Result<std::string> ReadFile(const std::string& path) {
   if (stat(path.c_str(), &info) != 0) return ErrnoError(path);
   if (S_ISDIR(info.st_mode)) return ErrnoError(path, EISDIR);
   std::ifstream file(path, std::ios::binary);
-  std::string text;
-  if (file) text.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   if (!file) return ErrnoError(path, EACCES);
+  std::string text;
+  char buffer[1 << 14];
+  do {  // not all at once: it may be a device, which never ends
+    file.read(buffer, sizeof(buffer));
+    text.append(buffer, static_cast<size_t>(file.gcount()));
+  } while (file && text.size() <= kMaxFile);
+  if (file.bad()) return ErrnoError(path, EIO);
   if (text.size() > kMaxFile) return Error{path + ": larger than 8 MiB", EFBIG};
   return text;
 }

@@ -11,9 +11,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Names come from packets, files and other people: what is not UTF-8 is replaced, not an error.
+// Names come from packets, files and other people: what is not UTF-8 is replaced, not an error. A
+// DEL, which JSON lets pass, is escaped as the other control characters are.
 std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string out = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  for (size_t at = 0; (at = out.find('\x7f', at)) != std::string::npos;) {
+    out.replace(at, 1, "\\u007f");
+  }
+  return out;
 }
 
 Json BothWays(const uint64_t (&values)[2]) {

@@ -39,6 +39,8 @@ Result<ExplainQuestion> ReadExplainQuestion(const Parameters& parameters) {
   std::string name = TextOf(parameters, "protocol", "TCP");
   auto protocol = net::ParseProtocol(name);
   if (!protocol) return Error{"protocol=" + name + ": give TCP, UDP, SCTP or ICMP"};
+  // Which of the two it is, the addresses say.
+  if (*protocol == net::Protocol::kIcmpV6) protocol = net::Protocol::kIcmp;
   return ExplainQuestion{TextOf(parameters, "from"), TextOf(parameters, "to"), *protocol,
                          TextOf(parameters, "port")};
 }

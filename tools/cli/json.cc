@@ -57,7 +57,8 @@ std::string Json(std::string_view text) {
     if (length == 0) {
       out += kReplacement;
       length = 1;
-    } else if (length == 1 && (static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\')) {
+    } else if (length == 1 &&
+               (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"' || c == '\\')) {
       out += Escaped(c);
     } else {
       out += text.substr(0, length);

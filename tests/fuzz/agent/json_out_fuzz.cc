@@ -35,12 +35,10 @@ json Read(const std::string& text) {
 }
 
 bool IsUtf8(const std::string& text) {
-  try {
-    (void)json(text).dump();
-    return true;
-  } catch (const json::exception&) {
-    return false;
-  }
+  auto dump = [&](json::error_handler_t handler) {
+    return json(text).dump(-1, ' ', false, handler);
+  };
+  return dump(json::error_handler_t::replace) == dump(json::error_handler_t::ignore);
 }
 
 // What is read back for a text: the text, or one with replacements.

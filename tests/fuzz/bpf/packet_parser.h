@@ -2,11 +2,13 @@
 /* bpf/lib/packet.h, called from outside the kernel. */
 #pragma once
 
+#ifdef __cplusplus
+#include <cstddef>
+#include <cstdint>
+extern "C" {
+#else
 #include <stddef.h>
 #include <stdint.h>
-
-#ifdef __cplusplus
-extern "C" {
 #endif
 
 enum parsed_kind {

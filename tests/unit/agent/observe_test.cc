@@ -300,6 +300,7 @@ TEST(EventLogTest, CloseWakesReaders) {
 
 TEST(JsonTest, NamesThatAreNoText) {
   EXPECT_EQ(ErrorJson("a\xff\"b\n"), "{\"error\":\"a\xEF\xBF\xBD\\\"b\\n\"}");
+  EXPECT_EQ(ErrorJson("\x7f\x7f"), R"({"error":"\u007f\u007f"})") << "ours reads no other";
 }
 
 }  // namespace

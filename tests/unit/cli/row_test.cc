@@ -122,6 +122,7 @@ TEST(Row, IcmpIsNamedByItsFamily) {
 
 TEST(Json, EscapesAndRepairs) {
   EXPECT_EQ(Json("a\"\\\n\x01é"), R"("a\"\\\n\u0001é")");
+  EXPECT_EQ(Json("\x7f"), R"("\u007f")") << "a file of text has none";
   EXPECT_EQ(Json("\xff\xc0\xaf\xed\xa0\x80z"),
             "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\"");
   EXPECT_EQ(Json(0.5), "0.5");

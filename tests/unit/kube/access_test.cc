@@ -69,6 +69,10 @@ TEST_F(KubeconfigTest, WhatIsSentHasNoLineBreaks) {
               HasSubstr("tls-server-name"));
 }
 
+TEST_F(KubeconfigTest, AFileMayHaveNoEnd) {
+  EXPECT_THAT(ReadKubeconfig("/dev/zero").error().message, HasSubstr("larger than 8 MiB"));
+}
+
 TEST_F(KubeconfigTest, Ipv6IsInBrackets) {
   for (const char* server : {"https://a:b:1", "https://fd00::1", "https://fd00::1:6443"}) {
     EXPECT_THAT(ErrorOf("server: '" + std::string(server) + "'"), HasSubstr("in brackets"));
