@@ -2,7 +2,11 @@
 // Random images and changes to them, with pods that have interfaces, and what the tables must say.
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dataplane/dataplane.h"
@@ -35,5 +39,13 @@ std::vector<Question> RandomQuestions(test::Random& random, size_t count);
 // What an image says: closed for pods without an endpoint or without a binding to the interface.
 Judgement Answer(const policy::Image& image, const dataplane::Bindings& bindings,
                  const Question& question);
+
+inline void ExpectOk(const Status& status) { EXPECT_TRUE(status.ok()) << status.error().message; }
+
+inline dataplane::Surroundings Watching(std::function<void()> after_each_store) {
+  dataplane::Surroundings out;
+  out.pen = dataplane::Pen(std::move(after_each_store));
+  return out;
+}
 
 }  // namespace sallyport::test
