@@ -3,7 +3,6 @@
 // pass.
 #include <linux/bpf.h>
 
-#include <atomic>
 #include <thread>
 
 #include "bpf/dataplane/two_pods.h"
@@ -109,27 +108,25 @@ TEST_P(DisturbedTest, WhoeverComesBeforeUsIsNoticedAndLeftBehind) {
 // Somebody before us who leaves it to the next: moving to the front lets nothing pass.
 TEST_P(DisturbedTest, NothingPassesWhileWeMoveToTheFront) {
   Open();
-  AttachBoth();
-  std::atomic<bool> stop = false;
+  auto attach = [&] { ASSERT_TRUE(dataplane_->Attach(b_.ifindex(), b_.device()).ok()); };
+  attach();
   int from = Socket(a_, a_.v4(), 3000), to = Socket(b_, b_.v4(), kPort);
-  std::jthread sender([&] {
-    while (!stop) test::Send(from, b_.v4(), kPort, "x");
+  std::jthread sender([&](std::stop_token stop) {
+    while (!stop.stop_requested()) test::Send(from, b_.v4(), kPort, "x");
   });
   std::vector<std::unique_ptr<Foreign>> foreign;
   for (int round = 0; round < 4; ++round) {
     foreign.push_back(std::make_unique<Foreign>(kNext));
-    for (const test::Pod* pod : {&a_, &b_}) {
-      if (GetParam() == AttachMode::kTcx) {
-        foreign.back()->AttachTcx(*pod);
-      } else {
-        foreign.back()->AttachFilter(*pod, "prio 1");
-      }
+    if (GetParam() == AttachMode::kTcx) {
+      foreign.back()->AttachTcx(b_);
+    } else {
+      foreign.back()->AttachFilter(b_, "prio 1");
     }
-    ASSERT_EQ(dataplane_->Disturbed({a_.ifindex(), b_.ifindex()}, true).size(), 2u);
-    AttachBoth();
+    ASSERT_EQ(dataplane_->Disturbed({b_.ifindex()}, true).size(), 1u);
+    attach();
     foreign.back().reset();
   }
-  stop = true;
+  sender.request_stop();
   sender.join();
   EXPECT_THAT(test::Arrived(to, b_.v4(), kPort), IsEmpty());
 }
