@@ -2,6 +2,7 @@
 // Others on the hooks that our programs are on: who comes first, what is noticed, what lets packets
 // pass.
 #include <linux/bpf.h>
+#include <sys/socket.h>
 
 #include <thread>
 
@@ -128,7 +129,10 @@ TEST_P(DisturbedTest, NothingPassesWhileWeMoveToTheFront) {
   }
   sender.request_stop();
   sender.join();
-  EXPECT_THAT(test::Arrived(to, b_.v4(), kPort), IsEmpty());
+  size_t passed = 0;
+  char byte = 0;
+  while (::recv(to, &byte, 1, MSG_DONTWAIT) > 0) ++passed;  // they may be more than Arrived() takes
+  EXPECT_EQ(passed + test::Arrived(to, b_.v4(), kPort).size(), 0u);
 }
 
 // tcx programs run before all filters, whoever says what.
