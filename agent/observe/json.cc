@@ -95,11 +95,14 @@ Json VerdictJson(const policy::DirectionVerdict& verdict) {
     near_miss = {{"rule", RuleJson(verdict.near_miss->rule)},
                  {"lacked", verdict.near_miss->lacked}};
   }
-  return {{"allowed", verdict.allowed},
-          {"why", policy::ToString(verdict.why)},
-          {"isolating", isolating},
-          {"rule", verdict.rule ? RuleJson(*verdict.rule) : Json(nullptr)},
-          {"near_miss", near_miss}};
+  Json out = {{"allowed", verdict.allowed},
+              {"why", policy::ToString(verdict.why)},
+              {"isolating", isolating},
+              {"rule", verdict.rule ? RuleJson(*verdict.rule) : Json(nullptr)},
+              {"near_miss", near_miss}};
+  if (verdict.keeps || !verdict.not_keeping.empty())
+    out["established"] = verdict.keeps ? "kept" : "cut";
+  return out;
 }
 
 // For people: the answer, then each direction, then what is closed.

@@ -233,7 +233,12 @@ DirectionVerdict Judge(const Snapshot& snapshot, const Pod& pod, Direction direc
   CHECK(pod.IsLive()) << pod.name.ToString();
   DirectionVerdict verdict;
   std::vector<const NetworkPolicy*> isolating = IsolatingPolicies(snapshot, pod, direction);
-  for (const NetworkPolicy* policy : isolating) verdict.isolating.push_back(policy->name);
+  for (const NetworkPolicy* policy : isolating) {
+    verdict.isolating.push_back(policy->name);
+    if (!policy->keeps_established) verdict.not_keeping.push_back(policy->name);
+  }
+  verdict.keeps = !isolating.empty() && verdict.not_keeping.empty();
+  if (verdict.not_keeping.size() == isolating.size()) verdict.not_keeping.clear();
 
   auto allow = [&](Why why) {
     verdict.allowed = true;

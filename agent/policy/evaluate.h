@@ -59,8 +59,11 @@ struct DirectionVerdict {
   bool allowed = false;
   Why why = Why::kNoRule;
   std::vector<model::ObjectName> isolating;  // the policies that isolate, sorted
-  std::optional<RuleRef> rule;               // Why::kRule: the first that allows, by policy name
-  std::optional<NearMiss> near_miss;         // Why::kNoRule, if any policy has a rule at all
+  // Established connections stay although they are denied: all of those that isolate ask for it.
+  bool keeps = false;
+  std::vector<model::ObjectName> not_keeping;  // where some ask and these do not
+  std::optional<RuleRef> rule;                 // Why::kRule: the first that allows, by policy name
+  std::optional<NearMiss> near_miss;           // Why::kNoRule, if any policy has a rule at all
   // Egress through a NodePort of another node: the backend whose verdict this is, the first that
   // is denied, else the first.
   std::optional<NodePortUse> node_port;

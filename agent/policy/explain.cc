@@ -26,6 +26,14 @@ std::string Denied(const DirectionVerdict& verdict, Direction direction) {
          verdict.near_miss->lacked;
 }
 
+// What becomes of connections that were there before, where a policy says something about that.
+std::string OfEstablished(const DirectionVerdict& verdict) {
+  const std::string keep = std::string(model::kEstablished) + ": keep";
+  if (verdict.keeps) return "; connections that were established before stay (" + keep + ")";
+  if (verdict.not_keeping.empty()) return "";
+  return "; established ones are cut: " + Names(verdict.not_keeping) + " without " + keep;
+}
+
 std::string Allowed(const DirectionVerdict& verdict) {
   std::string rule = "rule " + (verdict.rule ? WithPlace(*verdict.rule) : "");
   if (!verdict.node_port) return "allowed: " + rule;
@@ -51,7 +59,7 @@ std::string Explain(const DirectionVerdict& verdict, Direction direction) {
     case Why::kNotAPod:
       return "allowed: not a pod, nothing to judge";
     case Why::kNoRule:
-      return Denied(verdict, direction);
+      return Denied(verdict, direction) + OfEstablished(verdict);
   }
   return "";
 }

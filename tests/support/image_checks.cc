@@ -113,6 +113,11 @@ std::string Disagreement(const World& world, const Image& image) {
                                                          flow.protocol, flow.destination_port);
         allowed &= verdict.allowed;
         if (pod->node != world.node) continue;
+        const policy::Endpoint& endpoint = image.endpoints.at(pod->name);
+        if ((direction == Direction::kEgress ? endpoint.keep_egress : endpoint.keep_ingress) !=
+            verdict.keeps)
+          return ToString(direction) + " of " + pod->name.ToString() +
+                 ": image and API text differ on established connections";
         bool compiled =
             ImageAllows(image, pod->name, direction, peer, flow.protocol, flow.destination_port);
         if (compiled == verdict.allowed) continue;

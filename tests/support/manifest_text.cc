@@ -83,6 +83,7 @@ std::string Text(const std::vector<model::Rule>& rules, const std::string& peers
 void Print(std::ostream& out, const model::NetworkPolicy& policy) {
   out << "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "
       << policy.name.name << ", namespace: " << policy.name.ns
+      << (policy.keeps_established ? ", annotations: {sallyport.io/established: keep}" : "")
       << "}\nspec:\n  podSelector: " << Text(policy.pods) << "\n  policyTypes: ["
       << (policy.isolates_ingress ? "Ingress" : "")
       << (policy.isolates_ingress && policy.isolates_egress ? ", " : "")

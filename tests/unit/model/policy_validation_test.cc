@@ -330,6 +330,33 @@ TEST(PolicyValidation, NamesTheLineOfTheField) {
       "70 must not be less than port, 80");
 }
 
+TEST(PolicyValidation, WhatHasNoEffectOnEstablishedConnectionsIsSaid) {
+  auto read = [](const std::string& annotations) {
+    return ReadManifest(
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
+        "annotations: {" +
+            annotations + "}}\nspec: {podSelector: {}}\n",
+        "f");
+  };
+  struct {
+    const char* annotations;
+    bool keeps;
+    size_t warnings;
+  } const cases[] = {
+      {"sallyport.io/established: keep", true, 0}, {"sallyport.io/established: Keep", false, 1},
+      {"sallyport.io/established: ''", false, 1},  {"sallyport.io/establised: keep", false, 1},
+      {"example.org/established: keep", false, 0},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.annotations);
+    Manifest manifest = read(c.annotations);
+    EXPECT_FALSE(HasErrors(manifest.diagnostics));
+    EXPECT_EQ(manifest.diagnostics.size(), c.warnings);
+    ASSERT_EQ(manifest.objects.size(), 1u);
+    EXPECT_EQ(std::get<NetworkPolicyPtr>(manifest.objects[0].object)->keeps_established, c.keeps);
+  }
+}
+
 TEST(PolicyValidation, PolicyWithoutSpecDeniesAllIngress) {
   Manifest manifest = ReadManifest(
       "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\n", "f");

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What single changes touch in the image, and what they leave alone.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "policy/compile.h"
+#include "policy/explain.h"
 #include "support/image_checks.h"
 #include "support/questions.h"
 #include "support/village.h"
@@ -46,6 +48,39 @@ class CompilerTest : public ::testing::Test {
 
   Compiler compiler_;
 };
+
+// Established connections stay if all policies that isolate for the direction say so.
+TEST_F(CompilerTest, AllThatIsolateMustKeep) {
+  auto db = [&] { return compiler_.image().endpoints.at({"shop", "db"}); };
+  auto verdict = [&](policy::Direction direction) {
+    return policy::Judge(compiler_.snapshot(), Pod("shop", "db"), direction,
+                         *net::Address::Parse("203.0.113.1"), net::Protocol::kTcp, 80);
+  };
+  const policy::SetId set = db().ingress;
+  EXPECT_FALSE(db().keep_ingress);
+  model::NetworkPolicy first = ThePolicy(), second = first;
+  first.keeps_established = true;
+  EXPECT_EQ(ToString(compiler_.Apply({Set(first)})), " endpoint shop/db");
+  EXPECT_TRUE(db().keep_ingress);
+  EXPECT_FALSE(db().keep_egress);
+  EXPECT_EQ(db().ingress, set);
+  EXPECT_NE(Canonical(compiler_.image()).ToString().find(" keep"), std::string::npos);
+  EXPECT_THAT(Explain(verdict(policy::Direction::kIngress), policy::Direction::kIngress),
+              testing::EndsWith("were established before stay (sallyport.io/established: keep)"));
+  second.name.name = "second";
+  compiler_.Apply({Set(second)});
+  EXPECT_FALSE(db().keep_ingress);
+  EXPECT_THAT(Explain(verdict(policy::Direction::kIngress), policy::Direction::kIngress),
+              testing::EndsWith("are cut: shop/second without sallyport.io/established: keep"));
+  second.isolates_ingress = false;
+  second.isolates_egress = true;
+  compiler_.Apply({Set(second)});
+  EXPECT_TRUE(db().keep_ingress);
+  EXPECT_FALSE(db().keep_egress);
+  EXPECT_FALSE(verdict(policy::Direction::kEgress).keeps);
+  compiler_.Apply({model::Delta::Remove(model::Kind::kNetworkPolicy, first.name)});
+  EXPECT_FALSE(db().keep_ingress);
+}
 
 TEST_F(CompilerTest, APeerLikeOthersTouchesItsAddressesOnly) {
   model::Pod pod = Pod("shop", "cache");

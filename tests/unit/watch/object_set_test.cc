@@ -102,6 +102,29 @@ TEST(DecodeObjectTest, AnnotationsAndEscapes) {
   EXPECT_EQ(decoded.name.ToString(), "shop/web");
 }
 
+TEST(DecodeObjectTest, WhatAPolicySaysOfEstablishedConnections) {
+  auto decode = [](const std::string& value, const std::string& spec) {
+    return DecodeObject(Kind::kNetworkPolicy,
+                        R"({"metadata":{"name":"p","namespace":"shop","annotations":)"
+                        R"({"other":"x","sallyport.io/established":")" +
+                            value + R"("}},"spec":)" + spec + "}");
+  };
+  DecodedObject keeping = decode("keep", R"({"podSelector":{}})");
+  ASSERT_TRUE(keeping.delta);
+  EXPECT_TRUE(PolicyOf(*keeping.delta)->keeps_established);
+  EXPECT_THAT(keeping.warnings, IsEmpty());
+  DecodedObject wrong = decode("kept", R"({"podSelector":{}})");
+  ASSERT_TRUE(wrong.delta) << "the spec is in force all the same";
+  EXPECT_FALSE(PolicyOf(*wrong.delta)->keeps_established);
+  EXPECT_THAT(wrong.errors, IsEmpty());
+  ASSERT_THAT(wrong.warnings, SizeIs(1));
+  EXPECT_THAT(wrong.warnings[0].ToString(), HasSubstr("\"kept\""));
+  model::Delta closed = ClosedPolicy(
+      {"shop", "p"}, R"({"metadata":{"name":"p","namespace":"shop","annotations":)"
+                     R"({"sallyport.io/established":"keep"}},"spec":{"podSelector":{},"new":1}})");
+  EXPECT_FALSE(PolicyOf(closed)->keeps_established) << "not understood";
+}
+
 TEST(ClosedPolicyTest, SelectsWhatCanBeRead) {
   auto closed = [](const char* spec) {
     return PolicyOf(ClosedPolicy({"shop", "p"}, PolicyText(spec)));
