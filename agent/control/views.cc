@@ -339,6 +339,7 @@ std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
     view.answered = flow.answered;
     view.closing = flow.closing;
     view.cut = flow.cut;
+    view.kept = flow.kept;
     if (flow.source_ifindex != 0) view.egress = flow.egress_allowed;
     if (flow.destination_ifindex != 0) view.ingress = flow.ingress_allowed;
     out.push_back(std::move(view));

@@ -68,6 +68,7 @@ struct FlowEntry {
   net::FlowTuple tuple;                                  // as opened
   bool egress_allowed = false, ingress_allowed = false;  // under the generation in force
   bool answered = false, closing = false, cut = false, direct = false;
+  bool kept = false;  // policy allows no new one like it, and its endpoint keeps it
   uint32_t source_ifindex = 0, destination_ifindex = 0;  // 0: not an endpoint of this node
   int idle_seconds = 0;
 };

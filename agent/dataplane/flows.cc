@@ -67,6 +67,7 @@ FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
   out.closing =
       (state & SP_FLOW_RESET) || ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
   out.cut = state & SP_FLOW_CUT;
+  out.kept = current && (state & SP_FLOW_KEPT);
   out.direct = state & SP_FLOW_DIRECT;
   out.source_ifindex = flow.ifindex[from_high ? 1 : 0];
   out.destination_ifindex = flow.ifindex[from_high ? 0 : 1];

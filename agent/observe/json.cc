@@ -74,6 +74,7 @@ Json FlowJson(const FlowView& view) {
   out["answered"] = view.answered;
   out["closing"] = view.closing;
   out["cut"] = view.cut;
+  if (view.kept) out["kept"] = true;
   out["egress"] = view.egress ? Json(*view.egress) : Json(nullptr);
   out["ingress"] = view.ingress ? Json(*view.ingress) : Json(nullptr);
   return out;

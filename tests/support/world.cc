@@ -175,6 +175,7 @@ model::NetworkPolicyPtr RandomPolicy(Random& random) {
     policy.isolates_ingress = (types & 1) != 0;
     policy.isolates_egress = (types & 2) != 0;
   }
+  policy.keeps_established = random.Chance(50);
   return std::make_shared<const model::NetworkPolicy>(std::move(policy));
 }
 
@@ -335,6 +336,7 @@ model::Delta ChangedPolicy(Random& random, const model::NetworkPolicy& before) {
       break;
     default:
       policy.isolates_egress = !policy.isolates_egress;
+      policy.keeps_established = random.Chance(50);
   }
   return model::Delta::Set(std::make_shared<const model::NetworkPolicy>(std::move(policy)));
 }

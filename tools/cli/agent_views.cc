@@ -110,6 +110,7 @@ std::string FlowState(const Value& flow) {
   if (const Value* state = flow.Find("state")) return Text(state);
   if (is("cut")) return "cut";
   if (is("closing")) return "closing";
+  if (is("kept")) return "kept";
   return is("answered") ? "answered" : "unanswered";
 }
 

@@ -54,8 +54,12 @@ TEST_F(FlowsTest, AsItWasOpened) {
 
 TEST_F(FlowsTest, AnotherGenerationAllowsNothingNow) {
   Add(SP_FLOW_EGRESS).state += uint64_t{1} << 32;
-  ASSERT_EQ(Live().size(), 1u);
+  Add(SP_FLOW_EGRESS | SP_FLOW_KEPT).state += uint64_t{1} << 32;
+  Add(SP_FLOW_EGRESS | SP_FLOW_KEPT);
+  ASSERT_EQ(Live().size(), 3u);
   EXPECT_FALSE(Live()[0].egress_allowed);
+  EXPECT_FALSE(Live()[1].kept);
+  EXPECT_TRUE(Live()[2].kept && Live()[2].egress_allowed);
 }
 
 TEST_F(FlowsTest, FreeAndHalfFilledPlacesAreNoFlows) {
