@@ -308,6 +308,33 @@ TEST(Encoder, AGracePeriodMayFailAtAnyTime) {
   }
 }
 
+// With the policy that says so: the endpoint's other half, then the flip.
+TEST(Encoder, WhatKeepsEstablishedConnectionsIsOfItsGeneration) {
+  constexpr uint32_t kEither = SP_ENDPOINT_KEEP << SP_EGRESS | SP_ENDPOINT_KEEP << SP_INGRESS;
+  HeapTables memory;
+  std::vector<uint32_t> seen;
+  Encoder encoder(memory.tables(), Watching([&] {
+                    TableTwin twin(memory.tables());
+                    const sp_endpoint* e = twin.FindEndpoint(7);
+                    uint32_t now = e ? e->flags[twin.Generation() & 1] & kEither : 0;
+                    if (seen.empty() || seen.back() != now) seen.push_back(now);
+                  }));
+  ExpectOk(encoder.Adopt());
+  model::ObjectName pod{"ns", "pod"};
+  Image image;
+  policy::Endpoint& endpoint = image.endpoints[pod];
+  Bindings bindings{{pod, {7, {*net::Address::Parse("10.0.0.1")}, false}}};
+  for (auto [egress, ingress] :
+       {std::pair(false, false), {true, false}, {true, true}, {false, true}, {false, false}}) {
+    endpoint.keep_egress = egress;
+    endpoint.keep_ingress = ingress;
+    ExpectOk(encoder.Apply(image, nullptr, bindings));
+    ExpectOk(encoder.Settle());
+  }
+  EXPECT_EQ(seen, (std::vector<uint32_t>{0, SP_ENDPOINT_KEEP << SP_EGRESS, kEither,
+                                         SP_ENDPOINT_KEEP << SP_INGRESS, 0}));
+}
+
 // Nothing is left to be judged further on: neither by Services that stay, nor by one that goes.
 TEST(Encoder, NoServiceKeepsItsMarkWhenNothingIsDeferred) {
   HeapTables memory;
