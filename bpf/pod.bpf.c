@@ -23,6 +23,7 @@
 #include "lib/packet.h"
 
 #include "lib/addressed.h"
+#include "lib/neighbour.h"
 #include "lib/node.h"
 #include "lib/usual.h"
 
@@ -54,6 +55,23 @@ static __always_inline int is_for_node(const struct packet *p, __u32 half)
 	return peer_is_node(peer_find(&p->destination, half));
 }
 
+/* From the pod, behind more headers than are walked: a tunnel or an error, as far as can be told. */
+static __always_inline int hides_its_kind(const struct context *c)
+{
+	const struct packet *p = &c->packet;
+
+	return config.anti_spoofing && c->judge.direction == SP_EGRESS && !is_v4(&p->source) &&
+	       is_ext_header(p->protocol) && p->protocol != IPPROTO_ROUTING;
+}
+
+/* On the wire it is nobody's; some nodes take it for their own (route_localnet). */
+static __always_inline int is_loopback(const struct sp_address *a)
+{
+	if (is_v4(a))
+		return a->bytes[12] == 127;
+	return a->halves[0] == 0 && a->halves[1] == bpf_cpu_to_be64(1);
+}
+
 static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 {
 	struct packet *p = &c->packet;
@@ -67,10 +85,16 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	    !endpoint_has(c->endpoint, &p->source))
 		return -SP_DROP_SPOOFED;
 	if (p->kind == PACKET_MALFORMED)
-		return unless_isolated(c, -SP_DROP_MALFORMED);
+		return hides_its_kind(c) ? -SP_DROP_MALFORMED
+					 : unless_isolated(c, -SP_DROP_MALFORMED);
+	if (c->judge.direction == SP_EGRESS && is_loopback(&p->destination))
+		return -SP_DROP_SPOOFED;
 	/* A pod and itself. Not even without anti-spoofing may it say so of someone else. */
 	if (c->judge.direction == SP_EGRESS && same_address(&p->source, &p->destination))
 		return endpoint_has(c->endpoint, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
+	if (p->kind == PACKET_ICMP_ERROR && c->judge.direction == SP_EGRESS &&
+	    quotes_others(ctx, c))
+		return -SP_DROP_ICMP_ERROR;
 	if (p->kind != PACKET_TRANSPORT && c->judge.direction == SP_EGRESS &&
 	    is_for_node(p, c->half)) {
 		if (p->kind == PACKET_ICMP_ERROR)
@@ -80,12 +104,36 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	return judge_addressed(ctx, c);
 }
 
+/* Ports of VXLAN, of Linux before its number was given, and of Geneve. */
+static __always_inline int is_tunnel_port(__be16 port)
+{
+	return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
+}
+
+/*
+ * What a node, this one or another, may unwrap: what is inside would come from the node, with any
+ * sender. Two pods may speak so to each other.
+ */
+static __always_inline int is_tunnel(const struct packet *p, __u32 half)
+{
+	__u64 peer;
+
+	if (config.tunnels_from_pods || p->kind == PACKET_OTHER || p->kind == PACKET_MALFORMED)
+		return 0;
+	if (p->protocol != IPPROTO_IPIP && p->protocol != IPPROTO_IPV6 &&
+	    p->protocol != IPPROTO_GRE &&
+	    !(p->protocol == IPPROTO_UDP && is_tunnel_port(p->destination_port)))
+		return 0;
+	peer = peer_find(&p->destination, half);
+	return !peer_is_pod(peer) || peer_is_any_node(peer);
+}
+
 /* May this address be a neighbour's? A router may be asked to carry anything else elsewhere. */
 static __always_inline int is_neighbours(const struct sp_address *a, __u32 half)
 {
 	__u64 peer;
 
-	if (a->bytes[0] == 0xff || (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80))
+	if (a->bytes[0] == 0xff || is_link_local(a))
 		return 1;
 	peer = peer_find(a, half);
 	return peer_is_node(peer) || peer_ifindex(peer);
@@ -93,7 +141,7 @@ static __always_inline int is_neighbours(const struct sp_address *a, __u32 half)
 
 static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c)
 {
-	int verdict = c->tag & TAG_UNMARKED ? judge_unmarked(c) : SP_PASS;
+	int verdict = c->tag & TAG_UNMARKED ? judge_unmarked(c) : SP_PASS, open;
 
 	if ((c->judge.direction == SP_EGRESS || (c->tag & TAG_UNMARKED)) &&
 	    may_misplace_checksum(ctx) && checksum_is_misplaced(ctx, ETH_HLEN))
@@ -101,16 +149,24 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 	if (verdict < 0)
 		return verdict;
 	if (c->packet.kind == PACKET_ARP)
-		return SP_PASS;
+		return judge_arp(ctx, c);
 	if (c->packet.kind == PACKET_NEIGHBOUR) {
-		if (c->judge.direction == SP_INGRESS ||
-		    is_neighbours(&c->packet.destination, c->half))
+		if (c->judge.direction == SP_INGRESS)
 			return SP_PASS;
+		if (is_neighbours(&c->packet.destination, c->half))
+			return judge_neighbour(ctx, c);
 		c->packet.kind = PACKET_TRANSPORT;
 	}
-	if (c->judge.direction == SP_INGRESS && sent_by_node(ctx, c))
-		return SP_PASS;
-	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
+	open = c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN);
+	if (c->judge.direction == SP_INGRESS) {
+		if (open && is_misdelivered(ctx, c))
+			return -SP_DROP_MISDELIVERED;
+		if (sent_by_node(ctx, c))
+			return SP_PASS;
+	} else if (is_tunnel(&c->packet, c->half)) {
+		return -SP_DROP_TUNNEL;
+	}
+	if (open)
 		return judge_open(ctx, c);
 	if (c->judge.direction == SP_EGRESS && is_for_node(&c->packet, c->half))
 		return SP_PASS;
@@ -137,6 +193,8 @@ OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generatio
 		c.packet.kind = PACKET_OTHER;
 	else
 		parse_packet(ctx, &c.packet, ETH_HLEN);
+	if (direction == SP_INGRESS && !c.tag && ctx->ingress_ifindex)
+		c.tag = sent_by_address(&c.packet.source, c.half);
 	c.endpoint = endpoint_find(ctx->ifindex, &c.judge.place);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;

@@ -109,6 +109,19 @@ Status WriteElement(int map, uint32_t key, const void* value) {
   return ToStatus(bpf_map_update_elem(map, &key, value, BPF_ANY), "write map");
 }
 
+Status DeleteElement(int map, uint32_t key) {
+  int result = bpf_map_delete_elem(map, &key);
+  return result == -ENOENT ? Ok() : ToStatus(result, "delete from map");
+}
+
+std::vector<uint32_t> KeysOf(int map) {
+  std::vector<uint32_t> out;
+  uint32_t key = 0;
+  for (const uint32_t* last = nullptr; bpf_map_get_next_key(map, last, &key) == 0; last = &key)
+    out.push_back(key);
+  return out;
+}
+
 int PossibleCpus() { return libbpf_num_possible_cpus(); }
 
 Result<ProgramInfo> InfoOfProgram(int fd) {

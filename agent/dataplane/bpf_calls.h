@@ -34,6 +34,8 @@ Result<MapInfo> InfoOfMap(int fd);
 // `value`: for a per-CPU map one (padded) value for each possible CPU.
 Status ReadElement(int map, uint32_t key, void* value);
 Status WriteElement(int map, uint32_t key, const void* value);
+Status DeleteElement(int map, uint32_t key);  // fine if there is none
+std::vector<uint32_t> KeysOf(int map);
 int PossibleCpus();
 
 struct ProgramInfo {

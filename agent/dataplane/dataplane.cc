@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <set>
 
 #include "dataplane/bpf_calls.h"
 #include "dataplane/encoder.h"
@@ -43,19 +44,23 @@ class KernelDataplane : public Dataplane {
   Status Start(const Options& options);
 
   Status Attach(uint32_t ifindex, const std::string& name) override {
-    Status status = links_->Attach(ifindex, Role::kPod);
+    // Before: what goes around the programs on the interface is known to have come through it.
+    Status status = WriteElement(objects_->guarded(), ifindex, &ifindex);
+    if (status.ok()) status = links_->Attach(ifindex, Role::kPod);
     if (status.ok()) return status;
     return std::move(status).error().Context("attach to " + name + " (interface " +
                                              std::to_string(ifindex) + ")");
   }
   Status AttachNode(uint32_t ifindex, const std::string& name, Role role) override {
     Status status = links_->Attach(ifindex, role);
+    if (status.ok()) status = DeleteElement(objects_->guarded(), ifindex);
     if (status.ok()) return status;
     return std::move(status).error().Context("attach to " + name + " (the node's interface " +
                                              std::to_string(ifindex) + ")");
   }
   Status Detach(uint32_t ifindex) override {
     Status status = links_->Detach(ifindex);
+    if (status.ok()) status = DeleteElement(objects_->guarded(), ifindex);
     if (status.ok()) return status;
     return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
   }
@@ -90,6 +95,8 @@ class KernelDataplane : public Dataplane {
     return out;
   }
   using PerCpu = std::vector<sp_counters>;
+  // Makes the table of guarded interfaces what is so.
+  Status Guard();
   Counters ReadPlace(uint32_t place, PerCpu& room) const;
   Result<Mapped> MapFlows() const {
     return Mapped::Open(objects_->flows(), objects_->flow_buckets() * sizeof(sp_flow_bucket),
@@ -139,6 +146,7 @@ Status KernelDataplane::Start(const Options& options) {
   encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
   encoder_->Defer(false);
   if (Status status = encoder_->Adopt(); !status.ok()) return status;
+  if (Status status = Guard(); !status.ok()) return status;
   auto events = RingReader::Open(objects_->events());
   if (!events) return std::move(events).error();
   events_ = *std::move(events);
@@ -164,6 +172,18 @@ void KernelDataplane::Forget(uint32_t ifindex) {
   Pen pen;
   sp_endpoint& endpoint = objects_->tables().endpoints[place->second];
   for (uint32_t half : {0, 1}) pen.Update(endpoint.flags[half], SP_ENDPOINT_DIRECT);
+}
+
+// While no agent ran, interfaces may have gone.
+Status KernelDataplane::Guard() {
+  const std::vector<uint32_t> attached = Attached();
+  const std::set<uint32_t> guarded(attached.begin(), attached.end());
+  for (uint32_t ifindex : KeysOf(objects_->guarded()))
+    if (!guarded.contains(ifindex)) (void)DeleteElement(objects_->guarded(), ifindex);
+  for (uint32_t ifindex : guarded)
+    if (Status status = WriteElement(objects_->guarded(), ifindex, &ifindex); !status.ok())
+      return std::move(status).error().Context("table \"guarded\"");
+  return Ok();
 }
 
 Counters KernelDataplane::ReadPlace(uint32_t place, PerCpu& room) const {

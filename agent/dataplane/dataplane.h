@@ -42,6 +42,7 @@ struct Options {
   std::string pins = "/sys/fs/bpf/sallyport";  // on a bpffs
   uint32_t mark = 0x00100000;                  // one bit of skb->mark
   bool anti_spoofing = true;
+  bool tunnels_from_pods = false;
   bool fast_path = true;
   uint32_t events_per_second = 0;  // per endpoint and CPU; 0: the default
   AttachMode attach = AttachMode::kAuto;

@@ -92,6 +92,7 @@ class PodObjects : public KernelObjects {
   int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
   int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
+  int guarded() const override { return bpf_map__fd(skeleton_->maps.guarded); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
 
  private:
@@ -219,6 +220,7 @@ void PodObjects::Configure(const Options& options, std::vector<std::string>* not
   config.events_per_tick =
       options.events_per_second ? options.events_per_second : SP_EVENTS_PER_TICK;
   config.hash_seed = hash_seed_;
+  config.tunnels_from_pods = options.tunnels_from_pods ? 1 : 0;
   if (Result<sp_skb_layout> layout = FindSkbLayout(); layout) {
     config.skb = *layout;
   } else {

@@ -36,6 +36,7 @@ class KernelObjects {
   virtual int counters() const = 0;
   virtual int events() const = 0;
   virtual int flows() const = 0;
+  virtual int guarded() const = 0;
   virtual uint32_t flow_buckets() const = 0;
 };
 

@@ -207,7 +207,8 @@ struct sp_fragment {
 	__u32 seen;                           /* tick */
 	__be16 source_port, destination_port; /* of its flow */
 	__u8 protocol;
-	__u8 pad[3];
+	__u8 covered; /* by its headers, ports and flags, in units of 8 bytes */
+	__u8 pad[2];
 };
 
 /* map "counters" (per CPU), by place in "endpoints"; one entry more, for interfaces that have none. */
@@ -255,7 +256,8 @@ struct sp_config {
 	__u32 anti_spoofing; /* 0 or 1 */
 	__u32 fast_path;     /* 0 or 1: hand packets between local endpoints over directly */
 	__u32 events_per_tick;
-	__u32 hash_seed; /* secret; the same for all users of the pinned maps */
+	__u32 hash_seed;         /* secret; the same for all users of the pinned maps */
+	__u32 tunnels_from_pods; /* 0 or 1: pods may send nodes what these may unwrap */
 	struct sp_skb_layout skb;
 };
 

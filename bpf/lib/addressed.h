@@ -17,6 +17,18 @@ static __always_inline int is_answer_to(struct context *c, int opener)
 	return 1;
 }
 
+/* Is the ICMP error that a pod sends about a packet that was not sent to it? */
+OUTLINE int quotes_others(struct __sk_buff *ctx, struct context *c)
+{
+	struct packet quoted = {};
+
+	if (!config.anti_spoofing)
+		return 0;
+	parse_quoted(ctx, &c->packet, &quoted);
+	return (quoted.destination.halves[0] | quoted.destination.halves[1]) &&
+	       !endpoint_has(c->endpoint, &quoted.destination);
+}
+
 /* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
 OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 {
@@ -35,6 +47,11 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	if (!same_address(egress ? &quoted.destination : &quoted.source, own_address(c)))
 		return 0;
 	if (egress && !same_address(&quoted.source, peer_address(c)))
+		return 0;
+	/* Pods are no routers: one tells of what was sent to itself. */
+	if (!egress && config.anti_spoofing &&
+	    !same_address(&quoted.destination, &c->packet.source) &&
+	    (c->tag || peer_is_pod(peer_find(&c->packet.source, c->half))))
 		return 0;
 	flow_find(ref, &quoted, c->now);
 	if (!ref->alive || (ref->state & SP_FLOW_CUT) ||
@@ -59,6 +76,26 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 		  keeps(c, c->endpoint, direction, !egress);
 	c->established = 0;
 	return allowed && is_answer_to(c, opener);
+}
+
+/*
+ * The same for what came without a mark through an interface that is nobody's, by its source: behind
+ * a bridge nothing else names the sender. If it is not the sender, that one's egress is asked as well.
+ */
+GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
+{
+	__u32 ifindex, place;
+	struct sp_endpoint *e;
+
+	if (!source)
+		return 0;
+	ifindex = peer_ifindex(peer_find(source, half));
+	if (!ifindex)
+		return 0;
+	e = endpoint_find(ifindex, &place);
+	if (!e || !endpoint_has(e, source))
+		return 0;
+	return TAG_LEFT | TAG_UNMARKED | SP_TAG_UNJUDGED | sender_tag(place);
 }
 
 /*

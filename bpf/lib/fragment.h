@@ -38,6 +38,7 @@ GLOBAL int fragment_remember(const struct packet *p, __u32 ifindex, __u32 direct
 	value.source_port = p->source_port;
 	value.destination_port = p->destination_port;
 	value.protocol = p->protocol;
+	value.covered = p->covered;
 	fragment_key(&key, p, ifindex, direction);
 	return bpf_map_update_elem(&fragments, &key, &value, BPF_ANY) ? -SP_DROP_FRAGMENT : SP_PASS;
 }
@@ -53,6 +54,9 @@ GLOBAL int fragment_place(struct packet *p, __u32 ifindex, __u32 direction, __u3
 	fragment_key(&key, p, ifindex, direction);
 	first = bpf_map_lookup_elem(&fragments, &key);
 	if (!first || is_past(first->seen, SP_LIFE_FRAGMENT, now))
+		return -SP_DROP_FRAGMENT;
+	/* Some who put it together would read other ports than were judged. */
+	if (p->covered < first->covered)
 		return -SP_DROP_FRAGMENT;
 	p->source_port = first->source_port;
 	p->destination_port = first->destination_port;

@@ -83,6 +83,11 @@ OUTLINE int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, _
 	if (direction == SP_EGRESS)
 		c.tag = sent_through(ctx);
 	parse_packet(ctx, &c.packet, at);
+	if (direction == SP_EGRESS && !c.tag) {
+		c.tag = sent_by_address(&c.packet.source, c.half);
+		if (!c.tag)
+			return TC_ACT_UNSPEC;
+	}
 	verdict = direction == SP_EGRESS ? judge_leaving(ctx, &c, at) : judge_coming(&c);
 	if (verdict < 0)
 		return report_drop(ctx, &c.packet, &c.judge, (__u32)-verdict);
@@ -155,15 +160,12 @@ static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, c
 	return node_way(ctx, direction, generation, at);
 }
 
-/* What the node forwards without a mark, if it came in through an endpoint's interface. */
+/* What the node forwards without a mark: it may have left an endpoint all the same. */
 static __always_inline int handle_unmarked(struct __sk_buff *ctx, const __u32 at)
 {
 	__u32 zero = 0;
-	struct sp_control *control_word;
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
 
-	if (!sent_through(ctx))
-		return TC_ACT_UNSPEC;
-	control_word = bpf_map_lookup_elem(&control, &zero);
 	if (!control_word)
 		return TC_ACT_SHOT;
 	return node_way(ctx, SP_EGRESS, READ_ONCE(control_word->generation), at);

@@ -38,6 +38,8 @@ struct packet {
 	__u8 icmp_type;
 	__u8 hop_limit;
 	__u8 answering; /* TCP SYN and ACK, SCTP INIT ACK: to an opening packet that was let in */
+	__u8 covered; /* of a first fragment, to where ports and flags are; of a later one, from where it
+			 is: in units of 8 bytes, 255 for more */
 	__u32 fragment_id;
 	__u32 l4;  /* offset of the transport header */
 	__u32 end; /* offset behind the IP payload */
@@ -223,10 +225,53 @@ GLOBAL int parse_transport(struct __sk_buff *ctx, struct packet *p)
 	return PACKET_TRANSPORT;
 }
 
-/* RFC 1858: a fragment at offset 8 would overwrite the flags of the TCP header. */
-static __always_inline int fragment_kind(const struct packet *p, __u32 offset)
+static __always_inline __u8 at_most_255(__u32 n)
 {
+	return n > 255 ? 255 : (__u8)n;
+}
+
+/* `start`: of what is in fragments. TCP's flags are in its second 8 bytes. */
+static __always_inline void cover_transport(struct packet *p, __u32 start)
+{
+	__u32 header = p->protocol == IPPROTO_TCP ? 16 : 8;
+
+	p->covered = at_most_255((p->l4 - start + header + 7) / 8);
+}
+
+/* RFC 1858: a fragment at offset 8 would overwrite the flags of the TCP header. */
+static __always_inline int fragment_kind(struct packet *p, __u32 offset)
+{
+	p->covered = at_most_255(offset);
 	return p->protocol == IPPROTO_TCP && offset == 1 ? PACKET_MALFORMED : PACKET_FRAGMENT;
+}
+
+#define IP_OPTION_END 0
+#define IP_OPTION_NOP 1
+#define IP_OPTION_LOOSE_ROUTE 131
+#define IP_OPTION_STRICT_ROUTE 137
+
+/* Among the options from `at` to `end`: it hides the true destination. 1 as well if they are none. */
+GLOBAL int has_source_route(struct __sk_buff *ctx, __u32 at, __u32 end)
+{
+	for (int i = 0; i < 40 && at < end; i++) {
+		__u8 option
+			[2]; /* and its length; behind the last one there is the transport header */
+
+		if (bpf_skb_load_bytes(ctx, at, option, 1))
+			return 1;
+		if (option[0] == IP_OPTION_END)
+			return 0;
+		if (option[0] == IP_OPTION_NOP) {
+			at++;
+			continue;
+		}
+		if (option[0] == IP_OPTION_LOOSE_ROUTE || option[0] == IP_OPTION_STRICT_ROUTE)
+			return 1;
+		if (bpf_skb_load_bytes(ctx, at + 1, option + 1, 1) || option[1] < 2)
+			return 1;
+		at += option[1];
+	}
+	return at > end;
 }
 
 static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, const __u32 at)
@@ -249,11 +294,14 @@ static __always_inline int parse_v4(struct __sk_buff *ctx, struct packet *p, con
 	p->hop_limit = ip.ttl;
 	p->l4 = at + header;
 	p->end = at + total;
+	if (header > sizeof(ip) && has_source_route(ctx, at + sizeof(ip), p->l4))
+		return PACKET_MALFORMED;
 	fragment = bpf_ntohs(ip.frag_off);
 	p->fragment_id = ip.id;
 	p->in_fragments = !!(fragment & (IP_MORE_FRAGMENTS | IP_FRAGMENT_OFFSET));
 	if (fragment & IP_FRAGMENT_OFFSET)
 		return fragment_kind(p, fragment & IP_FRAGMENT_OFFSET);
+	cover_transport(p, p->l4);
 	return parse_transport(ctx, p);
 }
 
@@ -273,6 +321,8 @@ struct ipv6_fragment {
  */
 GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 {
+	__u32 fragmented = 0; /* from where on */
+
 	if (!p)
 		return PACKET_MALFORMED;
 	for (int i = 0; i <= SP_MAX_EXT_HEADERS; i++) { /* the last turn: what follows them */
@@ -295,10 +345,12 @@ GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 			p->protocol = ext.next;
 			break;
 		case IPPROTO_FRAGMENT:
-			if (p->l4 + sizeof(fragment) > p->end ||
+			/* A second one would say which packet it is a fragment of anew. */
+			if (fragmented || p->l4 + sizeof(fragment) > p->end ||
 			    bpf_skb_load_bytes(ctx, p->l4, &fragment, sizeof(fragment)))
 				return PACKET_MALFORMED;
 			p->l4 += sizeof(fragment);
+			fragmented = p->l4;
 			p->protocol = fragment.next;
 			p->fragment_id = fragment.id;
 			offset = bpf_ntohs(fragment.offset);
@@ -307,9 +359,12 @@ GLOBAL int parse_v6_ext(struct __sk_buff *ctx, struct packet *p)
 				return fragment_kind(p, offset >> 3);
 			break;
 		default:
+			if (fragmented)
+				cover_transport(p, fragmented);
 			return p->l4 > p->end ? PACKET_MALFORMED : PACKET_TRANSPORT;
 		}
 	}
+	p->protocol = IPPROTO_HOPOPTS; /* what follows is not known */
 	return PACKET_MALFORMED;
 }
 
@@ -363,7 +418,10 @@ GLOBAL int parse_packet(struct __sk_buff *ctx, struct packet *p, __u32 at)
 	return 0;
 }
 
-/* The packet that an ICMP error quotes; PACKET_TRANSPORT only if it can be placed in a flow. */
+/*
+ * The packet that an ICMP error quotes; PACKET_TRANSPORT only if it can be placed in a flow. Who gets
+ * the error may not look at more than the quoted addresses: they are there if anything is.
+ */
 GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struct packet *p)
 {
 	__be32 ports;
@@ -378,10 +436,10 @@ GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struc
 
 		if (at + sizeof(ip) > error->end || bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
 			return PACKET_MALFORMED;
-		if (ip.version != 4 || ip.ihl < 5 || (ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
-			return PACKET_MALFORMED;
 		set_v4(&p->source, ip.saddr);
 		set_v4(&p->destination, ip.daddr);
+		if (ip.version != 4 || ip.ihl < 5 || (ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
+			return PACKET_MALFORMED;
 		p->protocol = ip.protocol;
 		p->l4 = at + ip.ihl * 4;
 	} else {
@@ -389,10 +447,10 @@ GLOBAL int parse_quoted(struct __sk_buff *ctx, const struct packet *error, struc
 
 		if (at + sizeof(ip) > error->end || bpf_skb_load_bytes(ctx, at, &ip, sizeof(ip)))
 			return PACKET_MALFORMED;
-		if (ip.version != 6)
-			return PACKET_MALFORMED;
 		__builtin_memcpy(&p->source, &ip.saddr, sizeof(p->source));
 		__builtin_memcpy(&p->destination, &ip.daddr, sizeof(p->destination));
+		if (ip.version != 6)
+			return PACKET_MALFORMED;
 		p->protocol = ip.nexthdr;
 		p->l4 = at + sizeof(ip);
 	}

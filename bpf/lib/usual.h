@@ -182,7 +182,7 @@ static __always_inline int is_openers(struct __sk_buff *ctx, __u64 state, __u32 
 	__u32 place;
 
 	if (!left_endpoint(ctx))
-		return !(state & SP_FLOW_JOINT) && !ifindex;
+		return !(state & SP_FLOW_JOINT);
 	sender = sender_find(ctx->tc_index, half, &place);
 	return sender && READ_ONCE(sender->ifindex) == ifindex;
 }
@@ -261,7 +261,9 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	if (direction == SP_EGRESS && may_misplace_checksum(ctx) &&
 	    checksum_is_misplaced(ctx, ETH_HLEN))
 		return NO_OPINION;
-	if (direction == SP_INGRESS && is_unmarked(ctx))
+	/* From an endpoint, or in the name of one: it should be marked. */
+	if (direction == SP_INGRESS && !left_endpoint(ctx) &&
+	    (READ_ONCE(f->ifindex[high ? 1 : 0]) || is_unmarked(ctx)))
 		return NO_OPINION;
 	if (READ_ONCE(f->seen) != now) {
 		if (now - READ_ONCE(f->seen) > usual_life(state))

@@ -176,6 +176,7 @@ void Kernel::Loaded::Configure() {
   c.fast_path = o.fast_path;
   c.events_per_tick = o.events_per_tick;
   c.hash_seed = o.hash_seed;
+  c.tunnels_from_pods = o.tunnels_from_pods;
   c.skb = dataplane::FindSkbLayout().value();
 }
 

@@ -49,6 +49,7 @@ struct KernelOptions {
   bool fast_path = true;
   uint32_t events_per_tick = 1u << 30;
   uint32_t hash_seed = 0x5eed;
+  bool tunnels_from_pods = false;
 
   friend auto operator<=>(const KernelOptions&, const KernelOptions&) = default;
 };

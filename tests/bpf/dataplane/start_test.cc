@@ -51,7 +51,7 @@ class StartTest : public TwoPods {
 TEST_F(StartTest, EveryMapIsPinned) {
   Open();
   for (const char* name : {"control", "endpoints", "peers", "rules", "port_sets", "port_pages",
-                           "prefixes", "flows", "fragments", "counters", "events"})
+                           "prefixes", "flows", "fragments", "guarded", "counters", "events"})
     EXPECT_TRUE(std::filesystem::exists(MapPath(name))) << name;
   sp_control control = ReadControl();
   EXPECT_EQ(control.abi_version, uint32_t{SP_ABI_VERSION});
@@ -82,6 +82,26 @@ TEST_F(StartTest, MapsAndSecretAreAdopted) {
   EXPECT_EQ(dataplane_->generation(), before.generation);
   Apply();
   EXPECT_EQ(dataplane_->generation(), before.generation) << "the same policy";
+}
+
+// So that what steps around the programs is known to be a pod's, whatever else is known of it.
+TEST_F(StartTest, InterfacesWithProgramsAreInTheTable) {
+  Open();
+  auto guarded = [&] { return KeysOf(Map("guarded").get()); };
+  AttachBoth();
+  EXPECT_THAT(guarded(), testing::UnorderedElementsAre(a_.ifindex(), b_.ifindex()));
+  ASSERT_TRUE(dataplane_->AttachNode(a_.ifindex(), a_.device(), Role::kNode).ok());
+  EXPECT_THAT(guarded(), testing::ElementsAre(b_.ifindex()));
+  ASSERT_TRUE(dataplane_->Detach(b_.ifindex()).ok());
+  EXPECT_THAT(guarded(), testing::IsEmpty());
+  ASSERT_TRUE(dataplane_->Detach(b_.ifindex()).ok()) << "again";
+  AttachBoth();
+  End();
+  const uint32_t gone = 1u << 30;  // while no agent ran
+  ASSERT_TRUE(WriteElement(Map("guarded").get(), gone, &gone).ok());
+  ASSERT_TRUE(DeleteElement(Map("guarded").get(), a_.ifindex()).ok());
+  Open();
+  EXPECT_THAT(guarded(), testing::UnorderedElementsAre(a_.ifindex(), b_.ifindex()));
 }
 
 TEST_F(StartTest, NotOnABpfFileSystem) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A flow's decision is that of the endpoint that gave it: another one that is shown the same
 // packets, by a multicast group or by a bridge, neither profits from it nor undoes it.
+#include <algorithm>
+
 #include "bpf/packets/world.h"
 
 namespace sallyport::test {
@@ -21,10 +23,24 @@ TEST_P(BystanderTest, EachMemberOfAGroupIsAsked) {
   EXPECT_PASS(ToWeb(Udp(kFar, 1024, kGroup, 80)));
 }
 
-TEST_P(BystanderTest, WhatAnotherAllowedIsNotAllowedHere) {
+// A bridge that floods, or a neighbour that was told wrong. Not even from the node itself.
+TEST_P(BystanderTest, WhatIsForAnotherIsNotDelivered) {
   WebAndDb({.ingress = kOpen}, {.ingress = kNothing});
-  EXPECT_PASS(ToWeb(Tcp(kFar, 1024, kDb, 80)));  // a frame to the wrong interface
+  EXPECT_DROP(ToWeb(Tcp(kFar, 1024, kDb, 80)), "misdelivered");
+  EXPECT_DROP(ToWeb(Udp(kFar, 1024, kStranger, 80)), "misdelivered");
+  EXPECT_DROP(k.ToPod(web, Udp(kNode, 1024, kDb, 80), {.ingress_ifindex = 0}), "misdelivered");
   EXPECT_DROP(ToDb(Tcp(kFar, 1024, kDb, 80, kAck)), "policy");
+  EXPECT_EQ(k.Flows().size(), 0u);
+}
+
+TEST_P(BystanderTest, WhatIsForAllIsDelivered) {
+  WebAndDb({.ingress = kOpen}, {.ingress = kOpen});
+  EXPECT_PASS(ToWeb(Udp(kFar, 1024, {"255.255.255.255", "ff02::1"}, 80)));
+  Packet subnet = Udp(kFar, 1024, {"10.0.0.255", kDb.v6}, 80);
+  EXPECT_DROP(ToWeb(subnet), "misdelivered");
+  Bytes frame = subnet.bytes();
+  std::fill_n(frame.begin(), 6, uint8_t{0xff});
+  EXPECT_EQ(k.Run(SP_INGRESS, web, frame).action, Action::kPass);
 }
 
 TEST_P(BystanderTest, WhatIsDeniedHereIsNotCutForOthers) {
@@ -33,8 +49,8 @@ TEST_P(BystanderTest, WhatIsDeniedHereIsNotCutForOthers) {
   EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, 1024, kSyn | kAck)));
   EXPECT_PASS(ToWeb(Udp(kFar, 1024, kWeb, 80)));
   k.NextGeneration();
-  EXPECT_DROP(ToDb(Tcp(kFar, 1024, kWeb, 80, kAck)), "policy");
-  EXPECT_DROP(ToDb(Udp(kFar, 1024, kWeb, 80)), "policy");
+  EXPECT_DROP(ToDb(Tcp(kFar, 1024, kWeb, 80, kAck)), "misdelivered");
+  EXPECT_DROP(ToDb(Udp(kFar, 1024, kWeb, 80)), "misdelivered");
   EXPECT_PASS(ToWeb(Tcp(kFar, 1024, kWeb, 80, kAck)));
   EXPECT_PASS(FromWeb(Tcp(kWeb, 80, kFar, 1024, kAck)));
   EXPECT_EQ(k.Flows().size(), 2u);

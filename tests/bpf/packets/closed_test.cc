@@ -106,6 +106,54 @@ TEST_P(ClosedTest, APodReachesItself) {
   EXPECT_PASS(k.ToPod(web, Pong(kWeb, kWeb), {.ingress_ifindex = web}));
 }
 
+constexpr uint16_t kTunnelPorts[] = {4789, 8472, 6081};
+constexpr uint8_t kTunnelProtocols[] = {4, 41, 47};
+
+// To a node, this one or another: what it would unwrap came from anybody.
+TEST_P(ClosedTest, TunnelsEndAtNoNode) {
+  const Host unlisted = {"10.0.2.254", "fd00:2::fe"}, service = {"10.96.0.1", "fd00:96::1"};
+  k.SetPeer(Of(kStranger), SP_PEER_OTHER_NODE | 20);
+  k.SetPeer(Of(service), SP_PEER_SERVICE);
+  auto wrapped = [&](const Host& to, uint8_t protocol) -> Packet {
+    if (v6())
+      return Ethernet() / IPv6{.src = kWeb.v6, .dst = to.v6, .next = protocol} / Payload(40);
+    return Ethernet() / IPv4{.src = kWeb.v4, .dst = to.v4, .protocol = protocol} / Payload(40);
+  };
+  for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
+    Web(kOpen, kOpen, flags);
+    for (const Host& to : {kNode, kStranger, unlisted, service}) {
+      for (uint16_t port : kTunnelPorts) EXPECT_DROP(FromWeb(Udp(kWeb, 5, to, port)), "tunnel");
+      for (uint8_t protocol : kTunnelProtocols)
+        EXPECT_DROP(FromWeb(wrapped(to, protocol)), "tunnel");
+    }
+  }
+  for (uint8_t protocol : kTunnelProtocols) EXPECT_PASS(FromWeb(wrapped(kFar, protocol)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 5, kFar, 4789)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 4789, kStranger, 5)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 5, kStranger, 4789)));
+}
+
+class TunnelTest : public FamilyTest {
+ protected:
+  TunnelTest() : FamilyTest({.tunnels_from_pods = true}) {}
+};
+BOTH_FAMILIES(TunnelTest);
+
+TEST_P(TunnelTest, TunnelsPassIfTheyMay) {
+  Web(kOpen, kOpen);
+  for (const Host& to : {kNode, kStranger}) EXPECT_PASS(FromWeb(Udp(kWeb, 5, to, 8472)));
+}
+
+// Some nodes take it for their own.
+TEST_P(ClosedTest, LoopbackIsNotOnTheWire) {
+  const Host loopback = {"127.0.0.1", "::1"}, other = {"127.8.9.1", "::1"};
+  Web(kOpen, kOpen);
+  for (const Host& to : {loopback, other}) {
+    EXPECT_DROP(FromWeb(Tcp(kWeb, 1, to, 80)), "spoofed-source");
+    EXPECT_DROP(FromWeb(Udp(kWeb, 1, to, 80)), "spoofed-source");
+  }
+}
+
 TEST_P(ClosedTest, APacketThatOnlyClaimsToBeThePodsOwnIsJudged) {
   Web(kNothing, kNothing);
   EXPECT_DROP(ToWeb(Tcp(kWeb, 1024, kWeb, 80)), "policy");
@@ -123,26 +171,95 @@ Packet Neighbour(uint8_t type, const char* source, const char* target, uint8_t h
 }
 
 Packet Listener(uint8_t type, uint8_t hop_limit = 1) {
-  return Ethernet() / IPv6{.src = "fe80::1", .dst = "ff02::16", .hop_limit = hop_limit} /
+  return Ethernet() / IPv6{.src = "fe80::2", .dst = "ff02::16", .hop_limit = hop_limit} /
          HopByHop{.options = {5, 2, 0, 0, 1, 0}} / ICMPv6{.type = type} / Payload(20);
+}
+
+Packet Advertisement(const char* source, const char* target) {
+  const auto bytes = Ip(target).bytes();
+  return Ethernet() / IPv6{.src = source, .dst = "ff02::1", .hop_limit = 255} /
+         ICMPv6{.type = kNeighbourAdvertisement, .id = 0, .sequence = 0} /
+         Payload(Bytes(bytes.begin(), bytes.end())) / Payload(8);
 }
 
 TEST_F(AlwaysTest, ArpAndNeighbourDiscoveryPassClosedAndIsolated) {
   for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
     Web(kNothing, kNothing, flags);
     EXPECT_PASS(FromWeb(Ethernet() / Arp{}));
-    EXPECT_PASS(ToWeb(Ethernet() / Arp{.operation = 2}));
+    EXPECT_PASS(FromWeb(Ethernet() / Arp{.sender = "0.0.0.0", .target = kWeb.v4}));
+    EXPECT_PASS(ToWeb(Ethernet() / Arp{.sender = kFar.v4, .operation = 2}));
+    for (uint8_t type : {kRouterSolicitation, kNeighbourSolicitation})
+      EXPECT_PASS(FromWeb(Neighbour(type, "fe80::2", "ff02::2")));
+    EXPECT_PASS(FromWeb(Advertisement(kWeb.v6, kWeb.v6)));
+    EXPECT_PASS(FromWeb(Advertisement("fe80::2", "fe80::2")));
     for (uint8_t type : {kRouterSolicitation, kRouterAdvertisement, kNeighbourSolicitation,
-                         kNeighbourAdvertisement, kRedirect6}) {
-      EXPECT_PASS(FromWeb(Neighbour(type, "fe80::1", "ff02::2")));
+                         kNeighbourAdvertisement, kRedirect6})
       EXPECT_PASS(ToWeb(Neighbour(type, "fd00::2", "fd00::1")));
-    }
     EXPECT_PASS(FromWeb(Neighbour(kNeighbourSolicitation, "::", "ff02::1:ff00:1")));
-    for (uint8_t type : {kListenerQuery, kListenerReport, kListenerDone, kListenerReport2}) {
+    for (uint8_t type : {kListenerReport, kListenerDone, kListenerReport2})
       EXPECT_PASS(FromWeb(Listener(type)));
+    for (uint8_t type : {kListenerQuery, kListenerReport, kListenerDone, kListenerReport2})
       EXPECT_PASS(ToWeb(Listener(type)));
-    }
   }
+}
+
+// A pod is no router, and nobody but itself.
+TEST_F(AlwaysTest, WhoIsWhereIsNotForOthersToSay) {
+  k.SetPeer("fe80::1", SP_PEER_NODE | SP_PEER_NONE);
+  k.SetPeer("10.96.0.1", SP_PEER_SERVICE);
+  for (const char* address : {kDb.v4, kDb.v6}) k.SetPeer(address, kDbIdentity, db);
+  for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
+    SCOPED_TRACE(flags);
+    Web(kNothing, kNothing, flags);
+    for (const char* other : {kDb.v4, kNode.v4, "10.96.0.1"})
+      for (uint16_t operation : {uint16_t{1}, uint16_t{2}})
+        EXPECT_DROP(FromWeb(Ethernet() / Arp{.sender = other, .operation = operation}),
+                    "spoofed-source");
+    for (const char* other : {kDb.v6, kNode.v6, "fe80::1"}) {
+      EXPECT_DROP(FromWeb(Advertisement(kWeb.v6, other)), "spoofed-source");
+      EXPECT_DROP(FromWeb(Advertisement(other, kWeb.v6)), "spoofed-source");
+      EXPECT_DROP(FromWeb(Neighbour(kNeighbourSolicitation, other, "ff02::1:ff00:1")),
+                  "spoofed-source");
+    }
+    for (uint8_t type : {kRouterAdvertisement, kRedirect6})
+      EXPECT_DROP(FromWeb(Neighbour(type, "fe80::2", "ff02::1")), "spoofed-source");
+    EXPECT_DROP(FromWeb(Listener(kListenerQuery)), "spoofed-source");
+  }
+  EXPECT_DROP(FromWeb(Ethernet() / Arp{.sender = kStranger.v4}), "spoofed-source");
+  EXPECT_DROP(FromWeb(Advertisement(kWeb.v6, kStranger.v6)), "spoofed-source");
+}
+
+TEST_F(AlwaysTest, ArpAndNeighbourDiscoveryCarryNothingElse) {
+  for (uint32_t flags : {0u, SP_ENDPOINT_OPEN}) {
+    Web(kNothing, kNothing, flags);
+    Bytes arp = (Ethernet() / Arp{}).bytes(), padded = arp, v6 = arp, reverse = arp;
+    padded.resize(60);
+    arp.resize(1400);
+    v6[16] = 0x86, v6[17] = 0xdd;
+    reverse[21] = 3;
+    for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+      EXPECT_EQ(k.Run(direction, web, padded).reason, "");
+      for (const Bytes& frame : {arp, v6, reverse, Bytes(v6.begin(), v6.begin() + 41)})
+        EXPECT_DROP(k.Run(direction, web, frame), "malformed");
+    }
+    EXPECT_DROP(FromWeb(Ethernet() / IPv6{.src = kWeb.v6, .dst = "ff02::1", .hop_limit = 255} /
+                        ICMPv6{.type = kNeighbourSolicitation} / Payload(1200)),
+                "malformed");
+  }
+}
+
+class TrustedAlwaysTest : public PodTest {
+ protected:
+  TrustedAlwaysTest() : PodTest({.anti_spoofing = false}) {}
+};
+
+TEST_F(TrustedAlwaysTest, WithoutAntiSpoofingAPodMaySpeakForOthers) {
+  Web(kNothing, kNothing);
+  EXPECT_PASS(FromWeb(Ethernet() / Arp{.sender = kStranger.v4}));
+  EXPECT_PASS(FromWeb(Neighbour(kRouterAdvertisement, "fe80::2", "ff02::1")));
+  EXPECT_PASS(FromWeb(Advertisement(kWeb.v6, kStranger.v6)));
+  Web(kOpen, kOpen);
+  EXPECT_PASS(ToWeb(Ethernet() / IPv4{.src = kFar.v4, .dst = kDb.v4} / UDP{}));
 }
 
 // Messages of the link carry a hop limit that no router can have let through.
@@ -163,6 +280,7 @@ TEST_F(AlwaysTest, NeighbourDiscoveryToWhoIsNoNeighbourIsJudged) {
   for (uint8_t type : {kRouterSolicitation, kNeighbourSolicitation, kNeighbourAdvertisement}) {
     EXPECT_DROP(FromWeb(Neighbour(type, kWeb.v6, kStranger.v6)), "policy");
     EXPECT_DROP(FromDb(Neighbour(type, kDb.v6, kStranger.v6)), "closed");
+    if (type == kNeighbourAdvertisement) continue;
     for (const char* near : {"ff02::1", "fe80::2", kNode.v6, kDb.v6})
       EXPECT_PASS(FromWeb(Neighbour(type, kWeb.v6, near)));
   }

@@ -62,8 +62,26 @@ TEST_P(FragmentTest, FragmentsArePlacedByAddressesIdentifierAndDirection) {
   EXPECT_DROP(FromWeb(Later(kWeb, kFar, 8)), "fragment");
   EXPECT_DROP(FromWeb(Later(kWeb, kStranger, 7)), "fragment");
   EXPECT_DROP(ToWeb(Later(kFar, kWeb, 7)), "fragment");
-  EXPECT_DROP(ToWeb(Later(kWeb, kFar, 7)), "fragment");
+  EXPECT_DROP(ToWeb(Later(kWeb, kFar, 7)), "misdelivered");
   EXPECT_PASS(FromWeb(Later(kWeb, kFar, 7)));
+}
+
+// Who puts overlapping fragments together may keep either.
+TEST_P(FragmentTest, PortsAreNotOverwritten) {
+  Web(kSet, kSet);
+  auto at = [&](uint16_t offset, uint32_t id, uint8_t protocol) {
+    return Ip(kWeb, kFar, id, offset, false, protocol) / Payload(16);
+  };
+  EXPECT_PASS(FromWeb(Ip(kWeb, kFar, 1, 0, true, 6) / TCP{.dport = 80} / Payload(4)));
+  EXPECT_NE(FromWeb(at(1, 1, 6)).action, Action::kPass);
+  EXPECT_PASS(FromWeb(at(2, 1, 6)));
+  EXPECT_PASS(FromWeb(First(kWeb, kFar, 80, 2)));
+  EXPECT_PASS(FromWeb(at(1, 2, 17)));
+  if (!v6()) return;
+  EXPECT_PASS(FromWeb(Ip(kWeb, kFar, 3, 0, true, 60) / DestinationOptions{} / UDP{.dport = 80} /
+                      Payload(8)));
+  EXPECT_DROP(FromWeb(at(1, 3, 60)), "fragment");
+  EXPECT_PASS(FromWeb(at(2, 3, 60)));
 }
 
 TEST_P(FragmentTest, AnotherEndpointsFirstDoesNotCount) {

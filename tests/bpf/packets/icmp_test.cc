@@ -113,6 +113,30 @@ TEST_P(ErrorTest, ErrorsThatQuoteTheWrongDirectionAreDropped) {
   EXPECT_DROP(FromWeb(Error(kWeb, kFar, Tcp(kWeb, 1024, kFar, 80))), "icmp-error");
 }
 
+// About a packet that it never got, with addresses alone or with less.
+TEST_P(ErrorTest, AnOpenPodTellsOfNobodyElsesPackets) {
+  Web(kOpen, kOpen);
+  for (const Host& to : {kDb, kNode, kStranger}) {
+    Packet theirs = Tcp(to, 1024, kFar, 80);
+    for (const Packet& kind : Kinds())
+      EXPECT_DROP(FromWeb(Between(kWeb, to) / kind / Quote(theirs)), "icmp-error");
+    EXPECT_DROP(FromWeb(Error(kWeb, to, theirs, v6() ? 40 : 20)), "icmp-error");
+    EXPECT_PASS(FromWeb(Error(kWeb, to, Tcp(to, 1024, kWeb, 80))));
+  }
+  Bytes quoted = Tcp(kDb, 1024, kFar, 80).bytes();
+  quoted.erase(quoted.begin(), quoted.begin() + 14);
+  quoted[0] = 0x15;  // some look at no version
+  EXPECT_DROP(FromWeb(Between(kWeb, kDb) / Kinds()[0] / Payload(quoted)), "icmp-error");
+}
+
+TEST_P(ErrorTest, PodsAreNoRouters) {
+  WebAndDb({.egress = kSet, .ingress = kNothing}, {});
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80)));
+  EXPECT_PASS(ToWeb(Error(kRouter, kWeb, Tcp(kWeb, 1024, kFar, 80))));
+  EXPECT_PASS(ToWeb(Error(kFar, kWeb, Tcp(kWeb, 1024, kFar, 80))));
+  EXPECT_DROP(ToWeb(Error(kDb, kWeb, Tcp(kWeb, 1024, kFar, 80))), "icmp-error");
+}
+
 // Who received the packet tells its sender, and nobody else.
 TEST_P(ErrorTest, ErrorsToSomeoneElseAreDropped) {
   Web(kSet, kOpen);

@@ -83,6 +83,16 @@ TEST_P(SpoofingTest, APodsPacketsWithoutTheMarkAreNobodyElses) {
     EXPECT_DROP(k.ToPod(db, packet, {.ingress_ifindex = web}), "spoofed-source");
 }
 
+// From nobody's interface: it was bridged, or comes from outside. Then web's egress is asked too.
+TEST_P(SpoofingTest, WhoHasAPodsAddressObeysThePodsPolicy) {
+  k.SetRule(kSet, kDbIdentity, Ports().Udp(80));
+  WebAndDb({.egress = kSet}, {});
+  EXPECT_PASS(ToDb(Udp(kWeb, 1, kDb, 80)));
+  EXPECT_DROP(ToDb(Udp(kWeb, 1, kDb, 81)), "policy");
+  WebAndDb({.egress = kOpen}, {.ingress = kSet});
+  EXPECT_DROP(ToDb(Udp(kWeb, 1, kDb, 80)), "policy");
+}
+
 TEST_P(SpoofingTest, AnInterfaceWithProgramsAndNoEntryIsClosed) {
   WebAndDb({}, {});
   k.RemoveEndpoint(web);

@@ -36,7 +36,7 @@ inline std::string FormName(const testing::TestParamInfo<int>& info) {
 
 class ServiceTest : public TrafficTest {
  protected:
-  ServiceTest() : TrafficTest({.endpoints = 4096}, HookOf(GetParam())) {
+  ServiceTest() : TrafficTest({.endpoints = 4096, .tunnels_from_pods = true}, HookOf(GetParam())) {
     ForgetConnections();
     for (const char* address : {"10.96.0.10", "fd00:10:96::10"})
       k.SetPeer(address, SP_PEER_SERVICE);

@@ -216,12 +216,12 @@ std::string TrafficTest::Ping(const Place& from, const net::Address& to) {
   return "nothing happens";
 }
 
-void TrafficTest::SendFrame(const Place& from, const Bytes& frame) const {
+void TrafficTest::SendFrame(const Place& from, const Bytes& frame, const char* device) const {
   UniqueFd fd = Socket(from, AF_PACKET, SOCK_RAW);
   sockaddr_ll to = {};
   to.sll_family = AF_PACKET;
   to.sll_protocol = htons(static_cast<uint16_t>(frame[12] << 8 | frame[13]));
-  from([&] { to.sll_ifindex = static_cast<int>(if_nametoindex("eth0")); });
+  from([&] { to.sll_ifindex = static_cast<int>(if_nametoindex(device)); });
   CHECK(::sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to),
                  sizeof(to)) == static_cast<ssize_t>(frame.size()))
       << std::strerror(errno);

@@ -64,7 +64,7 @@ class TrafficTest : public testing::TestWithParam<int> {
   // What comes of a ping.
   std::string Ping(const Place& from, const net::Address& to);
   // Sends a frame as it is.
-  void SendFrame(const Place& from, const Bytes& frame) const;
+  void SendFrame(const Place& from, const Bytes& frame, const char* device = "eth0") const;
   // Puts both pods on a bridge, where they talk without the node's routes.
   void Bridge();
   void TearDown() override;

@@ -100,7 +100,7 @@ TEST_F(AgentTest, NodesOwnInterfacesAreNotTouched) {
 // The host listens to advertisements on the pod's interface, and the pod sends one: that gives the
 // interface an address with a subnet and a default route.
 TEST_F(AgentTest, PodThatPlaysTheRouterStaysGuarded) {
-  AgentProcess agent(files_);
+  AgentProcess agent(files_, {"--anti-spoofing=false"});
   OpenBoth();
   files_.WritePolicy("b");
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
