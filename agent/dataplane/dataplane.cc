@@ -64,7 +64,11 @@ class KernelDataplane : public Dataplane {
     if (status.ok()) return status;
     return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
   }
-  void Close(const std::vector<uint32_t>& interfaces) override { links_->Close(interfaces); }
+  void Close(const std::vector<uint32_t>& interfaces) override {
+    for (uint32_t ifindex : interfaces)
+      (void)WriteElement(objects_->guarded(), ifindex, &ifindex);  // else Attach() will say why
+    links_->Close(interfaces);
+  }
   std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces, bool filters) override {
     return links_->Disturbed(interfaces, filters);
   }

@@ -2,6 +2,7 @@
 // Tables at their limits: full, shared, swept, tiny, and broken on purpose.
 #include <algorithm>
 
+#include "abi/hash.h"
 #include "bpf/packets/world.h"
 
 namespace sallyport::test {

@@ -63,7 +63,7 @@ void CheckQuoted(const parsed_frame& frame, const Bytes& bytes, const Reading& e
   parsed p = parse_frame_quoted(&frame);
   Reading r = ReadQuoted(bytes, error);
   CHECK(p.kind == PARSED_TRANSPORT || p.kind == PARSED_MALFORMED);
-  if (p.kind == PARSED_MALFORMED || r.fragment_headers > 1) return;
+  if (p.kind == PARSED_MALFORMED) return;
   CHECK(r.kind == Reading::kTransport);
   CheckAddresses(p, r);
   CheckPlaces(p, r, bytes.size());
@@ -117,7 +117,6 @@ void Run(const Bytes& bytes, uint8_t choices) {
     CHECK(!r.plain || r.kind == Reading::kOther) << Hex(bytes);
     return;
   }
-  if (r.fragment_headers > 1) return;
   CHECK(Meant(p.kind) == r.kind) << p.kind << " " << r.kind << ": " << Hex(bytes);
   if (p.kind == PARSED_ARP || p.kind == PARSED_OTHER) return;
   CheckAddresses(p, r);
