@@ -112,7 +112,7 @@ static __always_inline int is_tunnel_port(__be16 port)
 
 /*
  * What a node, this one or another, may unwrap: what is inside would come from the node, with any
- * sender. Two pods may speak so to each other.
+ * sender. Who is no node may be spoken to so, as far as policy allows.
  */
 static __always_inline int is_tunnel(const struct packet *p, __u32 half)
 {
@@ -125,7 +125,7 @@ static __always_inline int is_tunnel(const struct packet *p, __u32 half)
 	    !(p->protocol == IPPROTO_UDP && is_tunnel_port(p->destination_port)))
 		return 0;
 	peer = peer_find(&p->destination, half);
-	return !peer_is_pod(peer) || peer_is_any_node(peer);
+	return peer_is_any_node(peer) || peer_is_service(peer);
 }
 
 /* May this address be a neighbour's? A router may be asked to carry anything else elsewhere. */

@@ -202,8 +202,9 @@ std::vector<Option> MakeOptions() {
        "drop what leaves a pod with a source address that is not the pod's",
        Switch(&Data::anti_spoofing)},
       {"tunnels-from-pods", "BOOL", "false",
-       "let pods send VXLAN, Geneve, GRE and IP in IP to whom is not known to be a pod: a node "
-       "that unwraps it takes any sender inside for true",
+       "let pods send VXLAN, Geneve, GRE and IP in IP to nodes and Services: a node that unwraps "
+       "it "
+       "takes any sender inside for true",
        Switch(&Data::tunnels_from_pods)},
       {"fast-path", "BOOL", "true",
        "hand packets between pods of this node over directly where that is safe",

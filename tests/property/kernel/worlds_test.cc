@@ -26,7 +26,8 @@ const KernelOptions kOptions = {.endpoints = 64,
                                 .port_sets = 1024,
                                 .port_pages = 4096,
                                 .trie_nodes = 16384,
-                                .flow_buckets = 4};
+                                .flow_buckets = 4,
+                                .tunnels_from_pods = true};
 
 Packet ToPacket(const net::FlowTuple& flow) {
   auto protocol = static_cast<uint8_t>(flow.protocol);
@@ -108,8 +109,9 @@ class Node {
   // What is to be thought of it now: nothing where that end is not here.
   struct Opinion {
     bool here = false;
-    bool own = false;   // this end allows it
-    bool both = false;  // and so does the other, where it is asked at once
+    bool own = false;        // this end allows it
+    bool both = false;       // and so does the other, where it is asked at once
+    bool sent_here = false;  // it comes unmarked, with the address of another pod here
   };
 
   std::vector<Asked> RandomPackets(Random& random, size_t count) const {
@@ -117,7 +119,8 @@ class Node {
     for (const net::FlowTuple& flow : RandomFlows(random, snapshot_, count))
       for (const auto& [name, binding] : bindings_)
         for (Direction direction : {Direction::kEgress, Direction::kIngress})
-          if (Asked asked{binding.ifindex, direction, flow}; Think(asked).here)
+          if (Asked asked{binding.ifindex, direction, flow};
+              Think(asked).here && CanBeRun(direction, flow))
             out.push_back(asked);
     return out;
   }
@@ -130,18 +133,26 @@ class Node {
       if (binding.ifindex != asked.ifindex || std::find(all.begin(), all.end(), own) == all.end())
         continue;
       bool allowed = Expected(name, asked.direction, flow);
-      const model::ObjectName* other = egress ? OtherEnd(name, binding, flow) : nullptr;
-      return {true, allowed, allowed && (!other || Expected(*other, Direction::kIngress, flow))};
+      const model::ObjectName* other = egress ? OtherEnd(name, binding, flow) : Sender(name, flow);
+      Direction others = egress ? Direction::kIngress : Direction::kEgress;
+      return {true, allowed, allowed && (!other || Expected(*other, others, flow)),
+              other && !egress};
     }
     return {};
+  }
+  // What comes to a pod from itself says so by what its way out gave it, which a run packet has
+  // not.
+  // Loopback addresses are on no wire, whatever policy says (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
+  static bool CanBeRun(Direction direction, const net::FlowTuple& flow) {
+    static const net::Cidr v4 = *net::Cidr::Parse("127.0.0.0/8"), v6 = *net::Cidr::Parse("::1/128");
+    if (v4.Contains(flow.destination) || v6.Contains(flow.destination)) return false;
+    return direction == Direction::kEgress || flow.source != flow.destination;
   }
   Action Run(const Asked& asked) {
     std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
     Packet packet = ToPacket(asked.flow);
-    bool itself = asked.flow.source == asked.flow.destination;
-    return (asked.direction == Direction::kEgress
-                ? kernel_.FromPod(asked.ifindex, packet)
-                : kernel_.ToPod(asked.ifindex, packet, {.mark = itself ? kOptions.mark : 0}))
+    return (asked.direction == Direction::kEgress ? kernel_.FromPod(asked.ifindex, packet)
+                                                  : kernel_.ToPod(asked.ifindex, packet))
         .action;
   }
   // Called after each store.
@@ -204,6 +215,12 @@ class Node {
     return handed ? &other->second : nullptr;
   }
 
+  // A run packet comes unmarked: who has a local pod's address is held to that pod's egress, too.
+  const model::ObjectName* Sender(const model::ObjectName& name, const net::FlowTuple& flow) const {
+    auto sender = local_.find(flow.source);
+    return sender != local_.end() && sender->second != name ? &sender->second : nullptr;
+  }
+
   std::string CompareAt(const model::ObjectName& name, const dataplane::Binding& binding,
                         Direction direction, const net::FlowTuple& flow) {
     bool allowed = Expected(name, direction, flow);
@@ -218,17 +235,18 @@ class Node {
       return "the tables say " + std::to_string(static_cast<int>(said)) + ", the API text says " +
              policy::ToString(why);
 
+    const model::ObjectName* sender = egress ? nullptr : Sender(name, flow);
+    if (sender && image_.node_addresses.contains(flow.destination)) return "";  // whose is it?
+    if (sender) allowed &= Expected(*sender, Direction::kEgress, flow);
     Action wanted = allowed ? Action::kPass : Action::kDrop;
     const model::ObjectName* other = egress && allowed ? OtherEnd(name, binding, flow) : nullptr;
     if (other)
       wanted = Expected(*other, Direction::kIngress, flow) ? Action::kDirect : Action::kDrop;
     std::memset(kernel_.flows(), 0, kOptions.flow_buckets * sizeof(sp_flow_bucket));
     Packet packet = ToPacket(flow);
-    // What comes to a pod from itself carries the mark that its way out gave it. (What comes from
-    // another one here says more, which a run packet cannot.)
-    Arrival arrival{.mark = flow.source == flow.destination ? kOptions.mark : 0};
-    Outcome outcome = egress ? kernel_.FromPod(binding.ifindex, packet)
-                             : kernel_.ToPod(binding.ifindex, packet, arrival);
+    if (!CanBeRun(direction, flow)) return "";
+    Outcome outcome =
+        egress ? kernel_.FromPod(binding.ifindex, packet) : kernel_.ToPod(binding.ifindex, packet);
     if (outcome.action == wanted) return "";
     return "the program returns " + std::to_string(static_cast<int>(outcome.action)) + " for " +
            packet.ToString() + ", " + std::to_string(static_cast<int>(wanted)) +
@@ -312,7 +330,9 @@ TEST(KernelProperty, NoStoreShowsAnythingBetweenOldAndNew) {
         if (packets.empty() || !wrong.empty()) return;
         size_t i = next++ % packets.size();
         Node::Opinion was = before[i], is = node.Think(packets[i]);
-        if (!is.here) return;
+        // Which interface has an address is told in no half: only what is marked has a sender for
+        // sure.
+        if (!is.here || was.sent_here || is.sent_here) return;
         ++looks;
         Action action = node.Run(packets[i]);
         bool passes = action != Action::kDrop;
