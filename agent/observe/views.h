@@ -71,7 +71,7 @@ struct FlowView {
   std::string source_pod, destination_pod;  // "" where it is no known pod
   int idle_seconds = 0;
   bool answered = false, closing = false, cut = false;
-  bool kept = false;  // policy allows no new one like it
+  bool kept = false;                    // policy allows no new one like it
   std::optional<bool> egress, ingress;  // nothing where that end is no endpoint of this node
 };
 

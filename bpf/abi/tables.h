@@ -241,7 +241,7 @@ struct sp_event {
 
 /* Offsets in the running kernel's struct sk_buff, in bytes. */
 struct sp_skb_layout {
-	__u16 known; /* 0: the others say nothing */
+	__u16 known;                /* 0: the others say nothing */
 	__u16 summed, summed_shift; /* ip_summed: two bits of this byte, from this bit on */
 	__u16 csum_start, csum_offset, network_header;
 };
