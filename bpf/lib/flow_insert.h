@@ -100,7 +100,7 @@ GLOBAL __u32 way_evict(__u32 bucket, __u32 way)
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 	__u64 state;
 
-	if (!b || way >= SP_FLOW_WAYS)
+	if (!b || !IS_WAY(way))
 		return SP_FLOW_WAYS;
 	state = READ_ONCE(b->flow[way].state);
 	return is_weak(state) && free_place(b, way, state) ? way : SP_FLOW_WAYS;
@@ -188,7 +188,7 @@ static __always_inline int flow_fill(__u32 bucket, __u32 way, const struct flow_
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 	struct sp_flow *f;
 
-	if (!b || way >= SP_FLOW_WAYS)
+	if (!b || !IS_WAY(way))
 		return 0;
 	f = &b->flow[way];
 	if (__sync_val_compare_and_swap(&f->state, 0, FLOW_BUSY) != 0)
