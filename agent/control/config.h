@@ -36,6 +36,7 @@ struct Config {
   enum class Command { kRun, kDetach, kHelp, kVersion };
   Command command = Command::kRun;
   bool stay = false;                  // kDetach: then wait for SIGTERM
+  bool stand_by = false;              // kRun: wait while another agent uses the pins
   std::vector<std::string> warnings;  // names that look like a mistake, but cannot be known to be
 };
 

@@ -2,6 +2,7 @@
 // sallyportd: the program.
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/version.h"
 #include "control/agent.h"
 #include "control/config.h"
+#include "dataplane/stand_by.h"
 #include "kube/access.h"
 
 namespace sallyport::control {
@@ -50,8 +52,24 @@ sigset_t BlockSignals() {
   return signals;
 }
 
+// False: ended meanwhile, or it could not take over.
+bool StandBy(const Config& config, const sigset_t& signals, int* code) {
+  auto pause = [&signals] {
+    constexpr timespec kTime{0, 20'000'000};
+    int signal = sigtimedwait(&signals, nullptr, &kTime);
+    return signal < 0 || signal == SIGHUP;
+  };
+  Status status = dataplane::StandBy(config.dataplane.pins, pause);
+  if (status.ok()) return true;
+  bool ended = status.error().code == ECANCELED;
+  ended ? LogInfo(status.error().message) : LogError(status.error().message);
+  *code = ended ? 0 : 1;
+  return false;
+}
+
 int Run(const Config& config) {
   sigset_t signals = BlockSignals();
+  if (int code = 0; config.stand_by && !StandBy(config, signals, &code)) return code;
   auto agent = Agent::Start(config);
   if (!agent) {
     LogError(agent.error().message);

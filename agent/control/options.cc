@@ -44,11 +44,13 @@ Set Command(Config::Command command) {
   };
 }
 
-Status SetStay(Config& config, const std::string& value) {
-  auto on = Bool(value);
-  if (!on) return std::move(on).error();
-  config.stay = *on;
-  return Ok();
+Set Flag(bool Config::*field) {
+  return [field](Config& config, const std::string& value) -> Status {
+    auto on = Bool(value);
+    if (!on) return std::move(on).error();
+    config.*field = *on;
+    return Ok();
+  };
 }
 
 Result<uint32_t> Number(const std::string& value, uint32_t least, uint32_t most) {
@@ -182,6 +184,10 @@ std::vector<Option> MakeOptions() {
        Text(&Config::cni_results, "a directory")},
       {"pins", "DIR", "/sys/fs/bpf/sallyport",
        "directory on a bpffs that holds what outlives the agent; one agent each", SetPins},
+      {"stand-by", "BOOL", "false",
+       "while another agent uses --pins: wait until it ends, and go on from there; else that is an "
+       "error",
+       Flag(&Config::stand_by)},
       {"socket", "PATH", "/run/sallyport/sallyportd.sock",
        "Unix socket of the local API, for root only", Text(&Config::socket, "a path")},
       {"metrics-address", "ADDR:PORT", "127.0.0.1:9469",
@@ -227,7 +233,7 @@ std::vector<Option> MakeOptions() {
       {"stay", "", "",
        "with --detach: when it is done, wait for SIGTERM before ending (for a DaemonSet that "
        "removes)",
-       SetStay, true},
+       Flag(&Config::stay), true},
       {"version", "", "", "print the version, and end", Command(Run::kVersion), true},
       {"help", "", "", "print this, and end", Command(Run::kHelp), true},
   };

@@ -229,6 +229,37 @@ TEST_F(AgentTest, SecondAgentOnTheSamePinsOrSocketIsRefused) {
   RunAgent({"--detach", "--pins", pins}, code);
 }
 
+// As in a rolling update.
+TEST_F(AgentTest, StandsByUntilTheAgentThatRunsEnds) {
+  auto first = std::make_unique<AgentProcess>(files_);
+  OpenBoth();
+  AgentProcess second(files_, {"--stand-by"});
+  auto says = [&](const char* text) {
+    while (second.Log().find(text) == std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  };
+  says("standing by for the agent that uses");
+  EXPECT_TRUE(Reaches(a_, b_));
+  EXPECT_EQ(first->End(SIGKILL), -SIGKILL);
+  says("guarding the pods of node n1");
+  EXPECT_TRUE(Ready(files_));
+  EXPECT_TRUE(Reaches(a_, b_));
+  Pod c(3);
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", c.device()));
+  EXPECT_EQ(second.End(SIGTERM), 0);
+}
+
+TEST_F(AgentTest, StandingByEndsWhenItIsTold) {
+  AgentProcess first(files_);
+  ASSERT_TRUE(
+      Becomes(files_, "/v1/status", [](const auto& status) { return status.Find("node"); }));
+  AgentProcess second(files_, {"--stand-by"});
+  while (second.Log().find("standing by") == std::string::npos)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(second.End(SIGTERM), 0);
+  EXPECT_THAT(second.Log(), HasSubstr("ended while another agent runs"));
+}
+
 TEST_F(AgentTest, PinsThatAreOnNoBpffsAreAClearError) {
   int code = 0;
   EXPECT_THAT(RunAgent({"--manifests", files_.manifests(), "--pins=/run/spt-no-bpffs", "--socket",

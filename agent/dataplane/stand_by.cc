@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/stand_by.h"
+
+#include <cerrno>
+#include <vector>
+
+#include "abi/tables.h"
+#include "base/log.h"
+#include "dataplane/bpf_calls.h"
+#include "dataplane/loader.h"
+
+namespace sallyport::dataplane {
+namespace {
+
+// The first word of every version's control entry; 0 where nothing is pinned, or not to the end.
+Result<uint32_t> PinnedVersion(const std::string& pins) {
+  std::string path = pins + "/maps/control";
+  Result<UniqueFd> pin = OpenPin(path);
+  if (!pin && pin.error().code == ENOENT) return uint32_t{0};
+  if (!pin) return std::move(pin).error().Context(path);
+  Result<MapInfo> info = InfoOfMap(pin->get());
+  if (!info) return std::move(info).error().Context(path);
+  std::vector<uint32_t> words((info->value_size + 3) / 4 + 1);
+  if (Status status = ReadElement(pin->get(), 0, words.data()); !status.ok())
+    return std::move(status).error().Context(path);
+  return words[0];
+}
+
+}  // namespace
+
+Status StandBy(const std::string& pins, const std::function<bool()>& pause) {
+  for (bool told = false;; told = true) {
+    Result<UniqueFd> lock = LockPins(pins);
+    if (lock) return Ok();  // and gives it back: it is taken anew with all the rest
+    if (lock.error().code != EWOULDBLOCK) return std::move(lock).error();
+    Result<uint32_t> version = PinnedVersion(pins);
+    if (!version) return std::move(version).error();
+    if (*version != 0 && *version != SP_ABI_VERSION)
+      return Error{"the agent that runs keeps version " + std::to_string(*version) +
+                       " of the tables in " + pins + ", this one knows version " +
+                       std::to_string(SP_ABI_VERSION) +
+                       " and could not take them over: it leaves the other alone",
+                   0};
+    if (!told) LogInfo("standing by for the agent that uses " + pins);
+    if (!pause()) return Error{"ended while another agent runs", ECANCELED};
+  }
+}
+
+}  // namespace sallyport::dataplane
