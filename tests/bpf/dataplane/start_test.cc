@@ -91,13 +91,15 @@ TEST_F(StartTest, OneAgentADirectory) {
 TEST_F(StartTest, AnotherVersionIsLeftAlone) {
   Open();
   End();
-  sp_control control = ReadControl();
-  control.abi_version = SP_ABI_VERSION + 1;
-  WriteControl(control);
-  std::string message = Refused();
-  EXPECT_THAT(message, HasSubstr("version " + std::to_string(SP_ABI_VERSION + 1)));
-  EXPECT_THAT(message, HasSubstr("--detach"));
-  EXPECT_EQ(ReadControl().abi_version, uint32_t{SP_ABI_VERSION + 1});
+  for (uint32_t version : {SP_ABI_VERSION - 1, SP_ABI_VERSION + 1}) {
+    sp_control control = ReadControl();
+    control.abi_version = version;
+    WriteControl(control);
+    std::string message = Refused();
+    EXPECT_THAT(message, HasSubstr("version " + std::to_string(version)));
+    EXPECT_THAT(message, HasSubstr("--detach"));
+    EXPECT_EQ(ReadControl().abi_version, version);
+  }
 }
 
 TEST_F(StartTest, AStartThatDidNotGetToItsEndIsDoneAgain) {
