@@ -132,6 +132,10 @@ Error OfANewer(const std::string& pins, uint32_t version) {
                " and leaves it as it is, and in force; run that sallyportd, or a newer one"};
 }
 
+Error NoControlEntry(const std::string& path) {
+  return Error{"the pinned map " + path + " is not a control entry of ours" + kStartAfresh};
+}
+
 std::vector<bpf_map*> PodObjects::Maps() const {
   std::vector<bpf_map*> out;
   bpf_map* map = nullptr;
@@ -144,30 +148,22 @@ std::vector<bpf_map*> PodObjects::Maps() const {
 // Whether there is something to adopt; if so, its secret. The control entry gets its version after
 // everything else was pinned, so without one nobody has ever used what is there.
 Result<bool> PodObjects::FindPins() {
-  Result<UniqueFd> pin = OpenPin(PathOf(skeleton_->maps.control));
-  if (!pin) {
-    if (pin.error().code == ENOENT) return false;
-    return std::move(pin).error().Context(PathOf(skeleton_->maps.control));
-  }
-  // Every version's begins with its version; what follows may be another's.
-  Result<MapInfo> info = InfoOfMap(pin->get());
-  bool entry = info && info->type == BPF_MAP_TYPE_ARRAY && info->max_entries == 1 &&
-               info->value_size >= sizeof(uint32_t);
-  std::vector<uint32_t> words(entry ? (info->value_size + 3) / 4 : 0);
-  bool readable = entry && ReadElement(pin->get(), 0, words.data()).ok();
-  uint32_t version = readable ? words[0] : 0;
-  sp_control control{};
-  bool ours = version == 0 || version == SP_ABI_VERSION;
-  if (!readable || (ours && info->value_size != sizeof control))
-    return Error{"the pinned map " + PathOf(skeleton_->maps.control) +
-                 " is not a control entry of ours" + kStartAfresh};
-  if (version == 0) return false;
-  if (version > SP_ABI_VERSION) return OfANewer(pins_, version);
-  if (version < SP_ABI_VERSION)
-    return Error{"what is pinned in " + pins_ + " has version " + std::to_string(version) +
+  Result<uint32_t> version = PinnedVersion(pins_);
+  if (!version) return std::move(version).error();
+  if (*version == 0) return false;
+  if (*version > SP_ABI_VERSION) return OfANewer(pins_, *version);
+  if (*version < SP_ABI_VERSION)
+    return Error{"what is pinned in " + pins_ + " has version " + std::to_string(*version) +
                  " of the tables, this agent knows version " + std::to_string(SP_ABI_VERSION) +
                  ": left as it is, and in force" + kStartAfresh};
-  std::memcpy(&control, words.data(), sizeof control);
+  std::string path = PathOf(skeleton_->maps.control);
+  Result<UniqueFd> pin = OpenPin(path);
+  if (!pin) return std::move(pin).error().Context(path);
+  sp_control control{};
+  Result<MapInfo> info = InfoOfMap(pin->get());
+  bool readable =
+      info && info->value_size == sizeof control && ReadElement(pin->get(), 0, &control).ok();
+  if (!readable) return NoControlEntry(path);
   hash_seed_ = control.hash_seed;
   mark_ = control.mark;
   return true;
@@ -326,6 +322,20 @@ Result<UniqueFd> LockPins(const std::string& pins) {
   if (errno == EWOULDBLOCK)
     return Error{"another agent uses " + pins + "; give this one a --pins of its own", EWOULDBLOCK};
   return ErrnoError("lock " + pins);
+}
+
+// The first word of every version's entry; what follows it may be another's.
+Result<uint32_t> PinnedVersion(const std::string& pins) {
+  std::string path = pins + "/maps/control";
+  Result<UniqueFd> pin = OpenPin(path);
+  if (!pin && pin.error().code == ENOENT) return uint32_t{0};
+  if (!pin) return std::move(pin).error().Context(path);
+  Result<MapInfo> info = InfoOfMap(pin->get());
+  bool entry = info && info->type == BPF_MAP_TYPE_ARRAY && info->max_entries == 1 &&
+               info->value_size >= sizeof(uint32_t);
+  std::vector<uint32_t> words(entry ? (info->value_size + 3) / 4 : 0);
+  if (!entry || !ReadElement(pin->get(), 0, words.data()).ok()) return NoControlEntry(path);
+  return words[0];
 }
 
 Result<std::unique_ptr<KernelObjects>> KernelObjects::Open(const Options& options,

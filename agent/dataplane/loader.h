@@ -23,6 +23,10 @@ namespace sallyport::dataplane {
 // process holds it.
 Result<UniqueFd> LockPins(const std::string& pins);
 
+// The version of the tables that are pinned there, by whatever build; 0: none are, or not to the
+// end. Fails where what is pinned is no control entry.
+Result<uint32_t> PinnedVersion(const std::string& pins);
+
 class KernelObjects {
  public:
   // Requires that the pins are locked. `notes`: what a person should know about this start.

@@ -2,32 +2,12 @@
 #include "dataplane/stand_by.h"
 
 #include <cerrno>
-#include <vector>
 
 #include "abi/tables.h"
 #include "base/log.h"
-#include "dataplane/bpf_calls.h"
 #include "dataplane/loader.h"
 
 namespace sallyport::dataplane {
-namespace {
-
-// The first word of every version's control entry; 0 where nothing is pinned, or not to the end.
-Result<uint32_t> PinnedVersion(const std::string& pins) {
-  std::string path = pins + "/maps/control";
-  Result<UniqueFd> pin = OpenPin(path);
-  if (!pin && pin.error().code == ENOENT) return uint32_t{0};
-  if (!pin) return std::move(pin).error().Context(path);
-  Result<MapInfo> info = InfoOfMap(pin->get());
-  if (!info) return std::move(info).error().Context(path);
-  std::vector<uint32_t> words((info->value_size + 3) / 4 + 1);
-  if (Status status = ReadElement(pin->get(), 0, words.data()); !status.ok())
-    return std::move(status).error().Context(path);
-  return words[0];
-}
-
-}  // namespace
-
 Status StandBy(const std::string& pins, const std::function<bool()>& pause) {
   for (bool told = false;; told = true) {
     Result<UniqueFd> lock = LockPins(pins);

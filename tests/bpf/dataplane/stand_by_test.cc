@@ -71,5 +71,18 @@ TEST_F(StandByTest, WhatItCouldNotTakeOverEndsItAtOnce) {
   }
 }
 
+TEST_F(StandByTest, WhatIsNoControlEntryEndsItAtOnce) {
+  UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "control", sizeof(uint32_t), 2, 1, nullptr));
+  ASSERT_EQ(bpf_obj_pin(map.get(), (pins_ + "/maps/control").c_str()), 0);
+  EXPECT_THAT(StandBy(pins_, [] { return false; }).error().message,
+              HasSubstr("not a control entry"));
+}
+
+TEST_F(StandByTest, WhereNothingCanBePinnedThereIsNothingToWaitFor) {
+  Status status = StandBy("/run/spt-no-bpffs", [] { return false; });
+  EXPECT_THAT(status.error().message, HasSubstr("not on a bpf file system"));
+  EXPECT_NE(status.error().code, ECANCELED);
+}
+
 }  // namespace
 }  // namespace sallyport::dataplane

@@ -229,20 +229,22 @@ TEST_F(AgentTest, SecondAgentOnTheSamePinsOrSocketIsRefused) {
   RunAgent({"--detach", "--pins", pins}, code);
 }
 
+// `files`: of an agent that answers meanwhile.
+bool Says(const AgentFiles& files, const AgentProcess& agent, const char* text) {
+  return Becomes(files, "/v1/status",
+                 [&](const auto&) { return agent.Log().find(text) != std::string::npos; });
+}
+
 // As in a rolling update.
 TEST_F(AgentTest, StandsByUntilTheAgentThatRunsEnds) {
   auto first = std::make_unique<AgentProcess>(files_);
   OpenBoth();
   AgentProcess second(files_, {"--stand-by"});
-  auto says = [&](const char* text) {
-    while (second.Log().find(text) == std::string::npos)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  };
-  says("standing by for the agent that uses");
+  ASSERT_TRUE(Says(files_, second, "standing by for the agent that uses"));
   EXPECT_TRUE(Reaches(a_, b_));
   EXPECT_EQ(first->End(SIGKILL), -SIGKILL);
-  says("guarding the pods of node n1");
-  EXPECT_TRUE(Ready(files_));
+  ASSERT_TRUE(Ready(files_));
+  EXPECT_THAT(second.Log(), HasSubstr("guarding the pods of node n1"));
   EXPECT_TRUE(Reaches(a_, b_));
   Pod c(3);
   ASSERT_TRUE(HasEndpoint(files_, "", "closed", c.device()));
@@ -254,8 +256,7 @@ TEST_F(AgentTest, StandingByEndsWhenItIsTold) {
   ASSERT_TRUE(
       Becomes(files_, "/v1/status", [](const auto& status) { return status.Find("node"); }));
   AgentProcess second(files_, {"--stand-by"});
-  while (second.Log().find("standing by") == std::string::npos)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_TRUE(Says(files_, second, "standing by"));
   EXPECT_EQ(second.End(SIGTERM), 0);
   EXPECT_THAT(second.Log(), HasSubstr("ended while another agent runs"));
 }

@@ -59,11 +59,11 @@ class ImageTest : public AgentTest {
             {"/run/sallyport", kNode + "/run"}};
   }
   // The DaemonSet's container, but for where objects come from: a directory beside.
-  std::unique_ptr<Child> StartAgent() {
+  std::unique_ptr<Child> StartAgent(const char* log = "log") {
     ContainerPlan plan = PlanOf(ReadKustomized("daemonset", "DaemonSet"), "containers", Places());
     plan.mounts.push_back({files_.manifests(), "/manifests", true});
     plan.arguments.push_back("--manifests=/manifests");
-    return std::make_unique<Child>(UnpackImage(), plan, kNode + "/log");
+    return std::make_unique<Child>(UnpackImage(), plan, kNode + "/" + log);
   }
   std::unique_ptr<Child> StartRemoval(const std::string& list) {
     ContainerPlan plan = PlanOf(ReadKustomized("daemonset/remove", "DaemonSet"), list, Places());
@@ -207,18 +207,41 @@ endpoints: [{addresses: [10.99.0.2], targetRef: {kind: Pod, name: b, namespace: 
   EXPECT_FALSE(fs::exists(UnpackImage() + "/bin/sh")) << "nothing else is in the image";
 }
 
-// A rolling update ends one agent and starts the next. Were there two (a surge), the second would
-// not start, so it would never be ready, and the first never ended.
-TEST_F(ImageTest, UpdateLeavesNoGapAndSecondAgentDoesNotStart) {
+// As the DaemonSet updates (a surge): the new agent starts beside the old one, is ready to the
+// kubelet, and takes over when the old one ends.
+TEST_F(ImageTest, UpdateLeavesNoGap) {
   auto first = StartAgent();
   OpenBoth();
   files_.WritePolicy("b");
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
-  auto second = StartAgent();
-  EXPECT_EQ(second->End(0), 1);
-  EXPECT_THAT(second->Log(), HasSubstr("another agent"));
+  auto second = StartAgent("next-log");
+  ASSERT_TRUE(Becomes(files_, "/v1/status", [&](const model::Value&) {
+    return second->Log().find("standing by") != std::string::npos;
+  })) << second->Log();
+  for (const char* probe : {"startupProbe", "livenessProbe", "readinessProbe"}) {
+    std::string said;
+    EXPECT_EQ(Probe(*second, probe, &said), 0) << probe << ": " << said;
+  }
+  EXPECT_TRUE(ANeverReachesB());
   EXPECT_EQ(first->End(SIGTERM), 0);
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_)) << "what is allowed goes on";
+  Pod c(3);
+  ASSERT_TRUE(HasEndpoint(files_, "", "closed", c.device())) << second->Log();
+  EXPECT_FALSE(Reaches(c, a_));
+  EXPECT_TRUE(ANeverReachesB());
+  EXPECT_TRUE(Reaches(b_, a_));
+  EXPECT_TRUE(Answers("/readyz", 200)) << second->Log();
+  EXPECT_EQ(second->End(SIGTERM), 0);
+}
 
+// Where the new agent comes only after the old one has ended (no surge).
+TEST_F(ImageTest, WhatIsEnforcedStaysSoBetweenTwoAgents) {
+  auto first = StartAgent();
+  OpenBoth();
+  files_.WritePolicy("b");
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  EXPECT_EQ(first->End(SIGTERM), 0);
   EXPECT_TRUE(ANeverReachesB());
   EXPECT_TRUE(Reaches(b_, a_)) << "what is allowed goes on";
   Pod c(3);
@@ -227,7 +250,6 @@ TEST_F(ImageTest, UpdateLeavesNoGapAndSecondAgentDoesNotStart) {
   EXPECT_FALSE(Reaches(c, a_));
   EXPECT_TRUE(ANeverReachesB());
   EXPECT_TRUE(Reaches(b_, a_));
-  EXPECT_TRUE(Answers("/readyz", 200));
 }
 
 TEST_F(ImageTest, RemovalDetachesTheNodeOnceTheAgentIsGone) {

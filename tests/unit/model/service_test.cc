@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Service and EndpointSlice: what is read of them, every rule with a valid and an invalid twin, and
 // who answers for a Service.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/backends.h"
