@@ -81,8 +81,7 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 		return SP_PASS;
 	if (p->kind == PACKET_OTHER)
 		return unless_isolated(c, -SP_DROP_ETHERTYPE);
-	if (c->judge.direction == SP_EGRESS && config.anti_spoofing &&
-	    !endpoint_has(c->endpoint, &p->source))
+	if (c->judge.direction == SP_EGRESS && config.anti_spoofing && !own_has(c, &p->source))
 		return -SP_DROP_SPOOFED;
 	if (p->kind == PACKET_MALFORMED)
 		return hides_its_kind(c) ? -SP_DROP_MALFORMED
@@ -91,7 +90,7 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 		return -SP_DROP_SPOOFED;
 	/* A pod and itself. Not even without anti-spoofing may it say so of someone else. */
 	if (c->judge.direction == SP_EGRESS && same_address(&p->source, &p->destination))
-		return endpoint_has(c->endpoint, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
+		return own_has(c, &p->source) ? SP_PASS : -SP_DROP_SPOOFED;
 	if (p->kind == PACKET_ICMP_ERROR && c->judge.direction == SP_EGRESS &&
 	    quotes_others(ctx, c))
 		return -SP_DROP_ICMP_ERROR;
@@ -157,7 +156,7 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 			return judge_neighbour(ctx, c);
 		c->packet.kind = PACKET_TRANSPORT;
 	}
-	open = c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN);
+	open = is_open(c);
 	if (c->judge.direction == SP_INGRESS) {
 		if (open && is_misdelivered(ctx, c))
 			return -SP_DROP_MISDELIVERED;
@@ -176,12 +175,11 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 /* Is what leaves here to be judged again, unless its flow says otherwise? */
 static __always_inline int is_isolated_egress(const struct context *c)
 {
-	return !c->endpoint || !(endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN) ||
-	       endpoint_set(c->endpoint, c->half, SP_EGRESS);
+	return !is_open(c) || own_set(c, SP_EGRESS);
 }
 
 /* Every packet that is not a usual one of a known flow. */
-OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 now)
+GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 now)
 {
 	struct context c;
 
@@ -195,7 +193,7 @@ OUTLINE int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generatio
 		parse_packet(ctx, &c.packet, ETH_HLEN);
 	if (direction == SP_INGRESS && !c.tag && ctx->ingress_ifindex)
 		c.tag = sent_by_address(&c.packet.source, c.half);
-	c.endpoint = endpoint_find(ctx->ifindex, &c.judge.place);
+	c.endpoint = c.judge.place = endpoint_place(ctx->ifindex);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;
 	return report(ctx, &c.packet, judge_packet(ctx, &c), &c.judge);

@@ -18,26 +18,36 @@ static __always_inline int is_answer_to(struct context *c, int opener)
 }
 
 /* Is the ICMP error that a pod sends about a packet that was not sent to it? */
-OUTLINE int quotes_others(struct __sk_buff *ctx, struct context *c)
+GLOBAL int quotes_others(struct __sk_buff *ctx, struct context *c)
 {
 	struct packet quoted = {};
 
+	if (!c)
+		return 1;
 	if (!config.anti_spoofing)
 		return 0;
 	parse_quoted(ctx, &c->packet, &quoted);
 	return (quoted.destination.halves[0] | quoted.destination.halves[1]) &&
-	       !endpoint_has(c->endpoint, &quoted.destination);
+	       !own_has(c, &quoted.destination);
 }
 
 /* Is the packet that an ICMP error quotes one of a live flow that E allows now? */
-OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
+GLOBAL int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 {
-	int egress = c->judge.direction == SP_EGRESS, opener, allowed;
 	struct packet quoted = {};
-	struct flow_ref *ref = &c->ref;
+	int egress, opener, allowed;
+	struct flow_ref *ref;
+	struct sp_endpoint *own;
 	__u32 direction;
 	__u64 peer;
 
+	if (!c)
+		return 0;
+	own = endpoint_at(c->endpoint);
+	if (!own)
+		return 0;
+	ref = &c->ref;
+	egress = c->judge.direction == SP_EGRESS;
 	if (parse_quoted(ctx, &c->packet, &quoted) != PACKET_TRANSPORT)
 		return 0;
 	/*
@@ -55,8 +65,7 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 		return 0;
 	flow_find(ref, &quoted, c->now);
 	if (!ref->alive || (ref->state & SP_FLOW_CUT) ||
-	    (flow_is_anothers(ref, !egress, c->judge.ifindex) &&
-	     endpoint_has(c->endpoint, own_address(c))))
+	    (flow_is_anothers(ref, !egress, c->judge.ifindex) && endpoint_has(own, own_address(c))))
 		return 0;
 	opener = from_opener(ref);
 	if (state_generation(ref->state) == c->judge.generation &&
@@ -68,12 +77,12 @@ OUTLINE int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	if (ref->state & (SP_FLOW_DEFERRED | SP_FLOW_JOINT))
 		return 0;
 	direction = opener == egress ? SP_INGRESS : SP_EGRESS;
-	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
+	c->judge.set = endpoint_set(own, c->half, direction);
 	peer = peer_find(egress ? &quoted.source : &quoted.destination, c->half);
 	c->established = is_established(ref);
 	allowed = policy_allows(c->judge.set, peer_identity(peer), quoted.protocol,
 				opener ? quoted.destination_port : quoted.source_port) == SP_PASS ||
-		  keeps(c, c->endpoint, direction, !egress);
+		  keeps(c, own, direction, !egress);
 	c->established = 0;
 	return allowed && is_answer_to(c, opener);
 }
@@ -124,12 +133,16 @@ static __always_inline int ask_for_sender(struct context *c, const struct sp_end
 }
 
 /* The same at another endpoint's interface; a denial is the sender's. */
-OUTLINE int judge_unmarked(struct context *c)
+GLOBAL int judge_unmarked(struct context *c)
 {
+	struct sp_endpoint *sender;
 	__u32 place;
-	struct sp_endpoint *sender = sender_find(c->tag, c->half, &place);
-	int verdict = ask_for_sender(c, sender);
+	int verdict;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	sender = sender_find(c->tag, c->half, &place);
+	verdict = ask_for_sender(c, sender);
 	if (verdict < 0) {
 		c->judge.place = place;
 		c->judge.ifindex = sender ? READ_ONCE(sender->ifindex) : 0;
@@ -147,7 +160,7 @@ static __always_inline int judge_icmp_error(struct __sk_buff *ctx, struct contex
 		return SP_PASS;
 	if (c->judge.direction == SP_INGRESS && (c->tag & TAG_UNMARKED))
 		return -SP_DROP_ICMP_ERROR; /* its sender was not asked */
-	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
+	c->judge.set = own_set(c, c->judge.direction);
 	peer = peer_find(peer_address(c), c->half);
 	if (policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, 0) == SP_PASS)
 		return SP_PASS;

@@ -40,11 +40,17 @@ GLOBAL __u32 endpoint_place(__u32 ifindex)
 	return config.endpoint_mask + 1;
 }
 
+/* NULL: there is none at this place, as behind a closed interface. */
+static __always_inline struct sp_endpoint *endpoint_at(__u32 place)
+{
+	return bpf_map_lookup_elem(&endpoints, &place);
+}
+
 /* NULL: the interface is closed. `place`: as above. */
 static __always_inline struct sp_endpoint *endpoint_find(__u32 ifindex, __u32 *place)
 {
 	*place = endpoint_place(ifindex);
-	return bpf_map_lookup_elem(&endpoints, place);
+	return endpoint_at(*place);
 }
 
 static __always_inline int endpoint_has(const struct sp_endpoint *e, const struct sp_address *a)

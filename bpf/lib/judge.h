@@ -14,15 +14,15 @@
 #include "report.h"
 #include "sender.h"
 
-/* What is known while one packet is judged at one interface. */
+/* What is known while one packet is judged at one interface. Without pointers, for GLOBAL functions. */
 struct context {
 	struct packet packet;
 	struct judge judge;
 	struct flow_ref ref;
-	struct sp_endpoint *endpoint; /* NULL: closed */
-	struct sp_endpoint *other;    /* the opener, where a flow is judged for both ends */
-	__u32 other_place;
-	__u32 tag; /* at pod_ingress, and of what has no mark: as sent_through() says */
+	/* In "endpoints", one past the end for none. */
+	__u32 endpoint; /* none: closed */
+	__u32 other;    /* the opener, where a flow is judged for both ends */
+	__u32 tag;      /* at pod_ingress, and of what has no mark: as sent_through() says */
 	__u32 now;
 	__u16 half;
 	__u8 at_node;     /* judged for its sender on an interface of the node's */
@@ -31,18 +31,14 @@ struct context {
 
 static __always_inline void begin(struct context *c, __u32 direction, __u32 generation, __u32 now)
 {
-	__builtin_memset(&c->packet, 0, sizeof(c->packet));
-	__builtin_memset(&c->judge, 0, sizeof(c->judge));
 	/* Before 6.3 the verifier takes no pointer to what was not written. */
-	__builtin_memset(&c->ref, 0, sizeof(c->ref));
+	__builtin_memset(c, 0, sizeof(*c));
 	c->judge.direction = direction;
 	c->judge.generation = generation;
-	c->other = NULL;
-	c->tag = 0;
+	c->endpoint = config.endpoint_mask + 1;
+	c->other = config.endpoint_mask + 1;
 	c->now = now;
 	c->half = generation & 1;
-	c->at_node = 0;
-	c->established = 0;
 }
 
 static __always_inline const struct sp_address *seen_address(const struct context *c)
@@ -53,9 +49,9 @@ static __always_inline const struct sp_address *seen_address(const struct contex
 /* Of the other end: its own, if it is known, whatever the node wrote into the packet. */
 static __always_inline const struct sp_address *peer_address(const struct context *c)
 {
-	if (c->other)
-		return &c->other->address[is_v4(seen_address(c)) ? 0 : 1];
-	return seen_address(c);
+	struct sp_endpoint *other = endpoint_at(c->other);
+
+	return other ? &other->address[is_v4(seen_address(c)) ? 0 : 1] : seen_address(c);
 }
 
 static __always_inline const struct sp_address *own_address(const struct context *c)
@@ -73,10 +69,35 @@ static __always_inline __u32 endpoint_flags(const struct sp_endpoint *e, __u32 h
 	return READ_ONCE(e->flags[half & 1]);
 }
 
+static __always_inline int own_has(const struct context *c, const struct sp_address *a)
+{
+	struct sp_endpoint *e = endpoint_at(c->endpoint);
+
+	return e && endpoint_has(e, a);
+}
+
+/* Of no endpoint: has no rules, so all is denied. */
+#define SET_OF_NONE 0xffffffffu
+
+/* 0: not isolated, so policy has no say. */
+static __always_inline __u32 own_set(const struct context *c, __u32 direction)
+{
+	struct sp_endpoint *e = endpoint_at(c->endpoint);
+
+	return e ? endpoint_set(e, c->half, direction) : SET_OF_NONE;
+}
+
+static __always_inline int is_open(const struct context *c)
+{
+	struct sp_endpoint *e = endpoint_at(c->endpoint);
+
+	return e && (endpoint_flags(e, c->half) & SP_ENDPOINT_OPEN);
+}
+
 /* What cannot be judged by ports passes only where nothing is to be judged. */
 static __always_inline int unless_isolated(struct context *c, int verdict)
 {
-	c->judge.set = endpoint_set(c->endpoint, c->half, c->judge.direction);
+	c->judge.set = own_set(c, c->judge.direction);
 	return c->judge.set ? verdict : SP_PASS;
 }
 
@@ -85,14 +106,13 @@ static __always_inline struct sp_endpoint *local_peer(const struct context *c, _
 						      __u32 *place)
 {
 	const __u32 both = SP_ENDPOINT_OPEN | SP_ENDPOINT_DIRECT;
-	struct sp_endpoint *other;
+	struct sp_endpoint *own = endpoint_at(c->endpoint), *other;
 
-	if (!config.fast_path || c->at_node || ifindex == 0 || ifindex == c->judge.ifindex)
+	if (!own || !config.fast_path || c->at_node || ifindex == 0 || ifindex == c->judge.ifindex)
 		return NULL;
 	if (c->judge.direction != SP_EGRESS || c->packet.in_fragments)
 		return NULL;
-	if ((endpoint_flags(c->endpoint, c->half) & both) != both ||
-	    !endpoint_has(c->endpoint, own_address(c)))
+	if ((endpoint_flags(own, c->half) & both) != both || !endpoint_has(own, own_address(c)))
 		return NULL;
 	other = endpoint_find(ifindex, place);
 	if (!other || !endpoint_has(other, peer_address(c)))
@@ -187,19 +207,25 @@ static __always_inline __u32 deferral(const struct context *c, __u64 peer)
  * Judges the flow of this packet for E, as opened by E or by the peer; for the other end as well if
  * it is known, or if `both`.
  */
-OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decision *out)
+GLOBAL int judge_flow(struct context *c, int own_opens, int both, struct decision *out)
 {
-	__u32 direction = own_opens ? SP_EGRESS : SP_INGRESS, place = 0;
-	int with_flow = own_opens == (c->judge.direction == SP_EGRESS);
-	__be16 port = with_flow ? c->packet.destination_port : c->packet.source_port;
-	__u64 peer = peer_find(peer_address(c), c->half);
-	struct sp_endpoint *other;
-	__u32 kept = 0;
-	int verdict;
+	__u32 direction = own_opens ? SP_EGRESS : SP_INGRESS, place, kept = 0;
+	struct sp_endpoint *own, *other, *joint;
+	int with_flow, verdict;
+	__be16 port;
+	__u64 peer;
 
+	if (!c || !out)
+		return -SP_DROP_INTERNAL;
+	own = endpoint_at(c->endpoint);
+	if (!own)
+		return -SP_DROP_INTERNAL;
+	with_flow = own_opens == (c->judge.direction == SP_EGRESS);
+	port = with_flow ? c->packet.destination_port : c->packet.source_port;
+	peer = peer_find(peer_address(c), c->half);
 	out->peer = peer;
 	out->flags = out->other = 0;
-	c->judge.set = endpoint_set(c->endpoint, c->half, direction);
+	c->judge.set = endpoint_set(own, c->half, direction);
 	if (own_opens) {
 		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
 		if (out->flags & SP_FLOW_DEFERRED)
@@ -207,7 +233,7 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	}
 	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
 	if (verdict == -SP_DROP_POLICY && !peer_is_service(peer) &&
-	    keeps(c, c->endpoint, direction, c->judge.direction == SP_EGRESS))
+	    keeps(c, own, direction, c->judge.direction == SP_EGRESS))
 		kept = SP_FLOW_KEPT;
 	else if (verdict < 0)
 		return verdict;
@@ -221,15 +247,13 @@ OUTLINE int judge_flow(struct context *c, int own_opens, int both, struct decisi
 	if (!own_opens)
 		out->flags = SP_FLOW_INGRESS;
 	out->flags |= kept;
-	other = c->other;
-	if (other)
-		place = c->other_place;
-	else if (both)
-		other = local_peer(c, peer_ifindex(peer), &place);
+	joint = endpoint_at(c->other);
+	place = c->other;
+	other = joint || !both ? joint : local_peer(c, peer_ifindex(peer), &place);
 	if (!other)
 		return SP_PASS;
-	out->flags = SP_FLOW_EGRESS | SP_FLOW_INGRESS | kept |
-		     (c->other ? SP_FLOW_JOINT : SP_FLOW_DIRECT);
+	out->flags =
+		SP_FLOW_EGRESS | SP_FLOW_INGRESS | kept | (joint ? SP_FLOW_JOINT : SP_FLOW_DIRECT);
 	out->other = READ_ONCE(other->ifindex);
 	return judge_other(c, other, place, own_opens ? SP_INGRESS : SP_EGRESS, port, out);
 }
@@ -259,23 +283,27 @@ static __always_inline void note_ends(const struct context *c, const struct deci
  * interface sees: there the flow is judged for the opener as well, whoever it seems to be from. But
  * for one that the opener's own interface has judged as it is.
  */
-OUTLINE int choose_other(struct context *c, int opener)
+GLOBAL int choose_other(struct context *c, int opener)
 {
-	struct flow_ref *ref = &c->ref;
 	const __u32 judged = SP_FLOW_EGRESS | SP_FLOW_JOINT | SP_FLOW_DEFERRED;
+	struct sp_endpoint *other;
+	struct flow_ref *ref;
 	struct sp_flow *f;
 
-	c->other = NULL;
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	ref = &c->ref;
+	c->other = config.endpoint_mask + 1;
 	if (c->at_node)
 		return SP_PASS;
 	if (c->judge.direction == SP_EGRESS) {
 		if (opener || !ref->alive || !(ref->state & SP_FLOW_JOINT))
 			return SP_PASS;
 		f = flow_at(ref->place);
-		if (f)
-			c->other = endpoint_find(READ_ONCE(f->ifindex[!ref->source_is_high]),
-						 &c->other_place);
-		return c->other && (endpoint_flags(c->other, c->half) & SP_ENDPOINT_OPEN)
+		if (!f)
+			return -SP_DROP_CLOSED;
+		other = endpoint_find(READ_ONCE(f->ifindex[!ref->source_is_high]), &c->other);
+		return other && (endpoint_flags(other, c->half) & SP_ENDPOINT_OPEN)
 			       ? SP_PASS
 			       : -SP_DROP_CLOSED;
 	}
@@ -283,17 +311,17 @@ OUTLINE int choose_other(struct context *c, int opener)
 		return SP_PASS;
 	if (!(c->tag & SP_TAG_SENDER))
 		return -SP_DROP_SENDER;
-	c->other = sender_find(c->tag, c->half, &c->other_place);
-	if (!c->other) {
-		c->judge.place = c->other_place;
+	other = sender_find(c->tag, c->half, &c->other);
+	if (!other) {
+		c->judge.place = c->other;
 		c->judge.ifindex = 0;
 		c->judge.direction = SP_EGRESS;
 		return -SP_DROP_CLOSED;
 	}
 	if (ref->alive && state_generation(ref->state) == c->judge.generation &&
 	    (ref->state & judged) == SP_FLOW_EGRESS &&
-	    flow_is_noted(ref, 1, READ_ONCE(c->other->ifindex)))
-		c->other = NULL;
+	    flow_is_noted(ref, 1, READ_ONCE(other->ifindex)))
+		c->other = config.endpoint_mask + 1;
 	return SP_PASS;
 }
 
@@ -315,15 +343,19 @@ GLOBAL __u32 brief_flag(const struct flow_ref *ref, const struct sp_address *see
  * The first packet of a flow, or one from the other side that asks for a new one. In the middle of a
  * connection it is not handed over: it may be a reply that the node has to translate back.
  */
-OUTLINE int judge_new(struct context *c)
+GLOBAL int judge_new(struct context *c)
 {
-	struct flow_ref *ref = &c->ref;
+	int egress, from_start, verdict, deferred;
+	struct decision d = {};
+	struct flow_ref *ref;
 	struct flow_new new;
-	struct decision d;
-	int egress = c->judge.direction == SP_EGRESS;
-	int from_start = c->packet.opening || !is_connection(c->packet.protocol);
-	int verdict = choose_other(c, 1), deferred;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	ref = &c->ref;
+	egress = c->judge.direction == SP_EGRESS;
+	from_start = c->packet.opening || !is_connection(c->packet.protocol);
+	verdict = choose_other(c, 1);
 	if (verdict < 0)
 		return verdict;
 	verdict = judge_flow(c, egress || c->at_node, from_start, &d);
@@ -344,7 +376,9 @@ OUTLINE int judge_new(struct context *c)
 		.state = make_state(c->judge.generation, ref->tag, d.flags),
 		.source_ifindex = egress ? c->judge.ifindex : d.other,
 		.destination_ifindex = egress ? d.other : c->judge.ifindex,
-		.owner = c->other ? d.other : c->judge.ifindex, /* who sent it, if that is known */
+		.owner = d.flags & SP_FLOW_JOINT
+				 ? d.other
+				 : c->judge.ifindex, /* who sent it, if that is known */
 		.now = c->now,
 	};
 	if (ref->place != FLOW_NONE)
@@ -406,17 +440,24 @@ static __always_inline int answers_node(const struct context *c, int opener)
  *
  * Handed over is only what both ends have seen like this: else the node may translate in between.
  */
-OUTLINE int judge_again(struct context *c)
+GLOBAL int judge_again(struct context *c)
 {
-	struct flow_ref *ref = &c->ref;
-	const struct judge own = c->judge;
-	struct decision d;
-	__u32 state = (__u32)ref->state & 0x7fff;
 	const __u32 both = SP_FLOW_EGRESS | SP_FLOW_INGRESS;
-	int egress = c->judge.direction == SP_EGRESS;
-	int opener = from_opener(ref), own_opens = opener == egress;
-	int verdict = choose_other(c, opener);
+	int egress, opener, own_opens, verdict;
+	struct decision d = {};
+	struct flow_ref *ref;
+	struct judge own;
+	__u32 state;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	ref = &c->ref;
+	own = c->judge;
+	state = (__u32)ref->state & 0x7fff;
+	egress = c->judge.direction == SP_EGRESS;
+	opener = from_opener(ref);
+	own_opens = opener == egress;
+	verdict = choose_other(c, opener);
 	if (verdict < 0)
 		return verdict;
 	c->established = !c->packet.opening && is_established(ref);
@@ -445,7 +486,7 @@ OUTLINE int judge_again(struct context *c)
 		c->judge = own;
 		return SP_PASS;
 	}
-	if (!endpoint_has(c->endpoint, own_address(c)) && !flow_is_noted(ref, egress, own.ifindex))
+	if (!own_has(c, own_address(c)) && !flow_is_noted(ref, egress, own.ifindex))
 		return verdict;
 	if (is_connection(c->packet.protocol) || c->at_node || (state & SP_FLOW_JOINT)) {
 		flow_touch(ref, c->now);
@@ -490,15 +531,18 @@ static __always_inline int is_settled(const struct context *c, int opener)
 }
 
 /* A packet of a live flow. */
-OUTLINE int judge_found(struct context *c)
+GLOBAL int judge_found(struct context *c)
 {
-	struct flow_ref *ref = &c->ref;
-	int egress = c->judge.direction == SP_EGRESS, opener, verdict;
+	int egress, opener, verdict;
+	struct flow_ref *ref;
 	__u32 need;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	ref = &c->ref;
+	egress = c->judge.direction == SP_EGRESS;
 	/* Who had this address before, behind another interface, has opened it. */
-	if (flow_is_anothers(ref, egress, c->judge.ifindex) &&
-	    endpoint_has(c->endpoint, own_address(c))) {
+	if (flow_is_anothers(ref, egress, c->judge.ifindex) && own_has(c, own_address(c))) {
 		flow_free(ref);
 		return judge_new(c);
 	}

@@ -38,23 +38,25 @@ static __always_inline int may_claim(const struct context *c, const struct sp_ad
 {
 	__u64 peer;
 
-	if (c->endpoint && endpoint_has(c->endpoint, a))
+	if (own_has(c, a))
 		return 1;
 	peer = peer_find(a, c->half);
 	if (is_link_local(a))
 		return !peer_is_node(peer);
-	if (c->endpoint && (endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
+	if (is_open(c))
 		return 0;
 	return !peer_is_any_node(peer) && !peer_is_service(peer) &&
 	       (!peer_ifindex(peer) || peer_ifindex(peer) == c->judge.ifindex);
 }
 
-OUTLINE int judge_arp(struct __sk_buff *ctx, const struct context *c)
+GLOBAL int judge_arp(struct __sk_buff *ctx, const struct context *c)
 {
 	struct sp_address sender;
 	struct arp arp;
 	__be32 v4;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
 	if (!config.anti_spoofing)
 		return SP_PASS;
 	if (ctx->len > ARP_LONGEST || bpf_skb_load_bytes(ctx, ETH_HLEN, &arp, sizeof(arp)) ||
@@ -70,11 +72,14 @@ OUTLINE int judge_arp(struct __sk_buff *ctx, const struct context *c)
 }
 
 /* What a pod sends of neighbour discovery: no router's messages, and no other's addresses. */
-OUTLINE int judge_neighbour(struct __sk_buff *ctx, const struct context *c)
+GLOBAL int judge_neighbour(struct __sk_buff *ctx, const struct context *c)
 {
-	const struct packet *p = &c->packet;
 	struct sp_address target;
+	const struct packet *p;
 
+	if (!c)
+		return -SP_DROP_INTERNAL;
+	p = &c->packet;
 	if (!config.anti_spoofing)
 		return SP_PASS;
 	if (p->icmp_type == ICMP6_LISTENER_QUERY || p->icmp_type == ICMP6_ROUTER_ADVERTISEMENT ||
@@ -93,13 +98,16 @@ OUTLINE int judge_neighbour(struct __sk_buff *ctx, const struct context *c)
 }
 
 /* At an open endpoint's interface: for one other, whom a bridge or a neighbour took it for. */
-OUTLINE int is_misdelivered(struct __sk_buff *ctx, const struct context *c)
+GLOBAL int is_misdelivered(struct __sk_buff *ctx, const struct context *c)
 {
-	const struct sp_address *to = &c->packet.destination;
+	const struct sp_address *to;
 	__u8 first = 0;
 
-	if (!config.anti_spoofing || !c->endpoint || !(to->halves[0] | to->halves[1]) ||
-	    endpoint_has(c->endpoint, to) || to->bytes[0] == 0xff || is_link_local(to))
+	if (!c)
+		return 1;
+	to = &c->packet.destination;
+	if (!config.anti_spoofing || !(to->halves[0] | to->halves[1]) || own_has(c, to) ||
+	    to->bytes[0] == 0xff || is_link_local(to))
 		return 0;
 	if (is_v4(to) && ((to->bytes[12] & 0xf0) == 0xe0 || to->words[3] == 0xffffffff))
 		return 0;

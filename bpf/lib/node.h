@@ -26,19 +26,20 @@ static __always_inline int is_wrapped(const struct packet *p)
 static __always_inline int judge_leaving(struct __sk_buff *ctx, struct context *c, __u32 at)
 {
 	struct packet *p = &c->packet;
-
+	struct sp_endpoint *sender;
 	int verdict;
 
 	if (!(c->tag & TAG_UNMARKED) && (p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR))
 		return SP_PASS;
-	c->endpoint = sender_find(c->tag, c->half, &c->judge.place);
-	if (!c->endpoint)
+	sender = sender_find(c->tag, c->half, &c->endpoint);
+	c->judge.place = c->endpoint;
+	if (!sender)
 		return -SP_DROP_CLOSED;
-	c->judge.ifindex = READ_ONCE(c->endpoint->ifindex);
+	c->judge.ifindex = READ_ONCE(sender->ifindex);
 	if (c->tag & TAG_UNMARKED) {
 		if (may_misplace_checksum(ctx) && checksum_is_misplaced(ctx, at))
 			return -SP_DROP_MALFORMED;
-		verdict = ask_for_sender(c, c->endpoint);
+		verdict = ask_for_sender(c, sender);
 		if (verdict < 0 || p->kind == PACKET_ARP || p->kind == PACKET_NEIGHBOUR)
 			return verdict;
 	}
@@ -67,13 +68,11 @@ static __always_inline int judge_coming(struct context *c)
 	c->judge.ifindex = READ_ONCE(f->ifindex[!ref->source_is_high]);
 	if (!c->judge.ifindex)
 		return SP_PASS;
-	c->endpoint = endpoint_find(c->judge.ifindex, &c->judge.place);
-	if (!c->endpoint || !(endpoint_flags(c->endpoint, c->half) & SP_ENDPOINT_OPEN))
-		return SP_PASS;
-	return judge_found(c);
+	c->endpoint = c->judge.place = endpoint_place(c->judge.ifindex);
+	return is_open(c) ? judge_found(c) : SP_PASS;
 }
 
-OUTLINE int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 at)
+GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 at)
 {
 	struct context c;
 	int verdict;
