@@ -10,6 +10,7 @@ sallyport_test(agent LABEL lab SANDBOX
   SOURCES
     agent/agent_test.cc
     agent/api_test.cc
+    agent/churn_test.cc
     agent/fake_api.cc
     agent/interfaces_test.cc
     agent/link_watch_test.cc
