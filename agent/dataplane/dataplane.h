@@ -97,9 +97,9 @@ struct TableUse {
 // What an image says, and a table had no room for: all of it is denied.
 struct Shortfall {
   TableUse use;
-  uint64_t left_out = 0;              // entries that found no place
+  uint64_t left_out = 0;               // entries that found no place
   std::set<model::ObjectName> closed;  // endpoints that are closed for it
-  bool denies_all = false;            // every endpoint allows nothing but its node
+  bool denies_all = false;             // every endpoint allows nothing but its node
 };
 
 // Our programs are not where they were put on an interface.

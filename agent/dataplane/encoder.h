@@ -7,9 +7,10 @@
 //
 // The process may be killed after any store: the half in force is then a complete image, and the
 // next Encoder adopts it and takes everything else for free. A failure is taken back: the tables
-// and the Encoder are as before. What finds no room is no failure: it is denied, the rest comes into
-// force, and what that freed is given out again, in a few rounds. The one exception is a grace period that fails after the flip:
-// then endpoints that got an address do not have it before the next Apply() or Settle().
+// and the Encoder are as before. What finds no room is no failure: it is denied, the rest comes
+// into force, and what that freed is given out again, in a few rounds. The one exception is a grace
+// period that fails after the flip: then endpoints that got an address do not have it before the
+// next Apply() or Settle().
 #pragma once
 
 #include <vector>

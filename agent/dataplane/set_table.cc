@@ -17,6 +17,15 @@ sp_rule AbiRule(uint32_t set, uint32_t identity, uint32_t ports) {
   return out;
 }
 
+// Both sorted, disjoint, not adjacent.
+bool Includes(const std::vector<net::PortRange>& outer, const std::vector<net::PortRange>& inner) {
+  return std::all_of(inner.begin(), inner.end(), [&](const net::PortRange& in) {
+    return std::any_of(outer.begin(), outer.end(), [&](const net::PortRange& out) {
+      return out.first <= in.first && in.last <= out.last;
+    });
+  });
+}
+
 // Where `identity` stands in sorted rules, or would.
 template <typename Rules>
 auto Seek(Rules& rules, uint32_t identity) {
@@ -137,7 +146,7 @@ void SetTable::PrepareSet(const policy::Image& image, policy::SetId id) {
   }
   auto before = sets_.find(id);
   Encoded after = Encode(image, wanted->second);
-  if (!after.has_any) {
+  if (!after.fits) {
     LeaveOut(id);
     return;
   }
@@ -174,6 +183,7 @@ void SetTable::PrepareRules(const policy::Image& image, policy::SetId id,
   Rules after;
   after.reserve(identities.size());  // Difference points into it
   Missing missing;
+  bool fits = true;
   std::vector<Difference> differences;
   for (policy::IdentityId identity : identities) {
     const Rule* b = FindRule(before->second.rules, identity);
@@ -184,12 +194,13 @@ void SetTable::PrepareRules(const policy::Image& image, policy::SetId id,
         a = &after.emplace_back(Rule{identity, *ports});
       } else {
         missing.insert(*rule);
+        fits &= Widens(image, wanted->second, rule->second);
       }
     }
     bool same = a && b ? *a == *b : a == b;
     if (!same) differences.push_back({b, a});
   }
-  if (!CanEdit(wanted->second, before->second, differences)) {
+  if (!fits || !CanEdit(wanted->second, before->second, differences)) {
     for (const auto& [identity, ports] : missing) --left_out_[unfit_ports_.at(ports)];
     PrepareSet(image, id);
     return;
@@ -233,9 +244,9 @@ SetTable::Encoded SetTable::Encode(const policy::Image& image, const policy::Pol
   CHECK(!set.rules.contains(policy::kNoIdentity)) << "a rule for peers that have no identity";
   Encoded out;
   std::optional<uint32_t> any = Ports(image, set.any);
-  out.has_any = any.has_value();
   if (!any) {
     left_out_[unfit_ports_.at(set.any)] += set.rules.size() + 1;
+    out.fits = false;
     return out;
   }
   out.rules.reserve(set.rules.size() + 1);
@@ -245,14 +256,23 @@ SetTable::Encoded SetTable::Encode(const policy::Image& image, const policy::Pol
       out.rules.push_back({identity, *ports});
     } else {
       out.missing.emplace(identity, id);
+      out.fits &= Widens(image, set, id);
     }
   }
   return out;
 }
 
+bool SetTable::Widens(const policy::Image& image, const policy::PolicySet& set,
+                      policy::PortSetId rule) {
+  if (set.any == policy::kNoPorts || rule == policy::kAllPorts) return true;
+  if (set.any == policy::kAllPorts || rule == policy::kNoPorts) return false;
+  const policy::PortSet& any = image.port_sets.at(set.any);
+  const policy::PortSet& own = image.port_sets.at(rule);
+  return Includes(own.tcp, any.tcp) && Includes(own.udp, any.udp) && Includes(own.sctp, any.sctp);
+}
+
 // The image in force says of this identity what `wanted` says, and there was no room for it.
-bool SetTable::IsMissing(const policy::PolicySet& wanted, const KernelSet& set,
-                         uint32_t identity) {
+bool SetTable::IsMissing(const policy::PolicySet& wanted, const KernelSet& set, uint32_t identity) {
   auto missing = set.missing.find(identity);
   auto rule = wanted.rules.find(identity);
   return missing != set.missing.end() && rule != wanted.rules.end() && *missing == *rule;
@@ -359,13 +379,16 @@ Status SetTable::Place(const policy::Image& image) {
     for (const RuleTable::Wish& wish : wishes_)
       if ((wish.entry.identity == kAnyPeer) == any_peer) wishes.push_back(wish);
     Result<std::vector<sp_rule>> without = table_.Place(wishes, limit);
+    KeepFills();
     if (!without) return std::move(without).error();
     Forgo(image, *without);
     return Ok();
   };
   Status status = place(true, table_.capacity());
   if (status.ok()) status = place(false, table_.most());
-  KeepFills();
+  for (const RuleTable::Wish& wish : wishes_)
+    if (wish.in_force) ports_.Unref(wish.entry.port_set);  // not reached
+  wishes_.clear();
   return status;
 }
 
@@ -373,53 +396,63 @@ Status SetTable::Place(const policy::Image& image) {
 void SetTable::Forgo(const policy::Image& image, const std::vector<sp_rule>& without) {
   if (without.empty()) return;
   const auto ids = ByNumber();
-  std::unordered_set<uint32_t> full;  // sets without an any-peer rule
   std::unordered_set<uint64_t> keys;
   std::unordered_map<policy::SetId, Missing> missing;
+  std::unordered_set<policy::SetId> full;
   for (const sp_rule& rule : without) {
     keys.insert(rule.key);
-    if (rule.identity == kAnyPeer) {
-      full.insert(rule.set);
-      sets_[ids.at(rule.set)] = {SP_SET_FULL, {}, {}};
-      numbers_.erase(rule.set);
-      continue;
-    }
     policy::SetId id = ids.at(rule.set);
-    missing.try_emplace(id, sets_.at(id).missing)
-        .first->second.insert(*image.sets.at(id).rules.find(rule.identity));
+    Missing& of_set = missing.try_emplace(id, sets_.at(id).missing).first->second;
+    const policy::PolicySet& wanted = image.sets.at(id);
+    auto content = wanted.rules.find(rule.identity);  // none: the any-peer rule
+    if (content != wanted.rules.end()) of_set.insert(*content);
+    if (content == wanted.rules.end() || !Widens(image, wanted, content->second)) full.insert(id);
+    if (rule.identity == kAnyPeer) numbers_.erase(rule.set);
   }
+  auto is_without = [&](const sp_rule& rule) { return keys.contains(rule.key); };
   for (auto& [id, rules] : missing) {
     std::erase_if(sets_.at(id).rules, [&, number = sets_.at(id).number](const Rule& rule) {
       return keys.contains(sp_rule_key(number, rule.identity));
     });
     SetMissing(id, std::move(rules));
   }
-  auto is_without = [&](const sp_rule& r) { return keys.contains(r.key) || full.contains(r.set); };
+  // The others of a set that is full were not placed yet, or are taken away again.
+  std::unordered_set<uint32_t> no_more;
+  for (policy::SetId id : full) no_more.insert(sets_.at(id).number);
+  auto waits = [&](const sp_rule& rule) {
+    return no_more.contains(rule.set) && table_.Find(rule) == RuleTable::kNowhere;
+  };
+  for (policy::SetId id : full) {
+    std::erase_if(sets_.at(id).rules, [&, number = sets_.at(id).number](const Rule& rule) {
+      return waits(AbiRule(number, rule.identity, rule.ports));
+    });
+    LeaveOut(id);
+  }
   left_out_["rules"] += static_cast<uint64_t>(std::erase_if(wishes_, [&](const auto& wish) {
-    if (is_without(wish.entry)) ports_.Unref(wish.entry.port_set);
-    return is_without(wish.entry);
+    bool gone = is_without(wish.entry) || waits(wish.entry);
+    if (gone) ports_.Unref(wish.entry.port_set);
+    return gone;
   }));
-  std::erase_if(added_, is_without);
+  std::erase_if(added_, [&](const sp_rule& rule) { return is_without(rule) || waits(rule); });
 }
 
 // What was filled in is in force at once, whatever becomes of the change.
 void SetTable::KeepFills() {
-  std::erase_if(wishes_, [](const RuleTable::Wish& wish) { return !wish.in_force; });
-  if (wishes_.empty()) return;
+  auto is_filled = [this](const RuleTable::Wish& wish) {
+    return wish.in_force && table_.Find(wish.entry) != RuleTable::kNowhere;
+  };
+  if (std::none_of(wishes_.begin(), wishes_.end(), is_filled)) return;
+  filled_ = true;
   const auto ids = ByNumber();
-  std::unordered_set<policy::SetId> filled;
-  for (const RuleTable::Wish& wish : wishes_) {
-    const sp_rule& rule = wish.entry;
-    if (table_.Find(rule) == RuleTable::kNowhere) {
-      ports_.Unref(rule.port_set);
-      continue;
-    }
-    sets_.at(ids.at(rule.set)).rules.push_back({rule.identity, rule.port_set});
-    filled.insert(ids.at(rule.set));
-  }
-  for (policy::SetId id : filled) std::sort(sets_.at(id).rules.begin(), sets_.at(id).rules.end());
-  filled_ |= !filled.empty();
-  wishes_.clear();
+  std::unordered_set<policy::SetId> sets;
+  std::erase_if(wishes_, [&](const RuleTable::Wish& wish) {
+    if (!is_filled(wish)) return false;
+    policy::SetId id = ids.at(wish.entry.set);
+    sets_.at(id).rules.push_back({wish.entry.identity, wish.entry.port_set});
+    sets.insert(id);
+    return true;
+  });
+  for (policy::SetId id : sets) std::sort(sets_.at(id).rules.begin(), sets_.at(id).rules.end());
 }
 
 void SetTable::Undo() {

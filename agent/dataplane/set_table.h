@@ -6,10 +6,10 @@
 // address has yet, or has any more. Any other change gives it a new number, under which all its
 // rules are written anew.
 //
-// A rule allows what its set's any-peer rule does, and more. So where there is no room for a rule, or
-// for its ports, it is left out, and its peers are anybody. A set without room for its any-peer rule
-// has the number SP_SET_FULL. Small sets are served first. What was left out of a set in force is
-// filled in when there is room.
+// Most rules allow what their set's any-peer rule does, and more. Where there is no room for one of
+// these, or for its ports, it is left out, and its peers are anybody. A set without room for any
+// other rule has the number SP_SET_FULL. Small sets are served first. What was left out of a set in
+// force is filled in when there is room.
 #pragma once
 
 #include <map>
@@ -57,7 +57,8 @@ class SetTable {
   void Adopt(const std::vector<uint32_t>& in_force);
 
   // Writes the sets of the image that differ; `changes`: nullptr after a time when something was
-  // left out. Requires that `uses` knows the change already. On failure (a grace period): call Undo().
+  // left out. Requires that `uses` knows the change already. On failure (a grace period): call
+  // Undo().
   Status Prepare(const policy::Image& image, const policy::Changes* changes);
   bool changed() const { return !added_.empty() || !retired_.empty() || filled_; }
   // Of the last Prepare(): by the table that had no room, how many rules.
@@ -98,7 +99,7 @@ class SetTable {
     bool existed;  // the rule
   };
   struct Encoded {
-    bool has_any = true;  // else there is no room for the any-peer rule's ports
+    bool fits = true;  // but for what is missing
     Rules rules;
     Missing missing;
   };
@@ -120,6 +121,9 @@ class SetTable {
   std::optional<uint32_t> RulePorts(const policy::Image& image, policy::PortSetId id);
   Encoded Encode(const policy::Image& image, const policy::PolicySet& set);
 
+  // Its peers are allowed less without it.
+  static bool Widens(const policy::Image& image, const policy::PolicySet& set,
+                     policy::PortSetId rule);
   static bool IsMissing(const policy::PolicySet& wanted, const KernelSet& set, uint32_t identity);
   bool CanEdit(const policy::PolicySet& wanted, const KernelSet& set,
                const std::vector<Difference>& differences) const;

@@ -48,7 +48,8 @@ struct PortSet {
 };
 
 // One direction of an endpoint, isolated. `any` is for peers without a rule of their own; a rule's
-// port set includes it already. No rule equals `any` (it would say nothing).
+// port set includes it already, but for what other nodes' NodePorts lead to. No rule equals `any`
+// (it would say nothing).
 struct PolicySet {
   std::map<IdentityId, PortSetId> rules;
   PortSetId any = kNoPorts;
