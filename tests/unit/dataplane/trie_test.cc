@@ -151,6 +151,44 @@ TEST_F(TrieTest, UndoReturns) {
   EXPECT_EQ(tables_.control->trie[0][0], tables_.control->trie[1][0]);
 }
 
+// Of everything below a node without a place: what is outside a hole, and the hole.
+TEST_F(TrieTest, AFullTrieKnowsNobodyThere) {
+  const std::map<const char*, uint32_t> told = {
+      {"10.1.2.3", 1}, {"10.1.255.1", 0},  {"10.2.7.9", 2},   {"172.16.0.1", 3},
+      {"fd00::1", 4},  {"fd00::bad:1", 0}, {"192.0.2.99", 5}, {"8.8.8.8", 0}};
+  for (uint32_t size = 1; size < 60; ++size) {
+    SCOPED_TRACE(size);
+    test::HeapTables memory({.prefixes = size});
+    Tables tables = memory.tables();
+    IdentityUses uses;
+    PrefixTrie trie(tables, around_, uses);
+    trie.Adopt(0);
+    prefixes_.clear();
+    Set("10.1.0.0/16", 1);
+    Set("10.1.255.0/24", 0);
+    Set("10.2.7.9/32", 2);
+    Set("172.16.0.0/12", 3);
+    Set("fd00::/16", 4);
+    Set("fd00::bad:0/112", 0);
+    Set("192.0.2.99/32", 5);
+    size_t known = 0;
+    for (uint32_t half : {1u, 0u, 1u}) {
+      trie.Prepare(prefixes_, nullptr, half);
+      uses.Commit();
+      trie.Settle();
+      for (const auto& [address, identity] : told) {
+        uint32_t found =
+            test::TableTwin(tables).PrefixIdentity(*net::Address::Parse(address), half);
+        EXPECT_TRUE(found == 0 || found == identity) << address << " " << found;
+        known += found != 0;
+        if (trie.left_out() == 0) EXPECT_EQ(found, identity) << address;
+      }
+    }
+    EXPECT_EQ(trie.left_out() == 0, size > 50) << trie.left_out();
+    if (size > 20) EXPECT_GT(known, 0u) << "some have a place";
+  }
+}
+
 TEST_F(TrieTest, AnyChangesLeadToWhatBuildingAfreshDoes) {
   for (uint64_t seed : test::Seeds(20)) {
     SCOPED_TRACE(seed);
