@@ -315,6 +315,14 @@ std::string Reconciler::NoRoomFor(const model::ObjectName& pod) const {
   return "";
 }
 
+std::string Reconciler::FullTables() const {
+  std::string out;
+  for (const dataplane::Shortfall& shortfall : shortfalls_) {
+    out += (out.empty() ? "" : ", ") + shortfall.use.name;
+  }
+  return out;
+}
+
 // Their policy is in force already, so that nothing of theirs meets a closed door; but for those
 // that a full table has no room for: what they send is denied.
 void Reconciler::AdoptOpened() {

@@ -60,6 +60,8 @@ class Reconciler {
   const dataplane::Bindings& in_force() const { return in_force_; }
   // The table that has no room for this pod, which is closed for it; "": it has.
   std::string NoRoomFor(const model::ObjectName& pod) const;
+  // Tables that have no room for all of the policy, for a person; "": there are none.
+  std::string FullTables() const;
   const std::set<uint32_t>& attached() const { return attached_; }
   // Moves with the objects and the bindings.
   uint64_t revision() const { return revision_; }

@@ -93,6 +93,17 @@ TEST_F(ReconcilerTest, InterfacesFromBeforeTheFirstStartAreAttachedAfterTheirPol
   EXPECT_EQ(Log(), "apply all web@3; attach 3");
 }
 
+// What a full table has no room for is denied, whoever was there first.
+TEST_F(ReconcilerTest, NobodyFromBeforeTheFirstStartStaysOpenForWantOfRoom) {
+  Start();
+  Links({Veth(3, "veth3"), Veth(4, "veth4")});
+  Claims({{"web", {"veth3"}}});
+  kernel_.short_of = {{{"endpoints", 1, 1}, 1, {{"shop", "web"}}, false}};
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply all web@3; attach 3");
+  EXPECT_TRUE(reconciler_->in_force().empty());
+}
+
 TEST_F(ReconcilerTest, LeftAloneIsRememberedAcrossStarts) {
   Start();
   Links({Veth(3, "veth3"), Veth(4, "veth4")});
@@ -361,7 +372,7 @@ TEST_F(ReconcilerTest, ShortfallsMakeItUnreadyAndAreTriedAgain) {
 TEST_F(ReconcilerTest, ARefusedPodSaysWhichTable) {
   StartListed();
   Links({Veth(3, "veth3"), Veth(4, "veth4")});
-  Claims({{"web", {"veth3"}}, {"db", {"veth4"}}});
+  Claims({{"web", {"veth3"}}, {"db", {"veth4"}, {"10.0.0.2"}}});
   Log();
   model::ObjectName web{"shop", "web"}, db{"shop", "db"};
   kernel_.short_of = {{{"endpoints", 1, 1}, 1, {db}, false}};
