@@ -7,25 +7,6 @@
 namespace sallyport::dataplane {
 namespace {
 
-constexpr uint32_t kAnyPeer = 0;
-
-sp_rule AbiRule(uint32_t set, uint32_t identity, uint32_t ports) {
-  sp_rule out{};
-  out.set = set;
-  out.identity = identity;
-  out.port_set = ports;
-  return out;
-}
-
-// Both sorted, disjoint, not adjacent.
-bool Includes(const std::vector<net::PortRange>& outer, const std::vector<net::PortRange>& inner) {
-  return std::all_of(inner.begin(), inner.end(), [&](const net::PortRange& in) {
-    return std::any_of(outer.begin(), outer.end(), [&](const net::PortRange& out) {
-      return out.first <= in.first && in.last <= out.last;
-    });
-  });
-}
-
 // Where `identity` stands in sorted rules, or would.
 template <typename Rules>
 auto Seek(Rules& rules, uint32_t identity) {
@@ -262,15 +243,6 @@ SetTable::Encoded SetTable::Encode(const policy::Image& image, const policy::Pol
   return out;
 }
 
-bool SetTable::Widens(const policy::Image& image, const policy::PolicySet& set,
-                      policy::PortSetId rule) {
-  if (set.any == policy::kNoPorts || rule == policy::kAllPorts) return true;
-  if (set.any == policy::kAllPorts || rule == policy::kNoPorts) return false;
-  const policy::PortSet& any = image.port_sets.at(set.any);
-  const policy::PortSet& own = image.port_sets.at(rule);
-  return Includes(own.tcp, any.tcp) && Includes(own.udp, any.udp) && Includes(own.sctp, any.sctp);
-}
-
 // The image in force says of this identity what `wanted` says, and there was no room for it.
 bool SetTable::IsMissing(const policy::PolicySet& wanted, const KernelSet& set, uint32_t identity) {
   auto missing = set.missing.find(identity);
@@ -297,13 +269,13 @@ void SetTable::Edit(const policy::PolicySet& wanted, policy::SetId id,
     (d.after ? come : gone).push_back(d.after ? *d.after : *d.before);
   for (const Rule& rule : gone) {
     former_.push_back({id, Former::kRule, {}, rule, true});
-    retired_.push_back(AbiRule(set.number, rule.identity, rule.ports));
+    retired_.push_back(RuleTraits::Make(set.number, rule.identity, rule.ports));
     set.rules.erase(Seek(set.rules, rule.identity));
   }
   for (const Rule& rule : come) {
     if (uses_.InForce(rule.identity) && IsMissing(wanted, set, rule.identity)) {
       ports_.Ref(rule.ports);
-      wishes_.push_back({AbiRule(set.number, rule.identity, rule.ports), true});
+      wishes_.push_back({RuleTraits::Make(set.number, rule.identity, rule.ports), true});
       continue;
     }
     former_.push_back({id, Former::kRule, {}, rule, false});
@@ -324,12 +296,6 @@ void SetTable::Replace(policy::SetId id, Encoded encoded) {
   KernelSet set{NewNumber(), std::move(encoded.rules), std::move(encoded.missing)};
   for (const Rule& rule : set.rules) Add(set.number, rule);
   sets_[id] = std::move(set);
-}
-
-// Nothing of the set is written.
-void SetTable::LeaveOut(policy::SetId id) {
-  Drop(id);
-  sets_[id].number = SP_SET_FULL;
 }
 
 // After a restart on the same policy nothing needs to be written.
@@ -357,102 +323,13 @@ void SetTable::Drop(policy::SetId id) {
 
 void SetTable::Add(uint32_t set, const Rule& rule) {
   ports_.Ref(rule.ports);
-  added_.push_back(AbiRule(set, rule.identity, rule.ports));
+  added_.push_back(RuleTraits::Make(set, rule.identity, rule.ports));
   wishes_.push_back({added_.back()});
 }
 
 void SetTable::Retire(const KernelSet& set) {
   for (const Rule& rule : set.rules)
-    retired_.push_back(AbiRule(set.number, rule.identity, rule.ports));
-}
-
-std::unordered_map<uint32_t, policy::SetId> SetTable::ByNumber() const {
-  std::unordered_map<uint32_t, policy::SetId> out;
-  for (const auto& [id, set] : sets_) out[set.number] = id;
-  return out;
-}
-
-// Any-peer rules first: without one a set denies everything.
-Status SetTable::Place(const policy::Image& image) {
-  auto place = [&](bool any_peer, size_t limit) -> Status {
-    std::vector<RuleTable::Wish> wishes;
-    for (const RuleTable::Wish& wish : wishes_)
-      if ((wish.entry.identity == kAnyPeer) == any_peer) wishes.push_back(wish);
-    Result<std::vector<sp_rule>> without = table_.Place(wishes, limit);
-    KeepFills();
-    if (!without) return std::move(without).error();
-    Forgo(image, *without);
-    return Ok();
-  };
-  Status status = place(true, table_.capacity());
-  if (status.ok()) status = place(false, table_.most());
-  for (const RuleTable::Wish& wish : wishes_)
-    if (wish.in_force) ports_.Unref(wish.entry.port_set);  // not reached
-  wishes_.clear();
-  return status;
-}
-
-// What found no place.
-void SetTable::Forgo(const policy::Image& image, const std::vector<sp_rule>& without) {
-  if (without.empty()) return;
-  const auto ids = ByNumber();
-  std::unordered_set<uint64_t> keys;
-  std::unordered_map<policy::SetId, Missing> missing;
-  std::unordered_set<policy::SetId> full;
-  for (const sp_rule& rule : without) {
-    keys.insert(rule.key);
-    policy::SetId id = ids.at(rule.set);
-    Missing& of_set = missing.try_emplace(id, sets_.at(id).missing).first->second;
-    const policy::PolicySet& wanted = image.sets.at(id);
-    auto content = wanted.rules.find(rule.identity);  // none: the any-peer rule
-    if (content != wanted.rules.end()) of_set.insert(*content);
-    if (content == wanted.rules.end() || !Widens(image, wanted, content->second)) full.insert(id);
-    if (rule.identity == kAnyPeer) numbers_.erase(rule.set);
-  }
-  auto is_without = [&](const sp_rule& rule) { return keys.contains(rule.key); };
-  for (auto& [id, rules] : missing) {
-    std::erase_if(sets_.at(id).rules, [&, number = sets_.at(id).number](const Rule& rule) {
-      return keys.contains(sp_rule_key(number, rule.identity));
-    });
-    SetMissing(id, std::move(rules));
-  }
-  // The others of a set that is full were not placed yet, or are taken away again.
-  std::unordered_set<uint32_t> no_more;
-  for (policy::SetId id : full) no_more.insert(sets_.at(id).number);
-  auto waits = [&](const sp_rule& rule) {
-    return no_more.contains(rule.set) && table_.Find(rule) == RuleTable::kNowhere;
-  };
-  for (policy::SetId id : full) {
-    std::erase_if(sets_.at(id).rules, [&, number = sets_.at(id).number](const Rule& rule) {
-      return waits(AbiRule(number, rule.identity, rule.ports));
-    });
-    LeaveOut(id);
-  }
-  left_out_["rules"] += static_cast<uint64_t>(std::erase_if(wishes_, [&](const auto& wish) {
-    bool gone = is_without(wish.entry) || waits(wish.entry);
-    if (gone) ports_.Unref(wish.entry.port_set);
-    return gone;
-  }));
-  std::erase_if(added_, [&](const sp_rule& rule) { return is_without(rule) || waits(rule); });
-}
-
-// What was filled in is in force at once, whatever becomes of the change.
-void SetTable::KeepFills() {
-  auto is_filled = [this](const RuleTable::Wish& wish) {
-    return wish.in_force && table_.Find(wish.entry) != RuleTable::kNowhere;
-  };
-  if (std::none_of(wishes_.begin(), wishes_.end(), is_filled)) return;
-  filled_ = true;
-  const auto ids = ByNumber();
-  std::unordered_set<policy::SetId> sets;
-  std::erase_if(wishes_, [&](const RuleTable::Wish& wish) {
-    if (!is_filled(wish)) return false;
-    policy::SetId id = ids.at(wish.entry.set);
-    sets_.at(id).rules.push_back({wish.entry.identity, wish.entry.port_set});
-    sets.insert(id);
-    return true;
-  });
-  for (policy::SetId id : sets) std::sort(sets_.at(id).rules.begin(), sets_.at(id).rules.end());
+    retired_.push_back(RuleTraits::Make(set.number, rule.identity, rule.ports));
 }
 
 void SetTable::Undo() {

@@ -33,6 +33,13 @@ struct RuleTraits {
   using Bucket = sp_rule_bucket;
   static constexpr uint32_t kWays = SP_RULE_WAYS;
   static constexpr const char* kName = "rules";
+  static sp_rule Make(uint32_t set, uint32_t identity, uint32_t ports) {
+    sp_rule out{};
+    out.set = set;
+    out.identity = identity;
+    out.port_set = ports;
+    return out;
+  }
   static sp_rule* Places(Bucket& bucket) { return bucket.rule; }
   static const sp_rule* Places(const Bucket& bucket) { return bucket.rule; }
   static uint32_t Hash(uint32_t seed, const sp_rule& rule) {
@@ -76,6 +83,7 @@ class SetTable {
 
  private:
   using RuleTable = BucketTable<RuleTraits>;
+  static constexpr uint32_t kAnyPeer = 0;
   struct Rule {
     uint32_t identity;  // 0: the any-peer rule
     uint32_t ports;     // the kernel's number of the port set
