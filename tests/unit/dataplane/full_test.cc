@@ -122,6 +122,7 @@ void Overflow(const std::string& table, Image& image, Bindings& bindings) {
     }
   }
   if (!big.rules.empty()) {
+    image.peers[At("10.9.9.9")] = 199;  // the last of its rules
     image.sets[9] = big;
     image.endpoints[Pod(9)] = {{}, 9, policy::kNoSet};
     bindings[Pod(9)] = {109, {}, false};
@@ -182,8 +183,6 @@ TEST_F(FullTables, RoomThatReturnsHeals) {
   Overflow("rules", image_, bindings_);
   Apply();
   ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
-  image_.peers[At("10.9.9.9")] = 199;  // has no rule yet
-  Apply();
   EXPECT_FALSE(Passes(9, "10.9.9.9"));
   for (uint32_t i = 0; i < 85; ++i) image_.sets[9].rules.erase(100 + i);
   Apply();
