@@ -80,6 +80,7 @@ class KernelDataplane : public Dataplane {
                const Bindings& bindings) override {
     return encoder_->Apply(image, changes, bindings);
   }
+  std::vector<Shortfall> shortfalls() const override { return encoder_->shortfalls(); }
   void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
   uint32_t generation() const override { return encoder_->generation(); }
