@@ -185,15 +185,19 @@ TEST(OtherNodes, AreKnownUnlessAPodHasTheAddress) {
   model::NodePtr node = snapshot.nodes.at("n2");
   compiler.Apply({model::Delta::Set(node)});
   EXPECT_TRUE(compiler.image().other_nodes.contains(n2));
+  EXPECT_FALSE(compiler.image().shared_nodes.contains(n2));
   model::Pod pod = *snapshot.pods.at({"shop", "cache"});
   pod.addresses = {n2};
   Changes changes = compiler.Apply({model::Delta::Set(std::make_shared<const model::Pod>(pod))});
   EXPECT_FALSE(compiler.image().other_nodes.contains(n2));
+  EXPECT_TRUE(compiler.image().shared_nodes.contains(n2));
   EXPECT_TRUE(changes.peers.contains(n2));
   compiler.Apply({model::Delta::Remove(model::Kind::kPod, pod.name)});
   EXPECT_TRUE(compiler.image().other_nodes.contains(n2));
+  EXPECT_FALSE(compiler.image().shared_nodes.contains(n2));
   compiler.Apply({model::Delta::Remove(model::Kind::kNode, {"", "n2"})});
   EXPECT_TRUE(compiler.image().other_nodes.empty());
+  EXPECT_TRUE(compiler.image().shared_nodes.empty());
 }
 
 TEST(NodePort, OneMoreBackendLikeTheOthersChangesNothing) {
