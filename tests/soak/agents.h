@@ -2,6 +2,7 @@
 // What the agents of a lab hold: memory, files, entries of tables, pins.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
