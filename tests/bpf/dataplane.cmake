@@ -7,3 +7,14 @@ sallyport_test(dataplane LABEL bpf
     dataplane/start_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
   TIMEOUT 300)
+
+# A predecessor and its successor, in a process each.
+sallyport_program(next_agent
+  SOURCES dataplane/next_agent.cc
+  DEPS sallyport_dataplane_next)
+sallyport_test(upgrade LABEL bpf
+  SOURCES dataplane/upgrade_test.cc
+  DEPS sallyport_dataplane sallyport_test_sandbox
+  TIMEOUT 300)
+target_compile_definitions(bpf_upgrade PRIVATE SALLYPORT_NEXT_AGENT="$<TARGET_FILE:next_agent>")
+add_dependencies(bpf_upgrade next_agent)
