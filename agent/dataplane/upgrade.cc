@@ -251,7 +251,7 @@ Status Upgrade::Clean(const std::string& pins, const std::set<std::string>& ours
   fs::remove_all(Folder(pins), failed);
   if (failed) return ErrnoError("remove " + Folder(pins), failed.value());
   for (const std::string& name : NamesIn(pins + "/maps"))
-    if (!ours.contains(name))
+    if (!ours.contains(name) && !fs::is_directory(pins + "/maps/" + name, failed))
       if (Status status = Remove(pins + "/maps/" + name); !status.ok()) return status;
   return Ok();
 }

@@ -16,5 +16,4 @@ sallyport_test(upgrade LABEL bpf
   SOURCES dataplane/upgrade_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
   TIMEOUT 600)
-target_compile_definitions(bpf_upgrade PRIVATE SALLYPORT_NEXT_AGENT="$<TARGET_FILE:next_agent>")
 add_dependencies(bpf_upgrade next_agent)

@@ -16,6 +16,7 @@
 #include "bpf/dataplane/two_pods.h"
 #include "dataplane/bpf_calls.h"
 #include "dataplane/qdisc.h"
+#include "support/places.h"
 
 namespace sallyport::dataplane {
 namespace {
@@ -32,11 +33,12 @@ class NextAgent {
     int in[2], out[2];
     EXPECT_EQ(::pipe2(in, O_CLOEXEC), 0);
     EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
+    const std::string program = test::InBuild("tests/bpf/next_agent");
     child_ = ::fork();
     if (child_ == 0) {
       ::dup2(in[0], 0);
       ::dup2(out[1], 1);
-      ::execl(SALLYPORT_NEXT_AGENT, SALLYPORT_NEXT_AGENT, nullptr);
+      ::execl(program.c_str(), program.c_str(), nullptr);
       ::_exit(127);
     }
     ::close(in[0]);
