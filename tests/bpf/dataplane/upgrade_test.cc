@@ -163,6 +163,12 @@ TEST_P(UpgradeTest, EachPacketIsJudgedByOneOfTheTwo) {
   int a = Socket(a_, a_.v4(), 3000), b = Socket(b_, b_.v4(), kPort);
   test::Send(b, a_.v4(), 3000, "first");
   ASSERT_EQ(test::Arrived(a, a_.v4(), 3000).size(), 1u);
+  int idle_a = Socket(a_, a_.v4(), 3002), idle_b = Socket(b_, b_.v4(), kPort + 2);
+  for (int i = 0; i < 2; ++i) {
+    test::Send(idle_b, a_.v4(), 3002, "there");
+    test::Send(idle_a, b_.v4(), kPort + 2, "back");
+  }
+  ASSERT_EQ(test::Arrived(idle_b, b_.v4(), kPort + 2).size(), 2u);
   End();
   std::atomic<bool> stop = false;
   std::atomic<int> sent = 0;
@@ -195,6 +201,8 @@ TEST_P(UpgradeTest, EachPacketIsJudgedByOneOfTheTwo) {
   std::printf("sent %d, lost %d, wrongly passed %d\n", sent.load(), lost, passed);
   EXPECT_EQ(lost, 0);
   EXPECT_EQ(passed, 0);
+  test::Send(idle_a, b_.v4(), kPort + 2, "by a flow that nothing was seen of meanwhile");
+  EXPECT_EQ(test::Arrived(idle_b, b_.v4(), kPort + 2).size(), 1u);
   ExpectTakenOver();
 }
 
