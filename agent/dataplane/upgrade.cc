@@ -64,7 +64,7 @@ bool IsGates(const std::string& name) { return name.starts_with(kGates); }
 // Of our own version. Announced and not flipped: as before. Flipped: our maps move.
 Status Resume(const std::string& pins) {
   const std::string folder = Upgrade::Folder(pins), control = pins + "/maps/control";
-  if (!Exists(folder + "/former")) return Ok();
+  if (!Exists(folder + "/former") || Exists(folder + "/control")) return Ok();  // not announced
   Result<UniqueFd> pin = OpenPin(control);
   if (!pin) return std::move(pin).error().Context(control);
   sp_control entry{};
@@ -99,6 +99,8 @@ Result<std::unique_ptr<Upgrade>> Upgrade::Find(const std::string& pins) {
   out->version_ = *version;
   const std::string folder = out->Folder();
   if (Exists(folder + "/former") && !Exists(folder + "/control")) return Halfway(pins, *version);
+  // First what would say that it was announced.
+  if (Status status = Remove(folder + "/former"); !status.ok()) return std::move(status).error();
   for (const std::string& name : NamesIn(folder))
     if (!IsGates(name))  // those may be in use
       if (Status status = Remove(folder + "/" + name); !status.ok())
@@ -247,6 +249,8 @@ Status Upgrade::Announce() {
 Status Upgrade::Finish() { return Resume(pins_); }
 
 Status Upgrade::Clean(const std::string& pins, const std::set<std::string>& ours) {
+  // First what would say that it was announced.
+  if (Status status = Remove(Folder(pins) + "/former"); !status.ok()) return status;
   std::error_code failed;
   fs::remove_all(Folder(pins), failed);
   if (failed) return ErrnoError("remove " + Folder(pins), failed.value());

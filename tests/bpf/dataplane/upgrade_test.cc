@@ -261,6 +261,31 @@ TEST_P(UpgradeTest, KilledWhenItsControlEntryIsThereAndNothingIsApplied) {
   ExpectTakenOver();
 }
 
+TEST_P(UpgradeTest, KilledRightBeforeItsControlEntryIsThere) {
+  Isolate(b_, policy::Direction::kIngress);
+  RunOlder();
+  {
+    NextAgent next;
+    Tell(next);
+    EXPECT_EQ(next("open"), "ok");
+  }
+  auto control = OpenPin(options_.pins + "/maps/control");
+  ASSERT_TRUE(control && Pin(control->get(), options_.pins + "/maps/next/former").ok());
+  Open();  // the older one goes on
+  Apply();
+  End();
+  EXPECT_THAT(Pins("/maps"), Not(testing::Contains("next")));
+  EXPECT_EQ(PinnedVersion(), uint32_t{SP_ABI_VERSION});
+  EXPECT_FALSE(Passes(a_, b_));
+  EXPECT_TRUE(Passes(b_, a_));
+  NextAgent next;
+  Tell(next);
+  EXPECT_EQ(next("open"), "ok");
+  EXPECT_EQ(next("apply"), "ok");
+  EXPECT_TRUE(Passes(a_, b_));
+  ExpectTakenOver();
+}
+
 TEST_P(UpgradeTest, KilledAfterTheSwitch) {
   Isolate(a_, policy::Direction::kIngress);
   int killed = 0;
