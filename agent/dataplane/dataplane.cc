@@ -219,8 +219,10 @@ Status KernelDataplane::TakeOver() {
   if (status.ok()) {
     std::lock_guard lock(links_mutex_);
     auto links = Links::Open(pins_, programs_, attach_);
-    if (links) links_ = *std::move(links);
-    if (!links) status = std::move(links).error();
+    if (links)
+      links_ = *std::move(links);
+    else
+      status = std::move(links).error();
   }
   if (status.ok()) status = Upgrade::Clean(pins_, objects_->maps());
   if (!status.ok()) return std::move(status).error().Context("take over from an older version");
