@@ -33,6 +33,11 @@ std::string Line(const observe::EventView& event) {
   return out;
 }
 
+// Some policy isolates the endpoint.
+bool IsPolicys(const dataplane::DropEvent& event) {
+  return event.reason == "policy" || event.reason == "no-room";
+}
+
 }  // namespace
 
 bool DropMailbox::Put(const dataplane::DropEvent& event) {
@@ -102,9 +107,8 @@ bool DropReporter::MayExplain() {
 DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& event,
                                                 const Reconciler& reconciler) {
   const net::FlowTuple& tuple = event.tuple;
-  Question question{event.endpoint,          event.direction, tuple.source,
-                    tuple.destination,       tuple.protocol,  tuple.destination_port,
-                    event.reason == "policy"};
+  Question question{event.endpoint, event.direction,        tuple.source,    tuple.destination,
+                    tuple.protocol, tuple.destination_port, IsPolicys(event)};
   if (auto it = known_.find(question); it != known_.end()) return it->second;
   if (!MayExplain()) return {};
 
@@ -112,7 +116,7 @@ DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& even
   Explanation out{PodAt(reconciler, tuple.source), PodAt(reconciler, tuple.destination), {}, {}};
   auto name = pods_.find(event.endpoint);
   auto pod = name == pods_.end() ? snapshot.pods.end() : snapshot.pods.find(name->second);
-  if (event.reason == "policy" && pod != snapshot.pods.end() && pod->second->IsLive()) {
+  if (IsPolicys(event) && pod != snapshot.pods.end() && pod->second->IsLive()) {
     bool egress = event.direction == policy::Direction::kEgress;
     auto verdict = policy::Judge(snapshot, *pod->second, event.direction,
                                  egress ? tuple.destination : tuple.source, tuple.protocol,
@@ -120,6 +124,9 @@ DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& even
     for (const model::ObjectName& by : verdict.isolating) out.isolating.push_back(by.ToString());
     if (verdict.near_miss) {
       out.near_miss = verdict.near_miss->rule.ToString() + ": " + verdict.near_miss->lacked;
+    }
+    if (verdict.allowed && !reconciler.FullTables().empty()) {
+      out.near_miss = "what allows it found no room: full: " + reconciler.FullTables();
     }
     if (verdict.node_port) {
       out.near_miss =

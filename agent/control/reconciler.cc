@@ -43,6 +43,20 @@ dataplane::Role RoleOf(const endpoint::Link& link) {
   return endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
 }
 
+std::string TextOf(const dataplane::Shortfall& shortfall) {
+  const dataplane::TableUse& use = shortfall.use;
+  std::string out = "table \"" + use.name + "\" is full (" + std::to_string(use.used) + " of " +
+                    std::to_string(use.capacity) + " used): " + std::to_string(shortfall.left_out) +
+                    " entries found no place, and what they would allow is denied";
+  if (shortfall.denies_all)
+    out += "; nodes or Services are among them, so all pods here are cut off";
+  if (!shortfall.closed.empty())
+    out += "; " + std::to_string(shortfall.closed.size()) + " pods are closed for it, " +
+           shortfall.closed.begin()->ToString() + " among them";
+  return out +
+         "; it needs a larger capacity, which only tables made after sallyportd --detach have";
+}
+
 dataplane::Bindings ToBindings(const endpoint::Decision& decision) {
   dataplane::Bindings out;
   for (const auto& [pod, placement] : decision.placements) {
@@ -247,7 +261,8 @@ void Reconciler::Compile() {
 
 void Reconciler::Enforce() {
   if (!store_.complete()) return;
-  bool same = certain_ && bindings_ == in_force_ && deferring_ == all_watched_;
+  bool same =
+      certain_ && shortfalls_.empty() && bindings_ == in_force_ && deferring_ == all_watched_;
   if (enforced_ && changes_.empty() && same) {
     waiting_since_.reset();  // what was news is nothing to this node
     return;
@@ -262,11 +277,14 @@ void Reconciler::Enforce() {
   }
   MonotonicTime end = clock_.Now();
   timings_.apply.Observe(end - start);
-  timings_.delay.Observe(end - waiting_since_.value_or(start));
-  waiting_since_.reset();
   if (!enforced_) LogInfo("policy is in force on node " + node_);
   dataplane::Bindings before = std::move(in_force_);
   in_force_ = bindings_;
+  TakeShortfalls();
+  if (shortfalls_.empty()) {
+    timings_.delay.Observe(end - waiting_since_.value_or(start));
+    waiting_since_.reset();
+  }
   changes_ = {};
   enforced_ = true;
   deferring_ = all_watched_;
@@ -275,9 +293,44 @@ void Reconciler::Enforce() {
   LogDoors(before);
 }
 
-// Their policy is in force already, so that nothing of theirs meets a closed door.
+// What is not in force although Apply() succeeded. Logged when a table becomes full.
+void Reconciler::TakeShortfalls() {
+  std::set<std::string> before;
+  for (const dataplane::Shortfall& shortfall : shortfalls_) before.insert(shortfall.use.name);
+  shortfalls_ = dataplane_.shortfalls();
+  for (const dataplane::Shortfall& shortfall : shortfalls_) {
+    std::string text = TextOf(shortfall);
+    if (!before.contains(shortfall.use.name))
+      LogError(text + "; it is tried again until there is room");
+    failures_["table " + shortfall.use.name] = std::move(text);
+    for (const model::ObjectName& pod : shortfall.closed) in_force_.erase(pod);
+  }
+  if (!shortfalls_.empty()) ++timings_.failures;
+}
+
+std::string Reconciler::NoRoomFor(const model::ObjectName& pod) const {
+  for (const dataplane::Shortfall& shortfall : shortfalls_) {
+    if (shortfall.closed.contains(pod)) return shortfall.use.name;
+  }
+  return "";
+}
+
+std::string Reconciler::FullTables() const {
+  std::string out;
+  for (const dataplane::Shortfall& shortfall : shortfalls_) {
+    out += (out.empty() ? "" : ", ") + shortfall.use.name;
+  }
+  return out;
+}
+
+// Their policy is in force already, so that nothing of theirs meets a closed door; but for those
+// that a full table has no room for: what they send is denied.
 void Reconciler::AdoptOpened() {
-  for (const auto& [pod, binding] : in_force_) {
+  dataplane::Bindings judged = in_force_;
+  for (const auto& [pod, binding] : bindings_) {
+    if (!NoRoomFor(pod).empty()) judged[pod] = binding;
+  }
+  for (const auto& [pod, binding] : judged) {
     if (!decision_.guarded_once_open.contains(binding.ifindex)) continue;
     (void)Guard({binding.ifindex});  // told; tried again
     if (!attached_.contains(binding.ifindex)) continue;

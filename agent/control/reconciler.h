@@ -5,6 +5,7 @@
 // - A new interface is closed at once, whatever else is known.
 // - Until links, CNI results and objects have been listed once, nothing that is in force changes.
 // - What fails is tried again, with growing pauses; meanwhile what was in force stays.
+// - What a full table has no room for is denied, said, and tried again in the same way.
 // - Bad objects remove nothing (watch/ sees to it); bad CNI results neither (endpoint/).
 #pragma once
 
@@ -57,6 +58,10 @@ class Reconciler {
   const endpoint::Links& links() const { return tracker_.links(); }
   // Bindings that the kernel enforces policy for.
   const dataplane::Bindings& in_force() const { return in_force_; }
+  // The table that has no room for this pod, which is closed for it; "": it has.
+  std::string NoRoomFor(const model::ObjectName& pod) const;
+  // Tables that have no room for all of the policy, for a person; "": there are none.
+  std::string FullTables() const;
   const std::set<uint32_t>& attached() const { return attached_; }
   // Moves with the objects and the bindings.
   uint64_t revision() const { return revision_; }
@@ -81,6 +86,7 @@ class Reconciler {
   bool IsNodes(uint32_t ifindex) const;
   void Watch(bool all_guarded);
   void Enforce();
+  void TakeShortfalls();
   void AdoptOpened();
   bool MustNotCarry(uint32_t ifindex) const;
   void Unguard();
@@ -116,6 +122,7 @@ class Reconciler {
   bool enforced_ = false;    // by this process
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;
+  std::vector<dataplane::Shortfall> shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since
   bool unsettled_ = false;
   std::optional<MonotonicTime> waiting_since_;  // news that is not in force yet

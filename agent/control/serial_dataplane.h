@@ -53,6 +53,10 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     return inner_->Apply(image, changes, bindings);
   }
+  std::vector<dataplane::Shortfall> shortfalls() const override {
+    std::lock_guard lock(tables_);
+    return inner_->shortfalls();
+  }
   void Forget(uint32_t ifindex) override {
     std::lock_guard lock(tables_);
     inner_->Forget(ifindex);

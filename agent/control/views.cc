@@ -62,6 +62,12 @@ bool IsOpen(const Reconciler& reconciler, uint32_t ifindex, const endpoint::Sigh
   return binding != reconciler.in_force().end() && binding->second.ifindex == ifindex;
 }
 
+// Of a pod whose interface is found.
+std::string WhyNotOpen(const Reconciler& reconciler, const model::ObjectName& pod) {
+  std::string table = reconciler.NoRoomFor(pod);
+  return table.empty() ? kNotInForce : "table \"" + table + "\" is full and has no room for it";
+}
+
 std::vector<std::string> ReasonsOf(const Reconciler& reconciler,
                                    const std::vector<observe::WatchView>& watches, WallTime now) {
   std::vector<std::string> out = reconciler.Reasons();
@@ -80,7 +86,12 @@ std::vector<std::string> DiagnosticsOf(const Reconciler& reconciler) {
 std::vector<observe::TableView> TablesOf(dataplane::Dataplane& dataplane) {
   std::vector<observe::TableView> out;
   for (const dataplane::TableUse& use : dataplane.ReadUse()) {
-    out.push_back({use.name, use.used, use.capacity});
+    out.push_back({use.name, use.used, use.capacity, 0});
+  }
+  for (const dataplane::Shortfall& shortfall : dataplane.shortfalls()) {
+    for (observe::TableView& table : out) {
+      if (table.name == shortfall.use.name) table.left_out = shortfall.left_out;
+    }
   }
   return out;
 }
@@ -99,7 +110,7 @@ observe::EndpointView EndpointOf(const Reconciler& reconciler, uint32_t ifindex,
   if (view.open) {
     view.addresses = reconciler.in_force().at(*sighting.pod).addresses;
   } else {
-    view.why_closed = kNotInForce;
+    view.why_closed = WhyNotOpen(reconciler, *sighting.pod);
   }
   return view;
 }

@@ -66,8 +66,18 @@ class BucketTable {
       if (states_[i] == State::kUsed || states_[i] == State::kFresh) visit(at(i));
   }
 
-  // Writes entries whose keys are not there yet. On failure (full), call Undo().
-  Status Place(const std::vector<Entry>& entries);
+  struct Wish {
+    Entry entry;
+    bool in_force = false;  // readers may use it at once: Undo() leaves it
+  };
+  // Writes entries whose keys are not there yet, in this order, until `limit` places are used.
+  // Returns those that found no place. On failure (a grace period), call Undo().
+  Result<std::vector<Entry>> Place(const std::vector<Wish>& wishes, size_t limit);
+  Result<std::vector<Entry>> Place(const std::vector<Entry>& entries) {
+    std::vector<Wish> wishes;
+    for (const Entry& entry : entries) wishes.push_back({entry});
+    return Place(wishes, capacity());
+  }
   // What was placed since the last Commit() or Undo() is now in force (was never): keep (remove)
   // it.
   void Commit() {
@@ -98,11 +108,14 @@ class BucketTable {
 
   size_t used() const { return used_; }
   size_t capacity() const { return states_.size(); }
+  // What leaves some places to those that must have one.
+  size_t most() const { return capacity() - capacity() / 16; }
 
  private:
   static constexpr uint32_t kWays = Traits::kWays;
   static constexpr size_t kSearched = 512;  // places looked at for room
   static constexpr int kRounds = 32;        // grace periods spent on making room
+  static constexpr int kFruitless = 32;     // searches for room that find none, in one go
   enum class State : uint8_t { kFree, kFresh, kUsed, kMoved, kLeft };
   enum class Room { kNow, kLater, kNever };
   struct Step {
@@ -137,13 +150,14 @@ class BucketTable {
     return static_cast<uint32_t>(std::count(first, first + kWays, State::kFree));
   }
 
-  bool PlaceDirectly(const Entry& entry) {
+  bool PlaceDirectly(const Wish& wish) {
+    const Entry& entry = wish.entry;
     uint32_t first = First(entry), other = Other(entry);
     uint32_t place = FreeIn(CountFree(other) > CountFree(first) ? other : first);
     if (place == kNowhere) return false;
     Traits::Write(around_.pen, at(place), entry);
-    states_[place] = State::kFresh;
-    fresh_.push_back(entry);
+    states_[place] = wish.in_force ? State::kUsed : State::kFresh;
+    if (!wish.in_force) fresh_.push_back(entry);
     ++used_;
     return true;
   }
@@ -178,28 +192,39 @@ class BucketTable {
 };
 
 template <typename Traits>
-Status BucketTable<Traits>::Place(const std::vector<Entry>& entries) {
+auto BucketTable<Traits>::Place(const std::vector<Wish>& wishes, size_t limit)
+    -> Result<std::vector<Entry>> {
   // Of a change that failed under way: two copies of an entry would part ways with the next edit.
   if (!moved_.empty())
-    if (Status status = FinishMoves(); !status.ok()) return status;
-  std::vector<Entry> waiting;
-  for (const Entry& entry : entries)
-    if (!PlaceDirectly(entry)) waiting.push_back(entry);
-  for (int round = 0; !waiting.empty(); ++round) {
-    std::vector<Entry> still;
-    bool full = round == kRounds;
-    for (const Entry& entry : waiting) {
-      if (full || PlaceDirectly(entry)) continue;
-      Room room = MakeRoom(entry);
-      if (room == Room::kNow) PlaceDirectly(entry);
-      if (room == Room::kLater) still.push_back(entry);
-      full = room == Room::kNever;
+    if (Status status = FinishMoves(); !status.ok()) return std::move(status).error();
+  std::vector<Entry> without;
+  std::vector<Wish> waiting;
+  for (const Wish& wish : wishes) {
+    if (used_ >= limit) {
+      without.push_back(wish.entry);
+    } else if (!PlaceDirectly(wish)) {
+      waiting.push_back(wish);
     }
-    if (Status status = FinishMoves(); !status.ok()) return status;
-    if (full) return TableFull(Traits::kName, used_, capacity());
+  }
+  int fruitless = 0;
+  for (int round = 0; !waiting.empty(); ++round) {
+    std::vector<Wish> still;
+    for (const Wish& wish : waiting) {
+      Room room = Room::kNever;
+      if (used_ < limit) {
+        if (PlaceDirectly(wish)) continue;
+        if (round < kRounds && fruitless < kFruitless) room = MakeRoom(wish.entry);
+        if (room == Room::kNow) PlaceDirectly(wish);
+      }
+      if (room == Room::kLater) still.push_back(wish);
+      if (room != Room::kNever) continue;
+      ++fruitless;
+      without.push_back(wish.entry);
+    }
+    if (Status status = FinishMoves(); !status.ok()) return std::move(status).error();
     waiting = std::move(still);
   }
-  return Ok();
+  return without;
 }
 
 // Breadth first from the entry's two buckets to the nearest free place.

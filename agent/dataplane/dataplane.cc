@@ -84,6 +84,7 @@ class KernelDataplane : public Dataplane {
     Status status = encoder_->Apply(image, changes, bindings);
     return status.ok() && upgrade_ ? TakeOver() : status;
   }
+  std::vector<Shortfall> shortfalls() const override { return encoder_->shortfalls(); }
   void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
   uint32_t generation() const override { return encoder_->generation(); }

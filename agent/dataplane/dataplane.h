@@ -94,6 +94,14 @@ struct TableUse {
   uint64_t used = 0, capacity = 0;
 };
 
+// What an image says, and a table had no room for: all of it is denied.
+struct Shortfall {
+  TableUse use;
+  uint64_t left_out = 0;               // entries that found no place
+  std::set<model::ObjectName> closed;  // endpoints that are closed for it
+  bool denies_all = false;             // every endpoint allows nothing but its node
+};
+
 // Our programs are not where they were put on an interface.
 struct Disturbance {
   bool missing = false;  // one of them is not there; else somebody's comes before it
@@ -135,10 +143,12 @@ class Dataplane {
 
   // Makes the kernel enforce `image` for `bindings`, in one step for the whole node. `changes` are
   // those since the last successful Apply (nullptr: unknown, compare everything). Every bound pod
-  // with an endpoint in the image is open; every other interface is closed. A full table fails,
-  // changes nothing in force, and names the table. Does not attach.
+  // with an endpoint in the image is open; every other interface is closed. What finds no room in a
+  // table is denied, and everything else is in force: shortfalls() says so. Does not attach.
   virtual Status Apply(const policy::Image& image, const policy::Changes* changes,
                        const Bindings& bindings) = 0;
+  // Of the last Apply that succeeded: by table. The next one tries again, whatever it changes.
+  virtual std::vector<Shortfall> shortfalls() const = 0;
   // Another interface has this index now, and none of the policy that was in force under it: closed
   // until the next Apply.
   virtual void Forget(uint32_t ifindex) = 0;

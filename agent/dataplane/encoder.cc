@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/encoder.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sallyport::dataplane {
 namespace {
 
-// The addresses of the endpoints that will be open.
-PeerTable::Local LocalAddresses(const policy::Image& image, const Bindings& bindings) {
+// Changes that follow one that was not complete, in one Apply().
+constexpr int kRounds = 3;
+
+PeerTable::Local LocalAddresses(const Bindings& bindings) {
   PeerTable::Local out;
   for (const auto& [name, binding] : bindings) {
-    if (!image.endpoints.contains(name)) continue;
     for (const net::Address& address : binding.addresses) out.emplace(address, binding.ifindex);
   }
   return out;
@@ -40,30 +42,60 @@ Status Encoder::Adopt() {
 
 Status Encoder::Apply(const policy::Image& image, const policy::Changes* changes,
                       const Bindings& bindings) {
-  if (Status status = Settle(); !status.ok()) return status;
-  PeerTable::Local local = LocalAddresses(image, bindings);
-  Status status = Prepare(image, synced_ ? changes : nullptr, bindings, local);
-  if (status.ok() && changed()) status = Flip();
-  if (!status.ok()) {
-    Undo();
-    return status;
+  for (int round = 0; round < kRounds; ++round) {
+    if (Status status = Settle(); !status.ok()) return status;
+    Result<bool> changed = Step(image, synced_ ? changes : nullptr, bindings);
+    if (!changed) return std::move(changed).error();
+    if (synced_ || !*changed) break;  // nothing is left out, or nothing was freed
   }
-  Commit(image, local);
   return endpoints_.readdresses() ? Settle() : Ok();
 }
 
+// Whether it changed anything.
+Result<bool> Encoder::Step(const policy::Image& image, const policy::Changes* changes,
+                           const Bindings& bindings) {
+  Admitted admitted;
+  Status status = Prepare(image, changes, bindings, admitted);
+  bool is_change = status.ok() && changed();
+  if (is_change) status = Flip();
+  if (!status.ok()) {
+    Undo();
+    return std::move(status).error();
+  }
+  Commit(image, admitted);
+  return is_change;
+}
+
 Status Encoder::Prepare(const policy::Image& image, const policy::Changes* changes,
-                        const Bindings& bindings, const PeerTable::Local& local) {
+                        const Bindings& bindings, Admitted& admitted) {
   uint32_t next = half() ^ 1;
   WriteDeferring(next, defer_);
-  Status status = peers_.Prepare(image, changes, local, defer_, next);
+  Result<Bindings> placed = endpoints_.Admit(image, bindings);
+  if (!placed) return std::move(placed).error();
+  admitted.bindings = *std::move(placed);
+  for (const auto& [name, binding] : bindings)
+    if (image.endpoints.contains(name) && !admitted.bindings.contains(name))
+      admitted.refused[name] = "endpoints";
+  admitted.local = LocalAddresses(admitted.bindings);
+  Status status = peers_.Prepare(image, changes, admitted.local, defer_, next);
   if (!status.ok()) return status;
-  status = prefixes_.Prepare(image.prefixes, changes ? &changes->prefixes : nullptr, next);
-  if (!status.ok()) return status;
+  // An address that is not known as a pod's here, another pod here could take.
+  std::erase_if(admitted.bindings, [&](const auto& entry) {
+    const std::vector<net::Address>& own = entry.second.addresses;
+    bool unknown = std::any_of(own.begin(), own.end(), [this](const net::Address& address) {
+      return peers_.left_out().contains(address);
+    });
+    if (unknown) admitted.refused[entry.first] = "peers";
+    return unknown;
+  });
+  prefixes_.Prepare(image.prefixes, changes ? &changes->prefixes : nullptr, next);
   status = sets_.Prepare(image, changes);
   if (!status.ok()) return status;
-  auto number = [this](policy::SetId set) { return sets_.Number(set); };
-  return endpoints_.Prepare(image, bindings, number, next);
+  auto number = [this](policy::SetId set) {
+    return peers_.is_misleading() ? SP_SET_FULL : sets_.Number(set);
+  };
+  endpoints_.Prepare(image, admitted.bindings, number, next);
+  return Ok();
 }
 
 bool Encoder::changed() const {
@@ -87,11 +119,27 @@ Status Encoder::Flip() {
   return Ok();
 }
 
-void Encoder::Commit(const policy::Image& image, const PeerTable::Local& local) {
-  peers_.Commit(image, local);
+void Encoder::Commit(const policy::Image& image, const Admitted& admitted) {
+  peers_.Commit(image, admitted.local);
   sets_.Commit();
   uses_.Commit();
-  synced_ = true;
+  std::map<std::string, Shortfall> found;
+  for (const auto& [table, count] : sets_.left_out()) found[table].left_out = count;
+  found["prefixes"].left_out = prefixes_.left_out();
+  found["peers"].left_out = peers_.left_out().size();
+  found["peers"].denies_all = peers_.is_misleading();
+  for (const auto& [name, table] : admitted.refused) {
+    if (table == "endpoints") ++found[table].left_out;
+    found[table].closed.insert(name);
+  }
+  shortfalls_.clear();
+  for (const TableUse& use : Use()) {
+    Shortfall& shortfall = found[use.name];
+    if (shortfall.left_out == 0) continue;
+    shortfall.use = use;
+    shortfalls_.push_back(std::move(shortfall));
+  }
+  synced_ = shortfalls_.empty();
 }
 
 void Encoder::Undo() {

@@ -7,8 +7,10 @@
 //
 // The process may be killed after any store: the half in force is then a complete image, and the
 // next Encoder adopts it and takes everything else for free. A failure is taken back: the tables
-// and the Encoder are as before. The one exception is a grace period that fails after the flip:
-// then endpoints that got an address do not have it before the next Apply() or Settle().
+// and the Encoder are as before. What finds no room is no failure: it is denied, the rest comes
+// into force, and what that freed is given out again, in a few rounds. The one exception is a grace
+// period that fails after the flip: then endpoints that got an address do not have it before the
+// next Apply() or Settle().
 #pragma once
 
 #include <vector>
@@ -38,6 +40,9 @@ class Encoder {
   // As Dataplane::Defer, but at first it does: the tables know nothing of interfaces.
   void Defer(bool defer) { defer_ = defer; }
 
+  // As Dataplane::shortfalls.
+  const std::vector<Shortfall>& shortfalls() const { return shortfalls_; }
+
   uint32_t generation() const { return tables_.control->generation; }
   // Open endpoints, or about to be closed: ifindex to place in "endpoints" and "counters".
   const std::unordered_map<uint32_t, uint32_t>& places() const { return endpoints_.places(); }
@@ -47,11 +52,19 @@ class Encoder {
   uint32_t half() const { return generation() & 1; }
   bool IsDeferring() const { return tables_.control->deferring[half()] != 0; }
   void WriteDeferring(uint32_t half, bool deferring);
+  // Which of the bindings have room, and the table that has none for the others.
+  struct Admitted {
+    Bindings bindings;
+    PeerTable::Local local;  // addresses
+    std::map<model::ObjectName, std::string> refused;
+  };
+  Result<bool> Step(const policy::Image& image, const policy::Changes* changes,
+                    const Bindings& bindings);
   Status Prepare(const policy::Image& image, const policy::Changes* changes,
-                 const Bindings& bindings, const PeerTable::Local& local);
+                 const Bindings& bindings, Admitted& admitted);
   bool changed() const;
   Status Flip();
-  void Commit(const policy::Image& image, const PeerTable::Local& local);
+  void Commit(const policy::Image& image, const Admitted& admitted);
   void Undo();
 
   Tables tables_;
@@ -61,7 +74,8 @@ class Encoder {
   PrefixTrie prefixes_;
   SetTable sets_;
   EndpointTable endpoints_;
-  bool synced_ = false;  // an image of this process is in force, so changes mean something
+  std::vector<Shortfall> shortfalls_;  // of what is in force
+  bool synced_ = false;  // an image of this process is in force, all of it: changes mean something
   bool defer_ = true;
   bool settled_ = true;  // both halves say the same
 };

@@ -65,53 +65,64 @@ void EndpointTable::Write(uint32_t place, const State& state, uint32_t half) {
   around_.pen.Update(e.flags[half], state.flags);
 }
 
-// A place for the binding, with its addresses. A new one is closed in both halves.
-Result<EndpointTable::Edit> EndpointTable::Open(const Binding& binding) {
-  bool created = !places_.contains(binding.ifindex);
+// A new one has the binding's addresses, and is closed in both halves.
+Result<bool> EndpointTable::GivePlace(const Binding& binding) {
+  if (places_.contains(binding.ifindex)) return true;
   uint32_t place = PlaceFor(binding.ifindex);
   if (place == endpoints_.size() && !left_.empty()) {
     if (Status status = around_.grace_period(); !status.ok()) return std::move(status).error();
     AfterGrace();
     place = PlaceFor(binding.ifindex);
   }
-  bool crowded = created && places_.size() >= capacity();
-  if (place == endpoints_.size() || crowded)
-    return TableFull("endpoints", places_.size(), capacity());
-  if (created) {
-    Addresses addresses = Of(binding);
-    sp_endpoint& e = endpoints_[place];
-    around_.reset_counters(place);
-    for (int family = 0; family < 2; ++family)
-      for (int i = 0; i < 2; ++i)
-        around_.pen.Update(e.address[family].halves[i], addresses.of[family].halves[i]);
-    around_.pen.Store(e.ifindex, binding.ifindex);
-    places_[binding.ifindex] = place;
-  }
-  Edit edit{place, State{}, created};
-  edit.before = Of(endpoints_[place]);
-  edit.after = Of(binding);
-  return edit;
+  if (place == endpoints_.size() || places_.size() >= capacity()) return false;
+  Addresses addresses = Of(binding);
+  sp_endpoint& e = endpoints_[place];
+  around_.reset_counters(place);
+  for (int family = 0; family < 2; ++family)
+    for (int i = 0; i < 2; ++i)
+      around_.pen.Update(e.address[family].halves[i], addresses.of[family].halves[i]);
+  around_.pen.Store(e.ifindex, binding.ifindex);
+  places_[binding.ifindex] = place;
+  created_.push_back(place);
+  return true;
 }
 
-Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindings,
-                              const SetNumber& set_number, uint32_t next) {
-  next_ = next;
-  std::set<uint32_t> open;
+Result<Bindings> EndpointTable::Admit(const policy::Image& image, const Bindings& bindings) {
+  created_.clear();
+  Bindings out;
+  std::set<uint32_t> interfaces;
   for (const auto& [name, binding] : bindings) {
-    auto it = image.endpoints.find(name);
-    if (it == image.endpoints.end()) continue;
-    if (binding.ifindex == 0 || !open.insert(binding.ifindex).second)
+    if (!image.endpoints.contains(name)) continue;
+    if (binding.ifindex == 0 || !interfaces.insert(binding.ifindex).second)
       return Error{"pod " + name.ToString() + " has interface " + std::to_string(binding.ifindex) +
                    ", which is another pod's"};
-    Result<Edit> edit = Open(binding);
-    if (!edit) return std::move(edit).error().Context("pod " + name.ToString());
-    edit->state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0) |
-                        (it->second.keep_egress ? SP_ENDPOINT_KEEP << SP_EGRESS : 0) |
-                        (it->second.keep_ingress ? SP_ENDPOINT_KEEP << SP_INGRESS : 0);
-    edit->state.set[SP_EGRESS] = set_number(it->second.egress);
-    edit->state.set[SP_INGRESS] = set_number(it->second.ingress);
-    Edited(*edit, next);
+    Result<bool> has_place = GivePlace(binding);
+    if (!has_place) return std::move(has_place).error();
+    if (*has_place) out.emplace(name, binding);
   }
+  return out;
+}
+
+void EndpointTable::Prepare(const policy::Image& image, const Bindings& admitted,
+                            const SetNumber& set_number, uint32_t next) {
+  next_ = next;
+  std::set<uint32_t> open;
+  for (const auto& [name, binding] : admitted) {
+    const policy::Endpoint& endpoint = image.endpoints.at(name);
+    open.insert(binding.ifindex);
+    Edit edit{places_.at(binding.ifindex), State{}};
+    edit.before = Of(endpoints_[edit.place]);
+    edit.after = Of(binding);
+    edit.state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0) |
+                       (endpoint.keep_egress ? SP_ENDPOINT_KEEP << SP_EGRESS : 0) |
+                       (endpoint.keep_ingress ? SP_ENDPOINT_KEEP << SP_INGRESS : 0);
+    edit.state.set[SP_EGRESS] = set_number(endpoint.egress);
+    edit.state.set[SP_INGRESS] = set_number(endpoint.ingress);
+    Edited(edit, next);
+  }
+  for (uint32_t place : created_)
+    if (!open.contains(endpoints_[place].ifindex)) Free(place, /*read=*/false);
+  std::erase_if(created_, [this](uint32_t place) { return endpoints_[place].ifindex == 0; });
   for (const auto& [ifindex, place] : places_) {
     if (open.contains(ifindex)) continue;
     Edit edit{place, State{}};
@@ -119,7 +130,6 @@ Status EndpointTable::Prepare(const policy::Image& image, const Bindings& bindin
     Edited(edit, next);
   }
   HideLostAddresses();  // last: nothing can fail between it and the flip but the flip
-  return Ok();
 }
 
 void EndpointTable::Edited(const Edit& edit, uint32_t next) {
@@ -151,8 +161,9 @@ void EndpointTable::Undo() {
     uint32_t now = next_ ^ 1;
     Write(edit.place, State{e.flags[now], {e.set[now][0], e.set[now][1]}}, next_);
     WriteTelling(edit.place, edit.before);
-    if (edit.created) Free(edit.place, /*read=*/false);
   }
+  for (uint32_t place : created_) Free(place, /*read=*/false);
+  created_.clear();
   edits_.clear();
 }
 

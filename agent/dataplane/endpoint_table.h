@@ -28,9 +28,12 @@ class EndpointTable {
   // Policy sets that endpoints in force refer to.
   std::vector<uint32_t> SetsInForce(uint32_t half) const;
 
-  // Writes into half `next` what differs from the other. On failure: call Undo().
-  Status Prepare(const policy::Image& image, const Bindings& bindings, const SetNumber& set_number,
-                 uint32_t next);
+  // Gives places to the bindings that the image has endpoints for. Returns those that have one.
+  // On failure (a grace period, two pods on one interface): call Undo().
+  Result<Bindings> Admit(const policy::Image& image, const Bindings& bindings);
+  // Writes into half `next` what differs from the other: open are `admitted`, or some of them.
+  void Prepare(const policy::Image& image, const Bindings& admitted, const SetNumber& set_number,
+               uint32_t next);
   bool changed() const { return !edits_.empty(); }
   // Some endpoint has not got all of its addresses before Settle().
   bool readdresses() const;
@@ -62,7 +65,6 @@ class EndpointTable {
   struct Edit {
     uint32_t place;
     State state;
-    bool created = false;
     Addresses before = {}, after = {};
   };
   static Addresses Of(const Binding& binding);
@@ -70,7 +72,8 @@ class EndpointTable {
 
   // The place of `ifindex`, or a free one that it may have; the capacity if there is none.
   uint32_t PlaceFor(uint32_t ifindex) const;
-  Result<Edit> Open(const Binding& binding);
+  // False: there is none.
+  Result<bool> GivePlace(const Binding& binding);
   void Write(uint32_t place, const State& state, uint32_t half);
   void Edited(const Edit& edit, uint32_t next);
   void HideLostAddresses();
@@ -85,6 +88,7 @@ class EndpointTable {
   std::vector<bool> waiting_;  // freed, waits for a grace period
   std::vector<uint32_t> left_;
   std::vector<Edit> edits_;
+  std::vector<uint32_t> created_;  // places given by the last Admit()
   bool needs_grace_ = false;
   uint32_t next_ = 0;
 };

@@ -8,6 +8,8 @@ namespace sallyport::dataplane {
 namespace {
 
 constexpr auto kNowhere = BucketTable<PeerTraits>::kNowhere;
+// What the programs ask of an address besides its identity.
+constexpr uint32_t kMust = SP_PEER_NODE | SP_PEER_OTHER_NODE | SP_PEER_SERVICE | SP_PEER_ENDPOINT;
 
 void SortUnique(std::vector<net::Address>& addresses) {
   std::sort(addresses.begin(), addresses.end());
@@ -91,17 +93,17 @@ Status PeerTable::Prepare(const policy::Image& image, const policy::Changes* cha
                           const Local& local, bool defer, uint32_t next) {
   next_ = next;
   defer_ = defer;
-  std::vector<sp_peer> added;
+  left_out_.clear();
+  misleading_ = false;
   for (const net::Address& address : Candidates(image, changes, local)) {
     Edit edit = Desired(image, local, address);
     uint32_t place = table_.Find(edit.key);
     uint32_t value = place == kNowhere ? 0 : table_.at(place).identity[next ^ 1];
     edit.old_ifindex = place == kNowhere ? 0 : table_.at(place).ifindex;
     if (edit.value == value && edit.ifindex == edit.old_ifindex) continue;
-    if (place == kNowhere) added.push_back(edit.key);
     edits_.push_back(edit);
   }
-  if (Status status = table_.Place(added); !status.ok()) return status;
+  if (Status status = Place(image); !status.ok()) return status;
   for (Edit& edit : edits_) {
     sp_peer& place = table_.at(table_.Find(edit.key));
     edit.written = true;
@@ -112,6 +114,48 @@ Status PeerTable::Prepare(const policy::Image& image, const policy::Changes* cha
     Count(edit.value, 1);
   }
   return Ok();
+}
+
+// A place for each edit; those without one are left out.
+Status PeerTable::Place(const policy::Image& image) {
+  using Wishes = std::vector<BucketTable<PeerTraits>::Wish>;
+  Wishes needed, pods;
+  for (const Edit& edit : edits_) {
+    if (table_.Find(edit.key) != kNowhere) continue;
+    bool must = edit.value & kMust || image.shared_nodes.contains(FromAbi(edit.key.address));
+    (must ? needed : pods).push_back({edit.key});
+  }
+  auto without = table_.Place(needed, table_.capacity());
+  if (!without) return std::move(without).error();
+  auto pods_without = table_.Place(pods, table_.most());
+  if (!pods_without) return std::move(pods_without).error();
+  for (const sp_peer& peer : *pods_without) left_out_.insert(FromAbi(peer.address));
+  for (const sp_peer& peer : *without) left_out_.insert(FromAbi(peer.address));
+  for (const Edit& edit : edits_) {
+    net::Address address = FromAbi(edit.key.address);
+    if (!left_out_.contains(address)) continue;
+    misleading_ |= (edit.value & kMust & ~SP_PEER_ENDPOINT) || image.shared_nodes.contains(address);
+  }
+  std::erase_if(edits_, [this](const Edit& edit) { return table_.Find(edit.key) == kNowhere; });
+  if (!without->empty()) MakeRoom(image, without->size());
+  return Ok();
+}
+
+// Takes the places of pods for as many as must have one: free once this change is in force.
+void PeerTable::MakeRoom(const policy::Image& image, size_t count) {
+  std::set<net::Address> edited;
+  for (const Edit& edit : edits_) edited.insert(FromAbi(edit.key.address));
+  table_.ForEach([&](const sp_peer& peer) {
+    net::Address address = FromAbi(peer.address);
+    bool must = peer.identity[next_ ^ 1] & kMust || image.shared_nodes.contains(address);
+    if (count == 0 || must || edited.contains(address)) return;
+    Edit edit{};
+    edit.key.address = peer.address;
+    edit.old_ifindex = peer.ifindex;
+    edits_.push_back(edit);
+    left_out_.insert(address);
+    --count;
+  });
 }
 
 void PeerTable::Undo() {
@@ -132,6 +176,10 @@ void PeerTable::Commit(const policy::Image& image, const Local& local) {
   node_ = image.node_addresses;
   deferred_ = defer_;
   local_ = local;
+  for (const net::Address& address : left_out_) {
+    node_.erase(address);
+    local_.erase(address);
+  }
 }
 
 void PeerTable::Settle() {

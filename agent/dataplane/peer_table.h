@@ -55,8 +55,12 @@ class PeerTable {
   // Keeps what `half` holds, makes the other half the same.
   void Adopt(uint32_t half);
 
-  // Writes into half `next` what differs from the other. `changes`: as for Dataplane::Apply.
-  // `defer`: Service addresses are known as such. On failure: call Undo().
+  // Writes into half `next` what differs from the other. `changes`: as for Dataplane::Apply, but
+  // nullptr after a time when something was left out. `defer`: Service addresses are known as such.
+  // On failure (a grace period): call Undo().
+  //
+  // Where there is no room, pods are left out: they are what the prefixes say of them, which is
+  // allowed less. What the programs must know of an address has its place before pods.
   Status Prepare(const policy::Image& image, const policy::Changes* changes, const Local& local,
                  bool defer, uint32_t next);
   bool changed() const { return !edits_.empty(); }
@@ -64,6 +68,12 @@ class PeerTable {
   void Commit(const policy::Image& image, const Local& local);
   // After the flip and a grace period.
   void Settle();
+
+  // Of the last Prepare(): addresses without a place.
+  const std::set<net::Address>& left_out() const { return left_out_; }
+  // Without a place is one that allows less as what it is than as any address: a node's, a
+  // Service's. Nobody may be judged by such a table.
+  bool is_misleading() const { return misleading_; }
 
   size_t used() const { return table_.used(); }
   size_t capacity() const { return table_.capacity(); }
@@ -80,6 +90,8 @@ class PeerTable {
   std::vector<net::Address> Candidates(const policy::Image& image, const policy::Changes* changes,
                                        const Local& local) const;
   Edit Desired(const policy::Image& image, const Local& local, const net::Address& address) const;
+  Status Place(const policy::Image& image);
+  void MakeRoom(const policy::Image& image, size_t count);
   void AddServices(const policy::Image& image, const policy::Changes* changes,
                    std::vector<net::Address>& out) const;
   void Count(uint32_t word, int64_t by);
@@ -91,6 +103,8 @@ class PeerTable {
   bool defer_ = false;     // as wanted
   bool deferred_ = false;  // in force
   std::vector<Edit> edits_;
+  std::set<net::Address> left_out_;
+  bool misleading_ = false;
   std::set<net::Address> node_;  // in force
   Local local_;                  // in force
 };

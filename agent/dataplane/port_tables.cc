@@ -53,7 +53,7 @@ PortTables::PortTables(Tables& tables, const Surroundings& around)
       sets_(set_memory_.size()),
       pages_(page_memory_.size()) {}
 
-Result<uint32_t> PortTables::InternPage(const sp_port_page& page) {
+uint32_t PortTables::InternPage(const sp_port_page& page) {
   if (IsFull(page)) return SP_PAGE_ALL;
   uint64_t hash = HashContent(page);
   uint32_t number = pages_.index().Find(hash, [&](uint32_t i) {
@@ -61,7 +61,7 @@ Result<uint32_t> PortTables::InternPage(const sp_port_page& page) {
   });
   if (number == ContentIndex::kNone) {
     number = pages_.Take();
-    if (number == 0) return TableFull("port_pages", pages_used(), pages_capacity());
+    if (number == 0) return SP_PAGE_NONE;
     for (uint32_t w = 0; w < kWords; ++w)
       around_.pen.Update(page_memory_[number].bits[w], page.bits[w]);
     pages_.index().Insert(hash, number);
@@ -76,7 +76,7 @@ void PortTables::UnrefPage(uint32_t number) {
   pages_.Free(number);
 }
 
-Result<uint32_t> PortTables::Intern(const policy::PortSet& set) {
+PortTables::Interned PortTables::Intern(const policy::PortSet& set) {
   const std::vector<net::PortRange>* protocols[SP_PROTOCOLS] = {&set.tcp, &set.udp, &set.sctp};
   sp_port_set content{};
   std::vector<uint32_t> held;
@@ -85,16 +85,16 @@ Result<uint32_t> PortTables::Intern(const policy::PortSet& set) {
   };
   for (int p = 0; p < SP_PROTOCOLS; ++p) {
     for (const auto& [page, bits] : Pages(*protocols[p])) {
-      Result<uint32_t> number = InternPage(bits);
-      if (!number) {
+      uint32_t number = InternPage(bits);
+      if (number == SP_PAGE_NONE) {
         drop();
-        return std::move(number).error();
+        return {.full = "port_pages"};
       }
-      content.page[p][page] = *number;
-      held.push_back(*number);
+      content.page[p][page] = number;
+      held.push_back(number);
     }
   }
-  if (held.empty()) return SP_PORTS_NONE;
+  if (held.empty()) return {SP_PORTS_NONE};
   uint64_t hash = HashContent(content);
   uint32_t found = sets_.index().Find(hash, [&](uint32_t i) {
     return std::memcmp(&content, &set_memory_[i], sizeof content) == 0;
@@ -102,19 +102,19 @@ Result<uint32_t> PortTables::Intern(const policy::PortSet& set) {
   if (found != ContentIndex::kNone) {
     drop();
     ++sets_.refs(found);
-    return found;
+    return {found};
   }
   uint32_t number = sets_.Take();
   if (number == 0) {
     drop();
-    return TableFull("port_sets", sets_used(), sets_capacity());
+    return {.full = "port_sets"};
   }
   for (int p = 0; p < SP_PROTOCOLS; ++p)
     for (int i = 0; i < SP_PAGES_PER_PROTOCOL; ++i)
       around_.pen.Update(set_memory_[number].page[p][i], content.page[p][i]);
   sets_.index().Insert(hash, number);
   sets_.refs(number) = 1;
-  return number;
+  return {number};
 }
 
 void PortTables::Ref(uint32_t number) {

@@ -16,9 +16,12 @@ class PortTables {
  public:
   PortTables(Tables& tables, const Surroundings& around);
 
+  struct Interned {
+    uint32_t number = SP_PORTS_NONE;
+    const char* full = nullptr;  // the table that had no room: nothing changed
+  };
   // The kernel's number for the set, counted once more: SP_PORTS_NONE where no port is allowed.
-  // Fails when a table is full: nothing changed.
-  Result<uint32_t> Intern(const policy::PortSet& set);
+  Interned Intern(const policy::PortSet& set);
   // Once more (less) of a number that stands in a rule; SP_PORTS_NONE and SP_PORTS_ALL are free.
   void Ref(uint32_t number);
   void Unref(uint32_t number);
@@ -50,7 +53,7 @@ class PortTables {
     std::vector<uint32_t> free_;
   };
 
-  Result<uint32_t> InternPage(const sp_port_page& page);
+  uint32_t InternPage(const sp_port_page& page);  // SP_PAGE_NONE: full
   void UnrefPage(uint32_t number);
 
   std::span<sp_port_set> set_memory_;

@@ -53,11 +53,4 @@ inline bool SameAddress(const sp_address& a, const sp_address& b) {
   return a.halves[0] == b.halves[0] && a.halves[1] == b.halves[1];
 }
 
-inline Error TableFull(const std::string& table, size_t used, size_t capacity) {
-  return Error{"table \"" + table + "\" is full (" + std::to_string(used) + " of " +
-               std::to_string(capacity) +
-               " used): nothing was changed, the policy before stays in force; it needs a larger "
-               "capacity, which only tables made after sallyportd --detach have"};
-}
-
 }  // namespace sallyport::dataplane

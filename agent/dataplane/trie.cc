@@ -98,6 +98,7 @@ class PrefixTrie::Builder {
   // Consumes the prefixes below `base` at `depth`; all that are left there are longer than that.
   // In the order of the map a prefix comes before those inside it, so later ones override.
   uint32_t Build(Iterator& it, const net::Address& base, int depth, uint32_t inherited) {
+    ++trie_.above_;
     sp_trie_node node;
     std::fill_n(node.slot, kSlots, inherited);
     while (it != prefixes_.end() && it->first.IsV4() == v4_ &&
@@ -111,7 +112,8 @@ class PrefixTrie::Builder {
         node.slot[child] = Build(it, WithNibble(base, depth, child), depth + 1, node.slot[child]);
       }
     }
-    return trie_.Intern(node);
+    --trie_.above_;
+    return trie_.Intern(node, depth - depth_, kDepthMost - depth_);
   }
 
   uint32_t BuildChild(const net::Address& child, int depth, uint32_t inherited) {
@@ -130,6 +132,7 @@ class PrefixTrie::Builder {
 
   uint32_t Update(uint32_t old, const net::Address& base, int depth, uint32_t inherited,
                   Dirty::const_iterator dirty, Dirty::const_iterator end) {
+    ++trie_.above_;
     sp_trie_node node;
     if (IsNode(old)) {
       node = trie_.nodes_[NodeOf(old)];
@@ -157,7 +160,8 @@ class PrefixTrie::Builder {
       node.slot[c] =
           Update(node.slot[c], child, depth + 1, Inherited(child, depth, inherited), first, last);
     }
-    return trie_.Intern(node);
+    --trie_.above_;
+    return trie_.Intern(node, depth - depth_, kDepthMost - depth_);
   }
 
   PrefixTrie& trie_;
@@ -200,7 +204,9 @@ void PrefixTrie::AdoptNode(uint32_t slot, int depth) {
   for (uint32_t child : nodes_[i].slot) AdoptNode(child, depth + 1);
 }
 
-uint32_t PrefixTrie::Intern(const sp_trie_node& node) {
+// A node is refused while those above it may still need a place, and the deeper it is the sooner: a
+// change far down that finds no place must not take everything above along.
+uint32_t PrefixTrie::Intern(const sp_trie_node& node, int depth, int steps) {
   bool uniform = std::all_of(node.slot + 1, node.slot + kSlots,
                              [&](uint32_t slot) { return slot == node.slot[0]; });
   if (uniform && !IsNode(node.slot[0])) return node.slot[0];
@@ -208,8 +214,9 @@ uint32_t PrefixTrie::Intern(const sp_trie_node& node) {
   uint32_t found = index_.Find(
       hash, [&](uint32_t i) { return std::equal(node.slot, node.slot + kSlots, nodes_[i].slot); });
   if (found != ContentIndex::kNone) return SP_TRIE_NODE | found;
-  if (free_.empty()) {
-    full_ = true;
+  size_t kept = nodes_.size() / 16 * static_cast<size_t>(depth) / static_cast<size_t>(steps);
+  if (free_.size() <= above_ + kept) {
+    ++left_out_;
     return 0;
   }
   uint32_t i = free_.back();
@@ -256,10 +263,10 @@ void PrefixTrie::UnrefRoot(uint32_t slot) {
   Unref(slot);
 }
 
-Status PrefixTrie::Prepare(const Prefixes& prefixes, const std::set<net::Cidr>* dirty,
-                           uint32_t next) {
+void PrefixTrie::Prepare(const Prefixes& prefixes, const std::set<net::Cidr>* dirty,
+                         uint32_t next) {
   next_half_ = next;
-  full_ = false;
+  left_out_ = 0;
   for (int family = 0; family < 2; ++family) {
     Builder builder(*this, prefixes, family == 0);
     Builder::Dirty own;
@@ -267,14 +274,12 @@ Status PrefixTrie::Prepare(const Prefixes& prefixes, const std::set<net::Cidr>* 
       std::copy_if(dirty->begin(), dirty->end(), std::back_inserter(own),
                    [&](const net::Cidr& cidr) { return cidr.IsV4() == (family == 0); });
     uint32_t root = dirty ? builder.UpdateAll(roots_[family], own) : builder.BuildAll();
-    if (full_) return TableFull("prefixes", used_, nodes_.size());
     if (root == roots_[family]) continue;
     RefRoot(root);
     UnrefRoot(roots_[family]);
     roots_[family] = root;
     around_.pen.Store(control_->trie[next][family], root);
   }
-  return Ok();
 }
 
 void PrefixTrie::Undo() {

@@ -164,7 +164,10 @@ Json WatchJson(const WatchView& view) {
 std::string ToJson(const StatusView& status) {
   Json tables = Json::array();
   for (const TableView& table : status.tables) {
-    tables.push_back({{"name", table.name}, {"used", table.used}, {"capacity", table.capacity}});
+    tables.push_back({{"name", table.name},
+                      {"used", table.used},
+                      {"capacity", table.capacity},
+                      {"left_out", table.left_out}});
   }
   Json watches = Json::array();
   for (const WatchView& watch : status.watches) watches.push_back(WatchJson(watch));

@@ -98,6 +98,9 @@ void AddState(const MetricsView& view, Exposition& out) {
   out.Family("sallyport_table_capacity_entries", "gauge",
              "Entries that a kernel table has room for; when full, the answer is deny.");
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.capacity);
+  out.Family("sallyport_table_left_out", "gauge",
+             "Entries that found no place in a kernel table: what they would allow is denied.");
+  for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.left_out);
 }
 
 void AddPrograms(const MetricsView& view, Exposition& out) {

@@ -19,6 +19,7 @@ namespace sallyport::observe {
 struct TableView {
   std::string name;
   uint64_t used = 0, capacity = 0;
+  uint64_t left_out = 0;  // entries that found no place: what they would allow is denied
 };
 
 // One resource of the API server, as the agent follows it.

@@ -48,7 +48,8 @@ struct PortSet {
 };
 
 // One direction of an endpoint, isolated. `any` is for peers without a rule of their own; a rule's
-// port set includes it already. No rule equals `any` (it would say nothing).
+// port set includes it already, but for what other nodes' NodePorts lead to. No rule equals `any`
+// (it would say nothing).
 struct PolicySet {
   std::map<IdentityId, PortSetId> rules;
   PortSetId any = kNoPorts;
@@ -78,6 +79,8 @@ struct Image {
   // Other nodes', but for those that a pod claims as well. What seems to come from them may be
   // somebody else's, whom they have translated.
   std::set<net::Address> other_nodes;
+  // Other nodes' that a pod claims as well: allowed less, maybe, than the prefixes say.
+  std::set<net::Address> shared_nodes;
   // Services': what is sent to them is translated, and judged as what it has become.
   std::set<net::Address> service_addresses;
   std::map<SetId, PolicySet> sets;
@@ -99,7 +102,7 @@ Image Canonical(const Image& image);
 
 // Keys of an image whose entry was added, removed or changed; the image says which.
 struct Changes {
-  std::set<net::Address> peers;  // of `peers` or `other_nodes`
+  std::set<net::Address> peers;  // of `peers`, `other_nodes` or `shared_nodes`
   std::set<net::Cidr> prefixes;
   bool node_addresses = false;
   std::set<net::Address> service_addresses;

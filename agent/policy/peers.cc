@@ -89,6 +89,9 @@ void Peers::NoteNode(const net::Address& address, const Entry& entry, Changes& c
   bool is_node = entry.nodes > 0 && entry.pods.empty();
   bool changed =
       is_node ? image_.other_nodes.insert(address).second : image_.other_nodes.erase(address) > 0;
+  bool is_shared = entry.nodes > 0 && !entry.pods.empty();
+  changed |= is_shared ? image_.shared_nodes.insert(address).second
+                       : image_.shared_nodes.erase(address) > 0;
   if (changed) changes.peers.insert(address);
 }
 

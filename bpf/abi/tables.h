@@ -68,7 +68,7 @@ struct sp_control {
 struct sp_endpoint {
 	__u32 ifindex;   /* host side; 0: free */
 	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
-	__u32 set[2][2]; /* [half][enum sp_direction] policy set, 0: not isolated */
+	__u32 set[2][2]; /* [half][enum sp_direction] policy set, 0: not isolated; SP_SET_FULL */
 	__u32 reserved;
 	struct sp_address address[2]; /* IPv4, IPv6; all zero: none */
 #ifdef SP_NEXT
@@ -102,6 +102,7 @@ struct sp_peer_bucket {
  * sp_hash_rule(). No policy set number means two things at once, so rules need no halves.
  * Identity 0 is the set's any-peer entry; every set in force has one.
  */
+#define SP_SET_FULL 0xffffffffu /* a set whose rules found no place: denies everything */
 #define SP_PORTS_NONE 0u
 #define SP_PORTS_ALL 1u /* every port of every protocol, ICMP included */
 struct sp_rule {

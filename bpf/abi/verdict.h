@@ -21,13 +21,14 @@
 	X(11, SENDER, "sender", "left a pod of this node, and which one was lost on the way")      \
 	X(12, FLOW_SHARE, "flow-share", "the endpoint holds its share of the table of flows")      \
 	X(13, TUNNEL, "tunnel", "a tunnel to a node, which would unwrap it as its own")            \
-	X(14, MISDELIVERED, "misdelivered", "for another address than the endpoint's own")
+	X(14, MISDELIVERED, "misdelivered", "for another address than the endpoint's own")         \
+	X(15, NO_ROOM, "no-room", "the rules of the endpoint found no place in a full table")
 
 enum sp_drop {
 #define SP_X(number, name, text, help) SP_DROP_##name = number,
 	SP_DROP_REASONS(SP_X)
 #undef SP_X
-		SP_DROP_COUNT = 15, /* one above the last */
+		SP_DROP_COUNT = 16, /* one above the last */
 };
 #define SP_DROP_SLOTS 16 /* places for counters, a power of two */
 

@@ -77,7 +77,7 @@ static __always_inline int own_has(const struct context *c, const struct sp_addr
 }
 
 /* Of no endpoint: has no rules, so all is denied. */
-#define SET_OF_NONE 0xffffffffu
+#define SET_OF_NONE SP_SET_FULL
 
 /* 0: not isolated, so policy has no say. */
 static __always_inline __u32 own_set(const struct context *c, __u32 direction)

@@ -85,6 +85,8 @@ GLOBAL int policy_allows(__u32 set, __u32 identity, __u8 protocol, __be16 port)
 
 	if (set == 0)
 		return SP_PASS;
+	if (set == SP_SET_FULL)
+		return -SP_DROP_NO_ROOM;
 	rule = identity ? rule_find(set, identity) : NULL;
 	if (!rule)
 		rule = rule_find(set, 0);

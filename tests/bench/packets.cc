@@ -28,7 +28,7 @@
 namespace sallyport::test {
 namespace {
 
-constexpr uint32_t kSet = 1, kOpenSet = 2;
+constexpr uint32_t kSet = 1;
 constexpr uint16_t kOpenPort = 443, kDeniedPort = 444;
 constexpr uint32_t kRepeats = 100000;
 

@@ -24,6 +24,7 @@ sallyport_test(traffic LABEL bpf
   SOURCES
     traffic/attack_test.cc
     traffic/checksum_test.cc
+    traffic/flood_test.cc
     traffic/service_test.cc
     traffic/service_ways_out_test.cc
     traffic/traffic.cc

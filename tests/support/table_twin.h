@@ -155,6 +155,7 @@ class TableTwin {
 
   Judgement Allows(uint32_t set, uint32_t identity, net::Protocol protocol, uint16_t port) const {
     if (set == 0) return Judgement::kAllowed;
+    if (set == SP_SET_FULL) return Judgement::kDenied;
     const sp_rule* rule = identity ? FindRule(set, identity) : nullptr;
     if (!rule) rule = FindRule(set, 0);
     if (!rule || identity == kBad) return Judgement::kBroken;

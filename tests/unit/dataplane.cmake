@@ -5,6 +5,7 @@ sallyport_test(dataplane LABEL unit
     dataplane/encoder_test.cc
     dataplane/endpoint_table_test.cc
     dataplane/flows_test.cc
+    dataplane/full_test.cc
     dataplane/images.cc
     dataplane/port_tables_test.cc
     dataplane/skb_layout_test.cc

@@ -144,6 +144,9 @@ void Run::Deliver(size_t source, size_t target, Answer answer) {
 
 void Run::Land(int fd) {
   auto it = flying_.find(fd);
+  // Closing is not enough where a child of this process has the socket too: its events would come
+  // under this number, for the next attempt.
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   Deliver(it->second.source, it->second.target, it->second.attempt.answer());
   flying_.erase(it);
 }

@@ -431,21 +431,5 @@ TEST(GracePeriodTest, HasAnotherWayWithoutMembarrier) {
   EXPECT_EXIT(without_membarrier(), testing::ExitedWithCode(0), "");
 }
 
-TEST_F(StartTest, AFullTableChangesNothingAndSaysSo) {
-  Open();
-  AttachBoth();
-  AllowIngress({.tcp = {}, .udp = {{kPort, kPort}}, .sctp = {}});
-  Apply();
-  policy::Image kept = image_;
-  for (uint32_t i = 0; i < 1000; ++i) image_.peers[net::Address::V4(0x0a000000 + i)] = 7;
-  Status status = dataplane_->Apply(image_, nullptr, bindings_);
-  ASSERT_FALSE(status.ok());
-  EXPECT_THAT(status.error().message, HasSubstr("table \"peers\" is full"));
-  EXPECT_TRUE(Reaches());
-  image_ = kept;
-  Apply();
-  EXPECT_TRUE(Reaches());
-}
-
 }  // namespace
 }  // namespace sallyport::dataplane

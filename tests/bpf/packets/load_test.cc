@@ -8,7 +8,7 @@ namespace sallyport::test {
 namespace {
 
 // The kernel gives up at a million; older verifiers need more steps for the same program.
-constexpr uint32_t kMostInstructions = 250000;
+constexpr uint32_t kMostInstructions = 100000;
 
 class LoadTest : public testing::TestWithParam<std::tuple<bool, bool, uint32_t, uint32_t>> {};
 INSTANTIATE_TEST_SUITE_P(, LoadTest,

@@ -291,6 +291,23 @@ TEST_P(BrokenTableTest, APageThatDoesNotExistDenies) {
   EXPECT_DROP(FromWeb(Udp(kWeb, 1024, kFar, 80)), "internal");
 }
 
+// A connection that was there lives again when the rules have a place.
+TEST_P(BrokenTableTest, ASetThatFoundNoPlaceDeniesAndCutsNothing) {
+  k.SetRule(kSet, kFarIdentity, Ports().Tcp(80));
+  Web(kSet, kSet);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80, kSyn)));
+  EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kSyn | kAck)));
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)));
+  Web(SP_SET_FULL, SP_SET_FULL);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)), "no-room");
+  EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)), "no-room");
+  EXPECT_DROP(FromWeb(Udp(kWeb, 1024, kFar, 80)), "no-room");
+  EXPECT_DROP(ToWeb(Udp(kStranger, 1024, kWeb, 80)), "no-room");
+  Web(kSet, kSet);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kFar, 80, kAck)));
+  EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, 1024, kAck)));
+}
+
 TEST_P(BrokenTableTest, AFlowWhoseRulesBreakIsDropped) {
   EXPECT_PASS(FromWeb(Udp(kWeb, 1024, kFar, 80)));
   k.NextGeneration();

@@ -6,7 +6,6 @@
 #include <linux/if_ether.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -44,21 +43,6 @@ class AttackTest : public TrafficTest {
     Packet udp = UDP{.sport = 5000, .dport = port} / Payload(16);
     if (v6()) return IPv6{.src = from, .dst = to} / udp;
     return IPv4{.src = from, .dst = to} / udp;
-  }
-  // To the interface that the pod's own leads to.
-  static Ethernet ToNode(const Pod& pod) {
-    Ethernet ethernet;
-    ethernet.destination = AddressOf(pod.device());
-    return ethernet;
-  }
-  static Bytes AddressOf(const std::string& device) {
-    UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq request{};
-    device.copy(request.ifr_name, sizeof request.ifr_name - 1);
-    CHECK(::ioctl(socket.get(), SIOCGIFHWADDR, &request) == 0) << std::strerror(errno);
-    Bytes out(6);
-    std::memcpy(out.data(), request.ifr_hwaddr.sa_data, out.size());
-    return out;
   }
   // Waits for a drop of this port; its reason.
   std::string Drop(uint16_t port) {
@@ -158,7 +142,7 @@ TEST_P(AttackTest, AroundTheProgramAPodIsStillIsolatedOnABridge) {
   GoAround(web);
   Enforce({.egress = kNothing, .ingress = kNothing}, {});
   Ethernet to_db;
-  In(db)([&] { to_db.destination = AddressOf("eth0"); });
+  In(db)([&] { to_db.destination = LinkAddress("eth0"); });
   EXPECT_EQ(Try(to_db, Of(web), Of(db)), "policy");
   Enforce({.flags = 0}, {});
   EXPECT_EQ(Try(to_db, Of(web), Of(db)), "closed");
@@ -172,7 +156,7 @@ TEST_P(AttackTest, AroundTheProgramAPodIsStillIsolatedBehindABridge) {
   UniqueFd far = Listen(In(outside), SOCK_DGRAM, 80);
   GoAround(web);
   Ethernet to_bridge;
-  to_bridge.destination = AddressOf("sptbr");
+  to_bridge.destination = LinkAddress("sptbr");
   Enforce({.egress = kNothing, .ingress = kNothing}, {});
   EXPECT_EQ(Try(to_bridge, Of(web), Of(outside)), "policy");
   Enforce({.flags = 0}, {});
@@ -187,7 +171,7 @@ TEST_P(AttackTest, WhatIsSteeredToAPodIsNotDelivered) {
   UniqueFd inside;
   In(web)([&] { inside.reset(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))); });
   Bytes theirs;
-  In(db)([&] { theirs = AddressOf("eth0"); });
+  In(db)([&] { theirs = LinkAddress("eth0"); });
   Ethernet stolen = ToNode(web);
   stolen.source = theirs;
   SendFrame(In(web), (stolen / Datagram(Of(web), Of(outside), 80)).bytes());
@@ -217,7 +201,7 @@ class UnwrappingTest : public AttackTest {
 
   void Wrap(const net::Address& from, const net::Address& to) {
     Ethernet ethernet;
-    ethernet.destination = AddressOf("sptvx");
+    ethernet.destination = LinkAddress("sptvx");
     Bytes vxlan = {8, 0, 0, 0, 0, 0, 8, 0};
     Bytes inner = (ethernet / Datagram(from, to, 80)).bytes();
     vxlan.insert(vxlan.end(), inner.begin(), inner.end());

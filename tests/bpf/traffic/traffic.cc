@@ -8,6 +8,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -216,15 +217,38 @@ std::string TrafficTest::Ping(const Place& from, const net::Address& to) {
   return "nothing happens";
 }
 
+Bytes LinkAddress(const std::string& device) {
+  UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  device.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  CHECK(::ioctl(socket.get(), SIOCGIFHWADDR, &request) == 0) << std::strerror(errno);
+  Bytes out(6);
+  std::memcpy(out.data(), request.ifr_hwaddr.sa_data, out.size());
+  return out;
+}
+
+Ethernet ToNode(const Pod& pod) {
+  Ethernet ethernet;
+  ethernet.destination = LinkAddress(pod.device());
+  return ethernet;
+}
+
 void TrafficTest::SendFrame(const Place& from, const Bytes& frame, const char* device) const {
+  SendFrames(from, {&frame, 1}, device);
+}
+
+void TrafficTest::SendFrames(const Place& from, std::span<const Bytes> frames,
+                             const char* device) const {
   UniqueFd fd = Socket(from, AF_PACKET, SOCK_RAW);
   sockaddr_ll to = {};
   to.sll_family = AF_PACKET;
-  to.sll_protocol = htons(static_cast<uint16_t>(frame[12] << 8 | frame[13]));
   from([&] { to.sll_ifindex = static_cast<int>(if_nametoindex(device)); });
-  CHECK(::sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to),
-                 sizeof(to)) == static_cast<ssize_t>(frame.size()))
-      << std::strerror(errno);
+  for (const Bytes& frame : frames) {
+    to.sll_protocol = htons(static_cast<uint16_t>(frame[12] << 8 | frame[13]));
+    CHECK(::sendto(fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to),
+                   sizeof(to)) == static_cast<ssize_t>(frame.size()))
+        << std::strerror(errno);
+  }
 }
 
 namespace {

@@ -36,6 +36,16 @@ using Place = std::function<void(const std::function<void()>&)>;
 Place In(const Pod& pod);
 Place OnNode();
 
+// Of tests whose parameter is the family.
+inline std::string FamilyName(const testing::TestParamInfo<int>& info) {
+  return "IPv" + std::to_string(info.param);
+}
+
+// Of an interface where this thread is.
+Bytes LinkAddress(const std::string& device);
+// To the interface that the pod's own leads to.
+Ethernet ToNode(const Pod& pod);
+
 class TrafficTest : public testing::TestWithParam<int> {
  protected:
   explicit TrafficTest(const KernelOptions& options = {.endpoints = 4096}, Hook hook = Hook::kTcx);
@@ -65,6 +75,8 @@ class TrafficTest : public testing::TestWithParam<int> {
   std::string Ping(const Place& from, const net::Address& to);
   // Sends a frame as it is.
   void SendFrame(const Place& from, const Bytes& frame, const char* device = "eth0") const;
+  void SendFrames(const Place& from, std::span<const Bytes> frames,
+                  const char* device = "eth0") const;
   // Puts both pods on a bridge, where they talk without the node's routes.
   void Bridge();
   void TearDown() override;

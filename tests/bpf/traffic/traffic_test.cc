@@ -12,10 +12,6 @@
 namespace sallyport::test {
 namespace {
 
-std::string FamilyName(const testing::TestParamInfo<int>& info) {
-  return "IPv" + std::to_string(info.param);
-}
-
 class NodeTest : public TrafficTest {};
 INSTANTIATE_TEST_SUITE_P(, NodeTest, testing::Values(4, 6), FamilyName);
 

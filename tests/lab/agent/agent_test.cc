@@ -91,6 +91,48 @@ TEST_F(AgentTest, PolicyDeniesAndSaysWhy) {
   EXPECT_TRUE(AReachesB());
 }
 
+// One policy needs more rules and ports than there is room for: it is denied, and nobody else.
+TEST_F(AgentTest, ATenantsGiantPolicyHurtsOnlyItself) {
+  AgentProcess agent(files_, {"--max-rules=64", "--max-port-sets=16"});
+  OpenBoth();
+  ASSERT_TRUE(Ready(files_));
+  EXPECT_TRUE(AReachesB());
+  std::string giant =
+      "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+      "metadata: {namespace: shop, name: giant}\nspec:\n"
+      "  podSelector: {matchLabels: {app: a}}\n  ingress:\n";
+  for (int i = 0; i < 200; ++i) {
+    giant += "  - {from: [{ipBlock: {cidr: 100.64." + std::to_string(i) +
+             ".0/24}}], ports: [{port: " + std::to_string(1000 + i) + "}]}\n";
+  }
+  files_.WriteManifest("giant.yaml", giant);
+  files_.WritePolicy("b");
+  auto is_short = [](const model::Value& status) {
+    bool named = false;
+    for (const model::Value& reason : status.Find("reasons")->items) {
+      named |= reason.text.find("\" is full (") != std::string::npos;
+    }
+    for (const model::Value& table : status.Find("tables")->items) {
+      if (table.Find("left_out")->text != "0" && named) return true;
+    }
+    return false;
+  };
+  ASSERT_TRUE(Becomes(files_, "/v1/status", is_short));
+  ASSERT_TRUE(HasPolicies(files_, "shop/b shop/giant"));
+  EXPECT_TRUE(ANeverReachesB()) << "a policy that denies is in force";
+  EXPECT_FALSE(Reaches(b_, a_));
+
+  files_.WritePolicy("b", "{from: [{podSelector: {matchLabels: {app: a}}}]}");
+  EXPECT_TRUE(Becomes(files_, "/v1/endpoints", [this](const auto&) { return AReachesB(); }))
+      << "and so is one that allows";
+  EXPECT_TRUE(is_short(Ask(files_, "/v1/status")));
+  EXPECT_FALSE(Reaches(b_, a_));
+
+  files_.RemoveManifest("giant.yaml");
+  ASSERT_TRUE(Ready(files_));
+  EXPECT_TRUE(AReachesB() && Reaches(b_, a_));
+}
+
 TEST_F(AgentTest, SpoofedSourceIsDropped) {
   AgentProcess agent(files_);
   OpenBoth();

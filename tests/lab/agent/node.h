@@ -63,6 +63,7 @@ class AgentProcess {
   void Signal(int signal) const;
   // Waits for it to end by itself.
   int Wait();
+  pid_t pid() const { return pid_; }
   const std::string& log_file() const { return log_; }
   std::string Log() const;
 

@@ -5,6 +5,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <memory>
 #include <thread>
@@ -121,6 +124,25 @@ TEST_F(ProbeTest, SpeaksFromTheAddressThatIsNamed) {
   EXPECT_THAT(answers->at(0).at(0).detail, HasSubstr("; I see 10.77.0.1:"));
   EXPECT_THAT(answers->at(0).at(1).detail, HasSubstr("; I see 10.77.0.9:"));
   EXPECT_THAT(answers->at(0).at(2).detail, HasSubstr("connect from 10.77.0.8: "));
+}
+
+// Of a program that starts another meanwhile: what the child holds is open still, and has events.
+TEST_F(ProbeTest, WhatAChildHoldsOpenAnswersForNobodyElse) {
+  net::Address far = *net::Address::Parse("10.77.0.2");
+  pid_t child = -1;
+  Options options;
+  options.sockets_at_once = 1;  // so the second attempt has the number of the first one's socket
+  options.timeout = std::chrono::seconds(1);
+  options.progress = [&](size_t done, size_t) {
+    if (done == 1) child = fork();
+    if (child == 0) pause();
+  };
+  auto answers = Probe({{Path(near_), {{far, kTcp}, {far, kDroppedTcp}}}}, options);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  ASSERT_TRUE(answers);
+  EXPECT_EQ(answers->at(0).at(0).outcome, Outcome::kOpen);
+  EXPECT_EQ(ToString(answers->at(0).at(1).outcome), "blocked");
 }
 
 TEST_F(ProbeTest, ManyProbesShareFewSockets) {

@@ -79,6 +79,8 @@ class Node {
     }
     Status status = encoder_.Apply(image, changes, bindings_);
     if (status.ok()) status = encoder_.Settle();  // the hints to interfaces come with it
+    if (!encoder_.shortfalls().empty())
+      return "table " + encoder_.shortfalls()[0].use.name + " is full";
     return status.ok() ? "" : status.error().message;
   }
 

@@ -174,6 +174,21 @@ TEST_F(DropReporterTest, OtherReasonsNameNoPolicy) {
   EXPECT_EQ(view.source_pod, "shop/db");
 }
 
+TEST_F(DropReporterTest, WhatFoundNoRoomNamesTheTable) {
+  auto allowed = Event("policy");
+  allowed.tuple.destination_port = 443;
+  EXPECT_THAT(Report(allowed).near_miss, testing::Not(HasSubstr("room")));
+  kernel_.short_of = {{{"rules", 240, 256}, 12, {}, false}};
+  reconciler_.Take(ObjectsChanged{{model::Delta::Set(PodOf{"db", {"10.0.0.3"}}.Make())}, {}, true});
+  reconciler_.Reconcile();
+  for (const char* reason : {"policy", "no-room"}) {
+    allowed.reason = reason;
+    EXPECT_THAT(Report(allowed).near_miss, HasSubstr("found no room: full: rules")) << reason;
+    EXPECT_THAT(Report(allowed).isolating, ElementsAre("shop/deny"));
+  }
+  EXPECT_THAT(Report(Event("policy")).near_miss, testing::StartsWith("shop/deny ingress[0]: "));
+}
+
 TEST_F(DropReporterTest, PlacedPodIsNamedBeforeItsStatusIsWritten) {
   reconciler_.Take(ObjectsChanged{{model::Delta::Set(PodOf{"web"}.Make())}, {}, true});
   reconciler_.Reconcile();

@@ -81,6 +81,7 @@ class FakeDataplane : public Dataplane {
       ++generation_;
     });
   }
+  std::vector<Shortfall> shortfalls() const override { return short_of; }
   void Forget(uint32_t ifindex) override {
     (void)Do("forget " + std::to_string(ifindex), [] {});
   }
@@ -122,6 +123,7 @@ class FakeDataplane : public Dataplane {
   policy::Image image;
   policy::Changes changes;
   Bindings bindings;
+  std::vector<Shortfall> short_of;  // after each Apply
   std::map<uint32_t, Counters> counters;
   std::vector<FlowEntry> flows;
   std::atomic<bool> out_of_memory = false;  // when counters are read

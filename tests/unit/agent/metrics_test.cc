@@ -98,7 +98,7 @@ MetricsView SomeView() {
   MetricsView view;
   view.reasons = {"objects have not all been read yet", "because"};
   view.generation = 7;
-  view.tables = {{"flows", 3, 100}};
+  view.tables = {{"flows", 3, 100}, {"rules", 100, 100, 7}};
   view.open = 2;
   view.unclaimed = 1;
   view.objects = {{"Pod", 4}};
@@ -152,6 +152,8 @@ TEST(MetricsTextTest, Samples) {
             HasSubstr("\nsallyport_generation 7\n"),
             HasSubstr("\nsallyport_table_entries{table=\"flows\"} 3\n"),
             HasSubstr("\nsallyport_table_capacity_entries{table=\"flows\"} 100\n"),
+            HasSubstr("\nsallyport_table_left_out{table=\"flows\"} 0\n"),
+            HasSubstr("\nsallyport_table_left_out{table=\"rules\"} 7\n"),
             HasSubstr("\nsallyport_endpoints{state=\"open\"} 2\n"),
             HasSubstr("\nsallyport_endpoints{state=\"closed\"} 0\n"),
             HasSubstr("\nsallyport_interfaces_disturbed 2\n"),

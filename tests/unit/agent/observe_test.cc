@@ -160,14 +160,15 @@ TEST_F(ServerTest, SocketIsForItsOwnerOnly) {
 }
 
 TEST_F(ServerTest, Views) {
-  EXPECT_EQ(Get("/v1/status"),
-            R"(200 {"node":"n1","version":"0.1","generation":7,"ready":false,)"
-            R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100}],)"
-            R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1",)"
-            R"("watches":[{"resource":"pods","installed":true,"synced":true,"connected":false,)"
-            R"("lost_since":null,)"
-            R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
-            R"("last_error":""}]})");
+  EXPECT_EQ(
+      Get("/v1/status"),
+      R"(200 {"node":"n1","version":"0.1","generation":7,"ready":false,)"
+      R"("reasons":["because"],"tables":[{"name":"flows","used":1,"capacity":100,"left_out":0}],)"
+      R"("diagnostics":["x.yaml:1: bad"],"cluster":"c1",)"
+      R"("watches":[{"resource":"pods","installed":true,"synced":true,"connected":false,)"
+      R"("lost_since":null,)"
+      R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
+      R"("last_error":""}]})");
   EXPECT_EQ(Get("/v1/endpoints"),
             R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
             R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"

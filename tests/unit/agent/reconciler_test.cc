@@ -93,6 +93,17 @@ TEST_F(ReconcilerTest, InterfacesFromBeforeTheFirstStartAreAttachedAfterTheirPol
   EXPECT_EQ(Log(), "apply all web@3; attach 3");
 }
 
+// What a full table has no room for is denied, whoever was there first.
+TEST_F(ReconcilerTest, NobodyFromBeforeTheFirstStartStaysOpenForWantOfRoom) {
+  Start();
+  Links({Veth(3, "veth3"), Veth(4, "veth4")});
+  Claims({{"web", {"veth3"}}});
+  kernel_.short_of = {{{"endpoints", 1, 1}, 1, {{"shop", "web"}}, false}};
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply all web@3; attach 3");
+  EXPECT_TRUE(reconciler_->in_force().empty());
+}
+
 TEST_F(ReconcilerTest, LeftAloneIsRememberedAcrossStarts) {
   Start();
   Links({Veth(3, "veth3"), Veth(4, "veth4")});
@@ -328,6 +339,53 @@ TEST_F(ReconcilerTest, AfterAFailureTheSameBindingsAreAppliedAgain) {
   Claims({{"web", {"veth3"}}});
   EXPECT_EQ(Log(), "apply web@3");
   EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+}
+
+TEST_F(ReconcilerTest, ShortfallsMakeItUnreadyAndAreTriedAgain) {
+  StartListed();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Log();
+  kernel_.short_of = {{{"rules", 240, 256}, 12, {}, false}};
+  Objects({Set(PodOf{"web"})});
+  EXPECT_EQ(Log(), "apply web@3");
+  EXPECT_THAT(reconciler_->Reasons(),
+              ElementsAre(HasSubstr("table \"rules\" is full (240 of 256 used): 12 entries")));
+  EXPECT_TRUE(reconciler_->in_force().contains({"shop", "web"}));
+  EXPECT_FALSE(reconciler_->IsDue());
+  for (int i = 0; i < 2; ++i) {
+    clock_.Advance(std::chrono::minutes(1));
+    ASSERT_TRUE(reconciler_->IsDue());
+    reconciler_->Reconcile();
+    EXPECT_EQ(Log(), "apply web@3");
+    EXPECT_FALSE(reconciler_->Reasons().empty());
+  }
+  kernel_.short_of.clear();
+  clock_.Advance(std::chrono::minutes(1));
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "apply web@3");
+  EXPECT_THAT(reconciler_->Reasons(), IsEmpty());
+  reconciler_->Reconcile();
+  EXPECT_EQ(Log(), "");
+}
+
+TEST_F(ReconcilerTest, ARefusedPodSaysWhichTable) {
+  StartListed();
+  Links({Veth(3, "veth3"), Veth(4, "veth4")});
+  Claims({{"web", {"veth3"}}, {"db", {"veth4"}, {"10.0.0.2"}}});
+  Log();
+  model::ObjectName web{"shop", "web"}, db{"shop", "db"};
+  kernel_.short_of = {{{"endpoints", 1, 1}, 1, {db}, false}};
+  Objects({Set(PodOf{"web"}), Set(PodOf{"db"})});
+  EXPECT_TRUE(reconciler_->in_force().contains(web));
+  EXPECT_FALSE(reconciler_->in_force().contains(db));
+  EXPECT_EQ(reconciler_->NoRoomFor(db), "endpoints");
+  EXPECT_EQ(reconciler_->NoRoomFor(web), "");
+  EXPECT_THAT(reconciler_->Reasons(), ElementsAre(HasSubstr("shop/db among them")));
+  kernel_.short_of.clear();
+  Objects({Set(PodOf{"other"})});
+  EXPECT_TRUE(reconciler_->in_force().contains(db));
+  EXPECT_EQ(reconciler_->NoRoomFor(db), "");
 }
 
 TEST_F(ReconcilerTest, FailedAttachIsTriedAgain) {

@@ -236,40 +236,6 @@ TEST(Encoder, ARestartOnTheSamePolicyWritesNothing) {
   EXPECT_EQ(Wrong(memory.tables(), image, bindings, test::RandomQuestions(random, 500)), "");
 }
 
-TEST(Encoder, AFullTableFailsAndChangesNothing) {
-  for (uint64_t seed : test::Seeds(60)) {
-    SCOPED_TRACE(seed);
-    Random random(seed);
-    HeapTables memory({.endpoints = 16,
-                       .peer_buckets = 2,
-                       .rule_buckets = 8,
-                       .port_sets = 8,
-                       .port_pages = 8,
-                       .prefixes = 40});
-    Encoder encoder(memory.tables(), {});
-    ExpectOk(encoder.Adopt());
-    Image image, in_force;
-    Bindings bindings, bound;
-    for (int step = 0; step < 30; ++step) {
-      policy::Changes ignored = test::RandomChange(random, image);
-      bindings = test::RandomBindings(random, image);
-      ExpectOk(encoder.Settle());
-      auto used = Used(encoder);
-      Status status = encoder.Apply(image, nullptr, bindings);
-      if (status.ok()) {
-        in_force = image;
-        bound = bindings;
-      } else {
-        EXPECT_NE(status.error().message.find("is full"), std::string::npos)
-            << status.error().message;
-        EXPECT_EQ(Used(encoder), used);
-      }
-      ASSERT_EQ(Wrong(memory.tables(), in_force, bound, test::RandomQuestions(random, 100)), "");
-      if (!status.ok()) image = in_force;
-    }
-  }
-}
-
 TEST(Encoder, AGracePeriodMayFailAtAnyTime) {
   for (uint64_t seed : test::Seeds(40)) {
     SCOPED_TRACE(seed);

@@ -84,15 +84,22 @@ TEST(EndpointTable, AnEndpointKeepsTheAddressesThatStay) {
 
 TEST(EndpointTable, AFailureLeavesAnEndpointItsAddresses) {
   HeapTables memory({.peer_buckets = 1});
-  Encoder encoder(memory.tables(), {});
+  bool works = true;
+  Surroundings around;
+  around.grace_period = [&] { return works ? Ok() : Status(Error{"interrupted"}); };
+  Encoder encoder(memory.tables(), around);
   ExpectOk(encoder.Adopt());
   TableTwin twin(memory.tables());
   model::ObjectName pod{"ns", "pod"};
   Image image;
   image.endpoints[pod] = {};
   auto four = *net::Address::Parse("10.0.0.1"), six = *net::Address::Parse("fd00::1");
+  image.peers = {{net::Address::V4(1), 1}, {net::Address::V4(2), 1}};
   ExpectOk(encoder.Apply(image, nullptr, {{pod, {7, {four, six}, false}}}));
-  for (uint32_t i = 1; i < 20; ++i) image.node_addresses.insert(net::Address::V4(i));
+  image.peers.erase(net::Address::V4(1));
+  ExpectOk(encoder.Apply(image, nullptr, {{pod, {7, {four, six}, false}}}));
+  ExpectOk(encoder.Settle());
+  works = false;  // the place that was freed is not free yet
   auto other = *net::Address::Parse("fd00::2");
   Status status = encoder.Apply(image, nullptr, {{pod, {7, {other}, false}}});
   ASSERT_FALSE(status.ok());

@@ -20,8 +20,7 @@ class TrieTest : public ::testing::Test {
   // Into the half that is not in force, then settled.
   void Put(const std::set<net::Cidr>* dirty = nullptr) {
     half_ ^= 1;
-    Status status = trie_.Prepare(prefixes_, dirty, half_);
-    ASSERT_TRUE(status.ok()) << status.error().message;
+    trie_.Prepare(prefixes_, dirty, half_);
     uses_.Commit();
     trie_.Settle();
   }
@@ -143,13 +142,52 @@ TEST_F(TrieTest, UndoReturns) {
   size_t used = trie_.used();
   PrefixTrie::Prefixes kept = prefixes_;
   Set("10.3.0.0/16", 2);
-  ASSERT_TRUE(trie_.Prepare(prefixes_, nullptr, half_ ^ 1).ok());
+  trie_.Prepare(prefixes_, nullptr, half_ ^ 1);
   EXPECT_TRUE(uses_.Next(2));
   EXPECT_FALSE(uses_.InForce(2));
   trie_.Undo();
   EXPECT_EQ(trie_.used(), used);
   EXPECT_FALSE(uses_.Next(2));
   EXPECT_EQ(tables_.control->trie[0][0], tables_.control->trie[1][0]);
+}
+
+// Of everything below a node without a place: what is outside a hole, and the hole.
+TEST_F(TrieTest, AFullTrieKnowsNobodyThere) {
+  const std::map<const char*, uint32_t> told = {
+      {"10.1.2.3", 1}, {"10.1.255.1", 0},  {"10.2.7.9", 2},   {"172.16.0.1", 3},
+      {"fd00::1", 4},  {"fd00::bad:1", 0}, {"192.0.2.99", 5}, {"8.8.8.8", 0}};
+  for (uint32_t size = 1; size < 60; ++size) {
+    SCOPED_TRACE(size);
+    test::HeapTables memory({.prefixes = size});
+    Tables tables = memory.tables();
+    IdentityUses uses;
+    PrefixTrie trie(tables, around_, uses);
+    trie.Adopt(0);
+    prefixes_.clear();
+    Set("10.1.0.0/16", 1);
+    Set("10.1.255.0/24", 0);
+    Set("10.2.7.9/32", 2);
+    Set("172.16.0.0/12", 3);
+    Set("fd00::/16", 4);
+    Set("fd00::bad:0/112", 0);
+    Set("192.0.2.99/32", 5);
+    size_t known = 0;
+    for (uint32_t half : {1u, 0u, 1u}) {
+      trie.Prepare(prefixes_, nullptr, half);
+      uses.Commit();
+      trie.Settle();
+      for (const auto& [address, identity] : told) {
+        uint32_t found =
+            test::TableTwin(tables).PrefixIdentity(*net::Address::Parse(address), half);
+        EXPECT_TRUE(found == 0 || found == identity) << address << " " << found;
+        known += found != 0;
+        if (trie.left_out() == 0) EXPECT_EQ(found, identity) << address;
+      }
+    }
+    if (size < 20) EXPECT_GT(trie.left_out(), 0u);
+    if (size > 20) EXPECT_GT(known, 0u) << "some have a place";
+    if (size == 59) EXPECT_EQ(trie.left_out(), 0u);
+  }
 }
 
 TEST_F(TrieTest, AnyChangesLeadToWhatBuildingAfreshDoes) {

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent is replaced while its pods talk: no packet is lost, and none passes that should not.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "base/unique_fd.h"
+#include "lab/agent/agent_fixture.h"
+
+namespace sallyport::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr uint16_t kTcpPort = 5002;
+// Longer than a busy machine lets anybody wait; what takes this long was lost.
+constexpr int kLostAfter = 10'000;
+
+sockaddr_in SocketAddress(const net::Address& address, uint16_t port) {
+  sockaddr_in out{};
+  out.sin_family = AF_INET;
+  out.sin_port = htons(port);
+  out.sin_addr.s_addr = htonl(address.v4());
+  return out;
+}
+
+UniqueFd Connected(const net::Address& to, uint16_t port, int type) {
+  UniqueFd fd(socket(AF_INET, type | SOCK_CLOEXEC, 0));
+  sockaddr_in address = SocketAddress(to, port);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) fd.reset();
+  return fd;
+}
+
+bool Readable(int fd, int milliseconds) {
+  pollfd wait{fd, POLLIN, 0};
+  return poll(&wait, 1, milliseconds) == 1;
+}
+
+// One question and its answer.
+bool Echoes(int fd) {
+  char letter = 'a';
+  if (send(fd, &letter, 1, MSG_NOSIGNAL) != 1) return false;
+  return Readable(fd, kLostAfter) && recv(fd, &letter, 1, 0) == 1 && letter == 'a';
+}
+
+// Segments that TCP had to send again.
+uint32_t SentAgain(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+  return info.tcpi_total_retrans;
+}
+
+struct Counts {
+  std::atomic<uint64_t> asked = 0, lost = 0, denied = 0, wrongly_passed = 0;
+};
+
+// Answers at a pod what `friend` asks; what anybody else says there should not have arrived.
+class Server {
+ public:
+  Server(const Pod& pod, const net::Address& guest, Counts& counts)
+      : guest_(htonl(guest.v4())), counts_(counts), udp_(pod.UdpSocket(pod.v4(), kPort)) {
+    pod.Inside([&] {
+      tcp_.reset(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      sockaddr_in address = SocketAddress(pod.v4(), kTcpPort);
+      ASSERT_EQ(bind(tcp_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+      ASSERT_EQ(listen(tcp_.get(), 100), 0);
+    });
+    thread_ = std::jthread([this](const std::stop_token& stop) { Serve(stop); });
+  }
+
+ private:
+  void Serve(const std::stop_token& stop) {
+    std::vector<pollfd> all{{udp_.get(), POLLIN, 0}, {tcp_.get(), POLLIN, 0}};
+    std::vector<UniqueFd> open;
+    while (!stop.stop_requested()) {
+      if (poll(all.data(), all.size(), 20) < 1) continue;
+      if (all[0].revents) AnswerDatagram();
+      for (size_t i = all.size(); i-- > 2;) {
+        char letter;
+        if (!all[i].revents) continue;
+        if (recv(all[i].fd, &letter, 1, 0) == 1) {
+          (void)send(all[i].fd, &letter, 1, MSG_NOSIGNAL);
+          continue;
+        }
+        open.erase(open.begin() + static_cast<long>(i) - 2);
+        all.erase(all.begin() + static_cast<long>(i));
+      }
+      if (!all[1].revents) continue;
+      sockaddr_in from{};
+      socklen_t size = sizeof(from);
+      open.emplace_back(
+          accept4(tcp_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC));
+      all.push_back({open.back().get(), POLLIN, 0});
+      if (from.sin_addr.s_addr != guest_) ++counts_.wrongly_passed;
+    }
+  }
+  void AnswerDatagram() {
+    char letter;
+    sockaddr_in from{};
+    socklen_t size = sizeof(from);
+    auto* address = reinterpret_cast<sockaddr*>(&from);
+    if (recvfrom(udp_.get(), &letter, 1, 0, address, &size) != 1) return;
+    if (from.sin_addr.s_addr != guest_) ++counts_.wrongly_passed;
+    (void)sendto(udp_.get(), &letter, 1, 0, address, size);
+  }
+
+  const in_addr_t guest_;
+  Counts& counts_;
+  UniqueFd udp_, tcp_;
+  std::jthread thread_;
+};
+
+// Asks all the time: over two connections that stay, and over new ones.
+void Ask(const Pod& from, const Pod& to, const std::stop_token& stop, Counts& counts) {
+  from.Inside([&] {
+    auto ask = [&](const UniqueFd& fd) {
+      ++counts.asked;
+      if (!fd || !Echoes(fd.get())) ++counts.lost;
+    };
+    UniqueFd stream = Connected(to.v4(), kTcpPort, SOCK_STREAM);
+    UniqueFd datagrams = Connected(to.v4(), kPort, SOCK_DGRAM);
+    while (!stop.stop_requested()) {
+      for (int i = 0; i < 50; ++i) {
+        ask(stream);
+        ask(datagrams);
+      }
+      ask(Connected(to.v4(), kPort, SOCK_DGRAM));
+      UniqueFd fresh = Connected(to.v4(), kTcpPort, SOCK_STREAM);
+      ask(fresh);
+      counts.lost += SentAgain(fresh.get());
+      linger reset{1, 0};  // leaves no port behind that waits
+      setsockopt(fresh.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    }
+    counts.lost += SentAgain(stream.get());
+  });
+}
+
+// Tries all the time what nobody allows.
+void Intrude(const Pod& from, const Pod& to, const std::stop_token& stop, Counts& counts) {
+  from.Inside([&] {
+    UniqueFd same = Connected(to.v4(), kPort, SOCK_DGRAM);
+    while (!stop.stop_requested()) {
+      for (int i = 0; i < 20; ++i, ++counts.denied) (void)send(same.get(), "x", 1, MSG_NOSIGNAL);
+      UniqueFd fresh = Connected(to.v4(), kPort, SOCK_DGRAM);
+      (void)send(fresh.get(), "x", 1, MSG_NOSIGNAL);
+      (void)Connected(to.v4(), kTcpPort, SOCK_STREAM | SOCK_NONBLOCK);
+      counts.denied += 2;
+      std::this_thread::sleep_for(milliseconds(1));  // leaves the processor to the others
+    }
+  });
+}
+
+class ReplacedTest : public AgentTest, public testing::WithParamInterface<const char*> {
+ protected:
+  std::unique_ptr<AgentProcess> Start(std::vector<std::string> flags = {}) {
+    flags.push_back(std::string("--attach=") + GetParam());
+    return std::make_unique<AgentProcess>(files_, flags);
+  }
+  // As in a rolling update, the new one starts first.
+  std::unique_ptr<AgentProcess> TakeOver(std::unique_ptr<AgentProcess> old, int signal) {
+    auto next = Start({"--stand-by"});
+    EXPECT_TRUE(Becomes(files_, "/v1/status", [&](const model::Value&) {
+      return next->Log().find("standing by") != std::string::npos;
+    }));
+    old->End(signal);
+    EXPECT_TRUE(Ready(files_));
+    return next;
+  }
+  // Nobody is there for a moment.
+  std::unique_ptr<AgentProcess> StartAgain(std::unique_ptr<AgentProcess> old, int signal) {
+    old->End(signal);
+    auto next = Start();
+    EXPECT_TRUE(Ready(files_));
+    return next;
+  }
+  // For somebody else: both halves of the tables come into force.
+  void ChangePolicy() {
+    files_.WritePolicy("c");
+    EXPECT_TRUE(HasPolicies(files_, "shop/b shop/c"));
+    files_.RemoveManifest("policy-c.yaml");
+    EXPECT_TRUE(HasPolicies(files_, "shop/b"));
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(, ReplacedTest, testing::Values("tcx", "clsact"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(ReplacedTest, IsFeltByNoPacket) {
+  Pod c(3);
+  WritePod("c", c);
+  Claim("c", c);
+  files_.WritePolicy("b", "{from: [{podSelector: {matchLabels: {app: a}}}]}");
+  auto agent = Start();
+  OpenBoth();
+  ASSERT_TRUE(HasEndpoint(files_, "shop/c", "open", c.device()));
+  ASSERT_TRUE(HasPolicies(files_, "shop/b"));
+  ASSERT_TRUE(Ready(files_));
+  Counts counts;
+  Server server(b_, a_.v4(), counts);
+  std::jthread guest([&](const std::stop_token& stop) { Ask(a_, b_, stop, counts); });
+  std::jthread intruder([&](const std::stop_token& stop) { Intrude(c, b_, stop, counts); });
+  for (int signal : {SIGTERM, SIGKILL}) {
+    agent = TakeOver(std::move(agent), signal);
+    ChangePolicy();
+    agent = StartAgain(std::move(agent), signal);
+    ChangePolicy();
+  }
+  guest = {};
+  intruder = {};
+  std::printf("%s, agent replaced 4 times: asked %lu, lost %lu; denied %lu, wrongly passed %lu\n",
+              GetParam(), counts.asked.load(), counts.lost.load(), counts.denied.load(),
+              counts.wrongly_passed.load());
+  EXPECT_GT(counts.asked, 1000u);
+  EXPECT_GT(counts.denied, 1000u);
+  EXPECT_EQ(counts.lost, 0u);
+  EXPECT_EQ(counts.wrongly_passed, 0u);
+}
+
+}  // namespace
+}  // namespace sallyport::test
