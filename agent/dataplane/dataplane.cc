@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <mutex>
 #include <set>
+#include <type_traits>
 
 #include "dataplane/bpf_calls.h"
 #include "dataplane/encoder.h"
@@ -15,6 +17,7 @@
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
 #include "dataplane/mapped.h"
+#include "dataplane/upgrade.h"
 
 namespace sallyport::dataplane {
 namespace {
@@ -46,20 +49,20 @@ class KernelDataplane : public Dataplane {
   Status Attach(uint32_t ifindex, const std::string& name) override {
     // Before: what goes around the programs on the interface is known to have come through it.
     Status status = WriteElement(objects_->guarded(), ifindex, &ifindex);
-    if (status.ok()) status = links_->Attach(ifindex, Role::kPod);
+    if (status.ok()) status = WithLinks([&] { return links_->Attach(ifindex, Role::kPod); });
     if (status.ok()) return status;
     return std::move(status).error().Context("attach to " + name + " (interface " +
                                              std::to_string(ifindex) + ")");
   }
   Status AttachNode(uint32_t ifindex, const std::string& name, Role role) override {
-    Status status = links_->Attach(ifindex, role);
+    Status status = WithLinks([&] { return links_->Attach(ifindex, role); });
     if (status.ok()) status = DeleteElement(objects_->guarded(), ifindex);
     if (status.ok()) return status;
     return std::move(status).error().Context("attach to " + name + " (the node's interface " +
                                              std::to_string(ifindex) + ")");
   }
   Status Detach(uint32_t ifindex) override {
-    Status status = links_->Detach(ifindex);
+    Status status = WithLinks([&] { return links_->Detach(ifindex); });
     if (status.ok()) status = DeleteElement(objects_->guarded(), ifindex);
     if (status.ok()) return status;
     return std::move(status).error().Context("detach from interface " + std::to_string(ifindex));
@@ -67,10 +70,10 @@ class KernelDataplane : public Dataplane {
   void Close(const std::vector<uint32_t>& interfaces) override {
     for (uint32_t ifindex : interfaces)
       (void)WriteElement(objects_->guarded(), ifindex, &ifindex);  // else Attach() will say why
-    links_->Close(interfaces);
+    WithLinks([&] { links_->Close(interfaces); });
   }
   std::vector<Disturbance> Disturbed(const std::set<uint32_t>& interfaces, bool filters) override {
-    return links_->Disturbed(interfaces, filters);
+    return WithLinks([&] { return links_->Disturbed(interfaces, filters); });
   }
   std::vector<uint32_t> Attached() override { return WithRole(true); }
   std::vector<uint32_t> AttachedToNode() override { return WithRole(false); }
@@ -78,7 +81,8 @@ class KernelDataplane : public Dataplane {
 
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings) override {
-    return encoder_->Apply(image, changes, bindings);
+    Status status = encoder_->Apply(image, changes, bindings);
+    return status.ok() && upgrade_ ? TakeOver() : status;
   }
   std::vector<Shortfall> shortfalls() const override { return encoder_->shortfalls(); }
   void Forget(uint32_t ifindex) override;
@@ -92,10 +96,19 @@ class KernelDataplane : public Dataplane {
   Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
 
  private:
+  Status StartLinks(const Options& options);
   void CloseOthers();
+  Status BeforeFlip();
+  Status TakeOver();
+  // They are others once an upgrade is done, and two threads use them.
+  template <typename Body>
+  std::invoke_result_t<Body> WithLinks(const Body& body) const {
+    std::lock_guard lock(links_mutex_);
+    return body();
+  }
   std::vector<uint32_t> WithRole(bool pods) const {
     std::vector<uint32_t> out;
-    for (const auto& [ifindex, role] : links_->Attached())
+    for (const auto& [ifindex, role] : WithLinks([this] { return links_->Attached(); }))
       if ((role == Role::kPod) == pods) out.push_back(ifindex);
     return out;
   }
@@ -103,17 +116,22 @@ class KernelDataplane : public Dataplane {
   // Makes the table of guarded interfaces what is so.
   Status Guard();
   Counters ReadPlace(uint32_t place, PerCpu& room) const;
-  Result<Mapped> MapFlows() const {
+  Result<Mapped> MapFlows(bool writable = false) const {
     return Mapped::Open(objects_->flows(), objects_->flow_buckets() * sizeof(sp_flow_bucket),
-                        /*writable=*/false);
+                        writable);
   }
 
   UniqueFd lock_;
+  std::string pins_;
+  AttachMode attach_ = AttachMode::kAuto;
   std::vector<std::string> notes_;
   std::unique_ptr<KernelObjects> objects_;
   GracePeriod grace_;
   std::unique_ptr<Encoder> encoder_;
+  mutable std::mutex links_mutex_;
   std::unique_ptr<Links> links_;
+  Links::Programs programs_;
+  std::unique_ptr<Upgrade> upgrade_;  // while an older version's tables are in force
   std::unique_ptr<RingReader> events_;
 };
 
@@ -121,7 +139,12 @@ Status KernelDataplane::Start(const Options& options) {
   Result<UniqueFd> lock = LockPins(options.pins);
   if (!lock) return std::move(lock).error();
   lock_ = *std::move(lock);
-  auto objects = KernelObjects::Open(options, &notes_);
+  pins_ = options.pins;
+  attach_ = options.attach;
+  auto upgrade = Upgrade::Find(pins_);
+  if (!upgrade) return std::move(upgrade).error();
+  upgrade_ = *std::move(upgrade);
+  auto objects = KernelObjects::Open(options, upgrade_.get(), &notes_);
   if (!objects) return std::move(objects).error();
   objects_ = *std::move(objects);
   Result<GracePeriod> grace = GracePeriod::Open();
@@ -134,19 +157,8 @@ Status KernelDataplane::Start(const Options& options) {
     PerCpu zero(static_cast<size_t>(PossibleCpus()));
     (void)WriteElement(objects_->counters(), place, zero.data());  // then they go on counting
   };
-  Links::Programs programs;
-  for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
-    for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
-      int fd = objects_->program(role, direction);
-      Result<ProgramInfo> info = InfoOfProgram(fd);
-      if (!info) return std::move(info).error();
-      programs[role].fd[direction] = fd;
-      programs[role].id[direction] = info->id;
-    }
-  }
-  auto links = Links::Open(options.pins, programs, options.attach);
-  if (!links) return std::move(links).error();
-  links_ = *std::move(links);
+  around.before_flip = [this] { return BeforeFlip(); };
+  if (Status status = StartLinks(options); !status.ok()) return status;
   CloseOthers();
   encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
   encoder_->Defer(false);
@@ -158,10 +170,72 @@ Status KernelDataplane::Start(const Options& options) {
   return Ok();
 }
 
+Status KernelDataplane::StartLinks(const Options& options) {
+  for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
+    for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
+      int fd = objects_->program(role, direction);
+      Result<ProgramInfo> info = InfoOfProgram(fd);
+      if (!info) return std::move(info).error();
+      programs_[role].fd[direction] = fd;
+      programs_[role].id[direction] = info->id;
+    }
+  }
+  Links::Programs programs = programs_;
+  if (upgrade_) {
+    auto gates = upgrade_->MakeGates(objects_->control(), programs_);
+    if (!gates) return std::move(gates).error();
+    programs = *std::move(gates);
+    notes_.push_back("version " + std::to_string(upgrade_->version()) +
+                     " of the tables stays in force until all is known that is to be enforced");
+  }
+  auto links = Links::Open(pins_, programs, options.attach);
+  if (!links) return std::move(links).error();
+  links_ = *std::move(links);
+  return upgrade_ ? upgrade_->GatesStand() : Upgrade::Clean(pins_, objects_->maps());
+}
+
+Status KernelDataplane::BeforeFlip() {
+  if (!upgrade_) return Ok();
+  if (upgrade_->version() < SP_CONFIRMS_SINCE) {
+    Result<Mapped> flows = MapFlows(/*writable=*/true);
+    if (!flows) return std::move(flows).error().Context("table \"flows\"");
+    ConfirmAnswered(flows->As<sp_flow_bucket>(), upgrade_->generation() + 1);
+  }
+  return upgrade_->Announce();
+}
+
+// Where nothing is known that differs from nothing, Apply has left the older tables in force. After
+// the flip the gates lead to our programs, so whatever fails here may be tried again.
+Status KernelDataplane::TakeOver() {
+  sp_control* control = objects_->tables().control;
+  if (generation() == upgrade_->generation()) {
+    if (Status status = BeforeFlip(); !status.ok()) return status;
+    Pen().Store(control->generation, upgrade_->generation() + 1);
+  }
+  // What was answered meanwhile, and has not been judged since.
+  if (upgrade_->version() < SP_CONFIRMS_SINCE)
+    if (Result<Mapped> flows = MapFlows(/*writable=*/true); flows)
+      ConfirmAnswered(flows->As<sp_flow_bucket>(), generation());
+  Status status = upgrade_->Finish();
+  if (status.ok()) {
+    std::lock_guard lock(links_mutex_);
+    auto links = Links::Open(pins_, programs_, attach_);
+    if (links)
+      links_ = *std::move(links);
+    else
+      status = std::move(links).error();
+  }
+  if (status.ok()) status = Upgrade::Clean(pins_, objects_->maps());
+  if (!status.ok()) return std::move(status).error().Context("take over from an older version");
+  upgrade_.reset();
+  return Ok();
+}
+
 // An interface that does not carry our programs is not the one that was opened under its index.
 void KernelDataplane::CloseOthers() {
   std::vector<uint32_t> attached = Attached();
   std::set<uint32_t> carriers(attached.begin(), attached.end());
+  if (upgrade_) upgrade_->CloseAllBut(carriers);
   Pen pen;
   for (sp_endpoint& endpoint : objects_->tables().endpoints) {
     if (endpoint.ifindex == 0 || carriers.contains(endpoint.ifindex)) continue;
@@ -172,6 +246,7 @@ void KernelDataplane::CloseOthers() {
 // Not as if nothing were there: so the encoder finds something to change, whatever comes next, and
 // does not take what it would write for what is in force.
 void KernelDataplane::Forget(uint32_t ifindex) {
+  if (upgrade_) upgrade_->Close(ifindex);
   auto place = encoder_->places().find(ifindex);
   if (place == encoder_->places().end()) return;
   Pen pen;

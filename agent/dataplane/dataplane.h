@@ -113,7 +113,8 @@ struct Disturbance {
 class Dataplane {
  public:
   // Loads the programs, or adopts the pinned maps and links of an earlier instance and swaps the
-  // programs in place. Pins of another ABI version are left alone: an error that says what to do.
+  // programs in place. An older ABI version's stay in force until the first Apply (upgrade.h); a
+  // newer one's are left alone: an error that says what to do.
   static Result<std::unique_ptr<Dataplane>> Open(const Options& options);
   virtual ~Dataplane() = default;
 

@@ -113,6 +113,7 @@ Status Encoder::Flip() {
   // that could have read early end first.
   if (Status status = around_.grace_period(); !status.ok()) return status;
 #endif
+  if (Status status = around_.before_flip(); !status.ok()) return status;
   around_.pen.Store(tables_.control->generation, generation() + 1);
   settled_ = false;
   return Ok();

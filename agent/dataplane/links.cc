@@ -27,7 +27,7 @@ class BothKinds : public Links {
 
   // At each moment every program that is on an interface is pinned.
   Status Adopt() {
-    std::set<uint32_t> current;
+    std::set<uint32_t> current = programs_.kept;
     for (const Programs::Pair& pair : programs_.of) {
       for (int fd : pair.fd)
         if (Status status = known_.Add(fd); !status.ok()) return status;

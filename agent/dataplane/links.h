@@ -27,6 +27,7 @@ class Links {
       uint32_t id[2] = {};
     };
     Pair of[kRoles];
+    std::set<uint32_t> kept;  // others that stay pinned: these lead to them
     Pair& operator[](Role role) { return of[static_cast<int>(role)]; }
     const Pair& operator[](Role role) const { return of[static_cast<int>(role)]; }
   };

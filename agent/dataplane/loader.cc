@@ -19,6 +19,7 @@
 #include "dataplane/bpf_calls.h"
 #include "dataplane/mapped.h"
 #include "dataplane/skb_layout.h"
+#include "dataplane/upgrade.h"
 
 #include <pod.skel.h>
 
@@ -79,7 +80,7 @@ class PodObjects : public KernelObjects {
   ~PodObjects() override {
     if (skeleton_) pod__destroy(skeleton_);
   }
-  Status Start(const Options& options, std::vector<std::string>* notes);
+  Status Start(const Options& options, const Upgrade* upgrade, std::vector<std::string>* notes);
 
   Tables tables() const override;
   int program(Role role, sp_direction direction) const override {
@@ -89,14 +90,26 @@ class PodObjects : public KernelObjects {
                                         {all.tunnel_ingress, all.tunnel_egress}};
     return bpf_program__fd(at[static_cast<int>(role)][direction]);
   }
+  int control() const override { return bpf_map__fd(skeleton_->maps.control); }
   int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
   int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
   int guarded() const override { return bpf_map__fd(skeleton_->maps.guarded); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
+  std::set<std::string> maps() const override {
+    std::set<std::string> out;
+    for (const bpf_map* map : Maps()) out.insert(bpf_map__name(map));
+    return out;
+  }
 
  private:
-  std::string PathOf(const bpf_map* map) const { return pins_ + "/maps/" + bpf_map__name(map); }
+  std::string PathOf(const bpf_map* map) const {
+    bool beside = upgrade_ && !IsAdopted(map);
+    return (beside ? Upgrade::Folder(pins_) : pins_ + "/maps") + "/" + bpf_map__name(map);
+  }
+  bool IsAdopted(const bpf_map* map) const {
+    return upgrade_ ? upgrade_->Shares(bpf_map__name(map)) : adopted_;
+  }
   std::vector<bpf_map*> Maps() const;
   Result<bool> FindPins();
   Status AdoptMap(bpf_map* map);
@@ -105,8 +118,10 @@ class PodObjects : public KernelObjects {
   Status Load();
   Status PinMaps();
   Status MapMemory();
+  void Begin();
 
   std::string pins_;
+  const Upgrade* upgrade_ = nullptr;  // while it starts
   pod* skeleton_ = nullptr;
   bool adopted_ = false;
   uint32_t hash_seed_ = 0;
@@ -122,14 +137,6 @@ std::string KeepsMark(uint32_t mark, uint32_t wanted) {
                 "then a start, would change it",
                 mark, wanted);
   return text;
-}
-
-// Not to be taken away: that would open a node which a newer agent can take over as it is.
-Error OfANewer(const std::string& pins, uint32_t version) {
-  return Error{"what is pinned in " + pins + " has version " + std::to_string(version) +
-               " of the tables, of a newer sallyportd; this one knows version " +
-               std::to_string(SP_ABI_VERSION) +
-               " and leaves it as it is, and in force; run that sallyportd, or a newer one"};
 }
 
 Error NoControlEntry(const std::string& path) {
@@ -151,11 +158,6 @@ Result<bool> PodObjects::FindPins() {
   Result<uint32_t> version = PinnedVersion(pins_);
   if (!version) return std::move(version).error();
   if (*version == 0) return false;
-  if (*version > SP_ABI_VERSION) return OfANewer(pins_, *version);
-  if (*version < SP_ABI_VERSION)
-    return Error{"what is pinned in " + pins_ + " has version " + std::to_string(*version) +
-                 " of the tables, this agent knows version " + std::to_string(SP_ABI_VERSION) +
-                 ": left as it is, and in force" + kStartAfresh};
   std::string path = PathOf(skeleton_->maps.control);
   Result<UniqueFd> pin = OpenPin(path);
   if (!pin) return std::move(pin).error().Context(path);
@@ -190,7 +192,7 @@ void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>
   for (bpf_map* map : Maps()) {
     auto it = wanted.find(bpf_map__name(map));
     if (it == wanted.end()) continue;
-    if (!adopted_) {
+    if (!IsAdopted(map)) {
       bpf_map__set_max_entries(map, it->second);
     } else if (bpf_map__max_entries(map) != it->second) {
       notes->push_back("table \"" + it->first + "\" keeps its size of " +
@@ -199,6 +201,8 @@ void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>
                        ": it is in use; sallyportd --detach, then a start, would change it");
     }
   }
+  // Packets that are on their way name their sender by its place.
+  if (upgrade_) bpf_map__set_max_entries(skeleton_->maps.endpoints, upgrade_->endpoints());
   if (!adopted_)
     bpf_map__set_max_entries(skeleton_->maps.counters,
                              bpf_map__max_entries(skeleton_->maps.endpoints) + 1);
@@ -238,8 +242,8 @@ Status PodObjects::Load() {
 }
 
 Status PodObjects::PinMaps() {
-  if (adopted_) return Ok();
   for (bpf_map* map : Maps()) {
+    if (IsAdopted(map)) continue;
     std::string path = PathOf(map);
     ::unlink(path.c_str());  // of a start that did not get to its end
     if (Status status = Pin(bpf_map__fd(map), path); !status.ok())
@@ -274,35 +278,48 @@ Tables PodObjects::tables() const {
   return out;
 }
 
-Status PodObjects::Start(const Options& options, std::vector<std::string>* notes) {
+Status PodObjects::Start(const Options& options, const Upgrade* upgrade,
+                         std::vector<std::string>* notes) {
   pins_ = options.pins;
+  upgrade_ = upgrade;
   if (Status status = MakeDirectory(pins_ + "/maps"); !status.ok()) return status;
   skeleton_ = pod__open();
   if (!skeleton_) return ErrnoError("open the programs' object");
-  Result<bool> adopted = FindPins();
-  if (!adopted) return std::move(adopted).error();
-  adopted_ = *adopted;
-  if (adopted_) {
-    for (bpf_map* map : Maps())
-      if (Status status = AdoptMap(map); !status.ok()) return status;
+  if (upgrade_) {
+    hash_seed_ = upgrade_->hash_seed();
+    mark_ = upgrade_->mark();
   } else {
-    hash_seed_ = std::random_device{}();
-    mark_ = options.mark;
+    Result<bool> adopted = FindPins();
+    if (!adopted) return std::move(adopted).error();
+    adopted_ = *adopted;
+    if (!adopted_) hash_seed_ = std::random_device{}();
+    if (!adopted_) mark_ = options.mark;
   }
+  for (bpf_map* map : Maps())
+    if (IsAdopted(map))
+      if (Status status = AdoptMap(map); !status.ok()) return status;
   if (mark_ != options.mark) notes->push_back(KeepsMark(mark_, options.mark));
   SizeMaps(options.capacities, notes);
   Configure(options, notes);
   if (Status status = Load(); !status.ok()) return status;
   if (Status status = PinMaps(); !status.ok()) return status;
   if (Status status = MapMemory(); !status.ok()) return status;
-  if (!adopted_) {
-    Pen pen;
-    sp_control* entry = tables().control;
-    pen.Store(entry->hash_seed, hash_seed_);
-    pen.Store(entry->mark, mark_);
-    pen.Store(entry->abi_version, SP_ABI_VERSION);
-  }
+  if (!adopted_) Begin();
+  upgrade_ = nullptr;
   return Ok();
+}
+
+// The version last: until then the entry is nobody's.
+void PodObjects::Begin() {
+  Pen pen;
+  sp_control* entry = tables().control;
+  pen.Store(entry->hash_seed, hash_seed_);
+  pen.Store(entry->mark, mark_);
+  if (upgrade_) {  // one under which the node's flows were judged, so that the next one is another
+    pen.Store(entry->former, upgrade_->generation());
+    pen.Store(entry->generation, upgrade_->generation());
+  }
+  pen.Store(entry->abi_version, SP_ABI_VERSION);
 }
 
 }  // namespace
@@ -339,12 +356,13 @@ Result<uint32_t> PinnedVersion(const std::string& pins) {
 }
 
 Result<std::unique_ptr<KernelObjects>> KernelObjects::Open(const Options& options,
+                                                           const Upgrade* upgrade,
                                                            std::vector<std::string>* notes) {
   if (Status status = CheckCapacities(options.capacities); !status.ok())
     return std::move(status).error();
   CaptureBpfLog();
   auto objects = std::make_unique<PodObjects>();
-  if (Status status = objects->Start(options, notes); !status.ok())
+  if (Status status = objects->Start(options, upgrade, notes); !status.ok())
     return std::move(status).error();
   return std::unique_ptr<KernelObjects>(std::move(objects));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The programs and maps in the kernel: loaded, or adopted from the pins of an earlier instance.
 //
-//   PINS/maps/NAME                    every map
+//   PINS/maps/NAME                    every map; beside an older version's: upgrade.h
 //   PINS/links/IFINDEX-DIRECTION      tcx links: links.h
 //
 // The directory itself is the lock: flock(2) on it, as a bpffs holds no plain files. The secret of
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,21 +28,26 @@ Result<UniqueFd> LockPins(const std::string& pins);
 // end. Fails where what is pinned is no control entry.
 Result<uint32_t> PinnedVersion(const std::string& pins);
 
+class Upgrade;
+
 class KernelObjects {
  public:
-  // Requires that the pins are locked. `notes`: what a person should know about this start.
-  static Result<std::unique_ptr<KernelObjects>> Open(const Options& options,
+  // Requires that the pins are locked, and are of this version or none unless `upgrade` (or
+  // nullptr) says which. `notes`: what a person should know about this start.
+  static Result<std::unique_ptr<KernelObjects>> Open(const Options& options, const Upgrade* upgrade,
                                                      std::vector<std::string>* notes);
   virtual ~KernelObjects() = default;
 
   virtual Tables tables() const = 0;
   // `direction` says the hook, as for a pod: SP_EGRESS is the interface's ingress.
   virtual int program(Role role, sp_direction direction) const = 0;
+  virtual int control() const = 0;
   virtual int counters() const = 0;
   virtual int events() const = 0;
   virtual int flows() const = 0;
   virtual int guarded() const = 0;
   virtual uint32_t flow_buckets() const = 0;
+  virtual std::set<std::string> maps() const = 0;
 };
 
 }  // namespace sallyport::dataplane

@@ -15,7 +15,7 @@ Status StandBy(const std::string& pins, const std::function<bool()>& pause) {
     if (lock.error().code != EWOULDBLOCK) return std::move(lock).error();
     Result<uint32_t> version = PinnedVersion(pins);
     if (!version) return std::move(version).error();
-    if (*version != 0 && *version != SP_ABI_VERSION)
+    if (*version > SP_ABI_VERSION)
       return Error{"the agent that runs keeps version " + std::to_string(*version) +
                        " of the tables in " + pins + ", this one knows version " +
                        std::to_string(SP_ABI_VERSION) +

@@ -11,7 +11,7 @@
 namespace sallyport::dataplane {
 
 // Waits until no agent uses `pins`; calls `pause` between two looks, and gives up with an error
-// (ECANCELED) where it says false. An error at once where what is pinned is of another version than
+// (ECANCELED) where it says false. An error at once where what is pinned is of a newer version than
 // this agent's, which could not take it over.
 Status StandBy(const std::string& pins, const std::function<bool()>& pause);
 

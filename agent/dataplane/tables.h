@@ -32,6 +32,8 @@ struct Surroundings {
   std::function<Status()> grace_period = [] { return Ok(); };
   // A place in "endpoints" gets a new owner: its counters start at zero.
   std::function<void(uint32_t place)> reset_counters = [](uint32_t) {};
+  // All is written that the next generation needs; it is stored right after this.
+  std::function<Status()> before_flip = [] { return Ok(); };
   Pen pen;
 };
 

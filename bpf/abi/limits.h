@@ -8,8 +8,24 @@
 #ifndef SALLYPORT_ABI_LIMITS_H
 #define SALLYPORT_ABI_LIMITS_H
 
-/* Layout of all pinned maps. Another number: not ours to touch. */
+/*
+ * Layout of all pinned maps, but for what tables.h says is the same in every version. An agent takes
+ * over from older ones (agent/dataplane/upgrade.h); a newer one's are not ours to touch.
+ */
+#ifndef SP_NEXT
 #define SP_ABI_VERSION 5
+#else /* tests only: the version after this one, with other layouts */
+#define SP_ABI_VERSION 6
+#endif
+/*
+ * The first version from which on a map can be taken over as it is: its layout and its meaning are
+ * the same. Older ones' flows lack SP_FLOW_CONFIRMED, which they get.
+ */
+#define SP_SAME_FLOWS_SINCE 4
+#define SP_SAME_EVENTS_SINCE 4
+#define SP_SAME_FRAGMENTS_SINCE 5
+#define SP_SAME_GUARDED_SINCE 5
+#define SP_CONFIRMS_SINCE 5
 
 /* Endpoints of a node; power of two. 64 bytes each. Filled to at most half. */
 #define SP_ENDPOINTS 4096
@@ -22,7 +38,11 @@
 
 /* Buckets of peers (pods in policies): 4 peers, 128 bytes each; power of two. */
 #define SP_PEER_BUCKETS 32768
+#ifndef SP_NEXT
 #define SP_PEER_WAYS 4
+#else
+#define SP_PEER_WAYS 8
+#endif
 /* Buckets of rules (policy set, identity): 4 rules, 64 bytes each; power of two. */
 #define SP_RULE_BUCKETS 65536
 #define SP_RULE_WAYS 4
@@ -30,8 +50,12 @@
 /* Port sets, 384 bytes each, and the pages of 2,048 ports they refer to, 256 bytes each. */
 #define SP_PORT_SETS 8192
 #define SP_PORT_PAGES 8192
+#ifndef SP_NEXT
 #define SP_PAGE_PORTS 2048
-#define SP_PAGES_PER_PROTOCOL 32 /* 65,536 / SP_PAGE_PORTS */
+#else
+#define SP_PAGE_PORTS 1024
+#endif
+#define SP_PAGES_PER_PROTOCOL (65536 / SP_PAGE_PORTS)
 
 /* Nodes of the prefix trie: 16 slots (4 bits of address), 64 bytes each. */
 #define SP_TRIE_NODES 131072

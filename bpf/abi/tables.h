@@ -41,7 +41,10 @@ struct sp_address {
 	};
 };
 
-/* map "control", one entry */
+/*
+ * map "control", one entry. In every version: abi_version, generation, hash_seed and mark are where
+ * they are here.
+ */
 struct sp_control {
 	__u32 abi_version;  /* SP_ABI_VERSION; 0: no agent has filled the tables yet */
 	__u32 generation;   /* lowest bit: the half in force; flows of another are judged afresh */
@@ -49,12 +52,14 @@ struct sp_control {
 	__u32 hash_seed;    /* as in sp_config, for the next user of the maps; before abi_version */
 	__u32 mark;         /* the same */
 	__u32 deferring[2]; /* [half] 1: every way out of the node carries its programs */
-	__u32 reserved[6];
+	__u32 former; /* under this generation gates still lead to an older version's programs */
+	__u32 reserved[5];
 };
 
 /*
  * map "endpoints": one per pod interface, in the first place sp_endpoint_place(), i <
- * SP_ENDPOINT_PROBES, that holds its ifindex. An interface that has none is closed.
+ * SP_ENDPOINT_PROBES, that holds its ifindex. An interface that has none is closed. In every version:
+ * an array that can be mapped, of entries that begin with the ifindex.
  */
 #define SP_ENDPOINT_OPEN 1u   /* pod and policy are known; else closed */
 #define SP_ENDPOINT_DIRECT 2u /* nothing else on the interface needs its packets: hand them over */
@@ -66,6 +71,9 @@ struct sp_endpoint {
 	__u32 set[2][2]; /* [half][enum sp_direction] policy set, 0: not isolated; SP_SET_FULL */
 	__u32 reserved;
 	struct sp_address address[2]; /* IPv4, IPv6; all zero: none */
+#ifdef SP_NEXT
+	__u64 more[8];
+#endif
 };
 
 /*
@@ -195,6 +203,12 @@ struct sp_flow_bucket {
 #define SP_TAG_CLOSED 0x7fffu /* as a sender: an interface without an endpoint */
 #define SP_TAG_UNJUDGED 0x8000u
 
+/* The places in map "gates": one version's program for a hook, and the one that comes after it. */
+#define SP_GATES_FORMER 0
+#define SP_GATES_NEXT 1
+#define SP_GATE(role, direction, which) (((role)*2 + (direction)) * 2 + (which))
+#define SP_GATES 12
+
 /* map "fragments" (LRU hash): first fragments that were allowed. */
 struct sp_fragment_key {
 	struct sp_address source, destination;
@@ -265,12 +279,19 @@ struct sp_config {
 SP_STATIC_ASSERT(SP_ENDPOINTS_MOST + 1 < SP_TAG_CLOSED, "a tag for each endpoint");
 SP_STATIC_ASSERT(sizeof(struct sp_address) == 16, "address");
 SP_STATIC_ASSERT(sizeof(struct sp_control) == 64, "control");
+SP_STATIC_ASSERT(__builtin_offsetof(struct sp_control, abi_version) == 0, "in every version");
+SP_STATIC_ASSERT(__builtin_offsetof(struct sp_control, generation) == 4, "in every version");
+SP_STATIC_ASSERT(__builtin_offsetof(struct sp_control, hash_seed) == 24, "in every version");
+SP_STATIC_ASSERT(__builtin_offsetof(struct sp_control, mark) == 28, "in every version");
+SP_STATIC_ASSERT(__builtin_offsetof(struct sp_endpoint, ifindex) == 0, "in every version");
+#ifndef SP_NEXT
 SP_STATIC_ASSERT(sizeof(struct sp_endpoint) == 64, "endpoint");
-SP_STATIC_ASSERT(sizeof(struct sp_peer_bucket) == 128, "peer bucket");
+#endif
+SP_STATIC_ASSERT(sizeof(struct sp_peer_bucket) == 32 * SP_PEER_WAYS, "peer bucket");
 SP_STATIC_ASSERT(sizeof(struct sp_rule_bucket) == 64, "rule bucket");
 SP_STATIC_ASSERT(sizeof(struct sp_rule) == 16, "rule");
-SP_STATIC_ASSERT(sizeof(struct sp_port_set) == 384, "port set");
-SP_STATIC_ASSERT(sizeof(struct sp_port_page) == 256, "port page");
+SP_STATIC_ASSERT(sizeof(struct sp_port_set) == 12 * SP_PAGES_PER_PROTOCOL, "port set");
+SP_STATIC_ASSERT(sizeof(struct sp_port_page) == SP_PAGE_PORTS / 8, "port page");
 SP_STATIC_ASSERT(sizeof(struct sp_trie_node) == 64, "trie node");
 SP_STATIC_ASSERT(sizeof(struct sp_flow_key) == 40, "flow key");
 SP_STATIC_ASSERT(sizeof(struct sp_flow) == 64, "flow");

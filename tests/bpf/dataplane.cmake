@@ -8,3 +8,13 @@ sallyport_test(dataplane LABEL bpf
     dataplane/start_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
   TIMEOUT 300)
+
+# A predecessor and its successor, in a process each.
+sallyport_program(next_agent
+  SOURCES dataplane/next_agent.cc
+  DEPS sallyport_dataplane_next)
+sallyport_test(upgrade LABEL bpf
+  SOURCES dataplane/upgrade_test.cc
+  DEPS sallyport_dataplane sallyport_test_sandbox
+  TIMEOUT 600)
+add_dependencies(bpf_upgrade next_agent)
