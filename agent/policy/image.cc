@@ -60,6 +60,7 @@ class Renumbering {
     Image out;
     out.node_addresses = image_.node_addresses;
     out.other_nodes = image_.other_nodes;
+    out.shared_nodes = image_.shared_nodes;
     out.service_addresses = image_.service_addresses;
     for (const auto& [address, id] : image_.peers) out.peers[address] = identities_.at(id);
     for (const auto& [cidr, id] : image_.prefixes) out.prefixes[cidr] = identities_.at(id);
@@ -140,6 +141,8 @@ std::string Image::ToString() const {
   for (const net::Address& address : node_addresses) out << "  " << address.ToString() << "\n";
   if (!other_nodes.empty()) out << "other nodes\n";
   for (const net::Address& address : other_nodes) out << "  " << address.ToString() << "\n";
+  if (!shared_nodes.empty()) out << "nodes that are pods as well\n";
+  for (const net::Address& address : shared_nodes) out << "  " << address.ToString() << "\n";
   if (!service_addresses.empty()) out << "services\n";
   for (const net::Address& address : service_addresses) out << "  " << address.ToString() << "\n";
   out << "endpoints\n";

@@ -167,9 +167,10 @@ std::string Mutation(const Image& before, const Image& after) {
 policy::Changes Difference(const Image& before, const Image& after) {
   policy::Changes out;
   ForEachDifference(before.peers, after.peers, [&](const auto& key) { out.peers.insert(key); });
-  std::set_symmetric_difference(before.other_nodes.begin(), before.other_nodes.end(),
-                                after.other_nodes.begin(), after.other_nodes.end(),
-                                std::inserter(out.peers, out.peers.end()));
+  for (auto nodes : {&Image::other_nodes, &Image::shared_nodes})
+    std::set_symmetric_difference((before.*nodes).begin(), (before.*nodes).end(),
+                                  (after.*nodes).begin(), (after.*nodes).end(),
+                                  std::inserter(out.peers, out.peers.end()));
   ForEachDifference(before.prefixes, after.prefixes,
                     [&](const auto& key) { out.prefixes.insert(key); });
   ForEachDifference(before.port_sets, after.port_sets,
