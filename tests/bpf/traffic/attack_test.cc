@@ -98,14 +98,16 @@ TEST_P(AttackTest, AroundTheProgramAPodIsStillIsolated) {
   UniqueFd far_tcp = Listen(In(outside), SOCK_STREAM, 80);
   k.SetRule(kSet, kDbIdentity, Ports().Tcp(80).Udp(80));
   Enforce({.egress = kSet, .ingress = kNothing}, {});
+  // Over IPv6 a pod's kernel speaks of its groups on its own, and does not go around.
+  if (!v6()) web.Inside([] { Shell("sysctl -qw net.ipv6.conf.all.disable_ipv6=1"); });
   GoAround(web);
+  uint64_t before = k.Counters(web.ifindex()).packets[SP_EGRESS];
   EXPECT_EQ(Ask(In(web), Of(outside), 80, far), "policy");
   EXPECT_EQ(Connect(In(web), Of(outside), 80), "policy");
   EXPECT_EQ(Connect(In(web), Of(db), 81), "policy");
   EXPECT_EQ(Ask(In(web), Of(db), 80, near), "open");
-  // (Over IPv6 a pod's kernel speaks of its groups on its own, and does not go around.)
   if (!v6())
-    EXPECT_EQ(k.Counters(web.ifindex()).packets[SP_EGRESS], 0u)
+    EXPECT_EQ(k.Counters(web.ifindex()).packets[SP_EGRESS], before)
         << "the program was not gone around";
   k.SetRule(kSet, kOutsideIdentity, Ports().Tcp(80).Udp(80));
   Enforce({.egress = kSet, .ingress = kNothing}, {});
