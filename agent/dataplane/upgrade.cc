@@ -156,13 +156,14 @@ Status Upgrade::FindPrograms() {
     if (!program) return std::move(program).error().Context(path);
     Result<ProgramInfo> info = InfoOfProgram(program->get());
     if (!info) return std::move(info).error().Context(path);
+    UniqueFd* place = nullptr;
     for (int role = 0; role < kRoles; ++role)
       for (sp_direction direction : kDirections)
         if (info->name == kNames[role][direction] && info->id > newest[role][direction]) {
           newest[role][direction] = info->id;
-          former_[role][direction] = *std::move(program);
-          break;
+          place = &former_[role][direction];
         }
+    if (place) *place = *std::move(program);
   }
   for (const auto& role : newest)
     for (uint32_t id : role)
