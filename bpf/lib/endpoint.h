@@ -57,8 +57,11 @@ static __always_inline int endpoint_has(const struct sp_endpoint *e, const struc
 {
 	if (is_v4(a))
 		return same_address(&e->address[0], a);
-	/* All zero: "::", the source of who has no address yet, or a header that could not be read. */
-	return same_address(&e->address[1], a) && (a->halves[0] | a->halves[1]);
+	/*
+	 * In ::/64 is nobody's: "::" is the source of who has no address yet, or a header that could
+	 * not be read; the rest may be an address that the endpoint is just losing.
+	 */
+	return same_address(&e->address[1], a) && a->halves[0];
 }
 
 #endif

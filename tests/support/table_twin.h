@@ -101,7 +101,7 @@ class TableTwin {
     sp_address wanted = dataplane::ToAbi(address);
     const sp_address& own = e.address[address.IsV4() ? 0 : 1];
     return Load(own.halves[0]) == wanted.halves[0] && Load(own.halves[1]) == wanted.halves[1] &&
-           (wanted.halves[0] | wanted.halves[1]) != 0;
+           (address.IsV4() || wanted.halves[0] != 0);
   }
 
   const sp_endpoint* FindEndpoint(uint32_t ifindex) const {

@@ -51,6 +51,15 @@ TEST_P(SpoofingTest, TheUnspecifiedAddressIsNobodys) {
   EXPECT_DROP(FromWeb(Udp(none, 68, none, 67)), "spoofed-source");
 }
 
+// As an entry is for a moment while its address changes.
+TEST_P(SpoofingTest, AnAddressThatIsHalfGoneIsNobodys) {
+  const Host half = {"0.0.0.0", "::2"};
+  k.SetEndpoint({.ifindex = web, .v4 = nullptr, .v6 = half.v6});
+  k.NextGeneration();
+  EXPECT_DROP(FromWeb(Udp(half, 1000, kFar, 80)), "spoofed-source");
+  EXPECT_DROP(FromWeb(Udp(half, 1000, half, 80)), "spoofed-source");
+}
+
 // Around pod_egress, or before the programs are on the pods' interfaces, or its mark was taken off.
 TEST_P(SpoofingTest, APodsPacketsWithoutTheMarkAreJudgedAsItsOwn) {
   const Arrival from_web = {.ingress_ifindex = web};
