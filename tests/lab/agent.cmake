@@ -10,12 +10,16 @@ sallyport_test(agent LABEL lab SANDBOX
   SOURCES
     agent/agent_test.cc
     agent/api_test.cc
-    agent/churn_test.cc
     agent/fake_api.cc
     agent/interfaces_test.cc
     agent/link_watch_test.cc
     agent/real_api_test.cc
-    agent/replaced_test.cc
     ../unit/kube/tls_server.cc
   DEPS sallyport_dataplane sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
+  TIMEOUT 300)
+
+# Agents and pods that come and go.
+sallyport_test(agent-life LABEL lab SANDBOX
+  SOURCES agent/churn_test.cc agent/replaced_test.cc
+  DEPS sallyport_test_node
   TIMEOUT 300)
