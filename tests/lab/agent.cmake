@@ -19,7 +19,7 @@ sallyport_test(agent LABEL lab SANDBOX
   TIMEOUT 300)
 
 # Agents and pods that come and go.
-sallyport_test(agent-life LABEL lab SANDBOX
+sallyport_test(agent-life LABEL lab ROW scenarios
   SOURCES agent/churn_test.cc agent/replaced_test.cc
   DEPS sallyport_test_node
   TIMEOUT 300)

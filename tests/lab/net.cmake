@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_test(net LABEL lab SANDBOX
+sallyport_test(net LABEL lab ROW scenarios
   SOURCES
     net/dns_test.cc
     net/proxy_test.cc

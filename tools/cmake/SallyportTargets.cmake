@@ -64,9 +64,9 @@ endfunction()
 
 # sallyport_test(NAME LABEL label [SANDBOX | ROW row] SOURCES file... DEPS target... [TIMEOUT seconds])
 # A GoogleTest program, one ctest entry called LABEL.NAME. Those with the labels bpf and lab need root,
-# and run one after the other in rows: those in a sandbox of their own (tests/support/sandbox.h), bpf in
-# one row and lab with SANDBOX in another, those with whole labs, and of these the ones with ROW
-# scenarios beside them.
+# and run one after the other in three rows of about the same length: those in a sandbox of their own
+# (tests/support/sandbox.h: bpf, and lab with SANDBOX), those with whole labs, and beside both those with
+# ROW scenarios.
 function(sallyport_test name)
   cmake_parse_arguments(ARG "SANDBOX" "LABEL;ROW;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   set(target ${ARG_LABEL}_${name})
@@ -81,7 +81,7 @@ function(sallyport_test name)
   add_test(NAME ${ARG_LABEL}.${name} COMMAND ${target})
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL})
   if(ARG_LABEL STREQUAL "bpf" OR ARG_SANDBOX)
-    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK ${ARG_LABEL}-sandbox)
+    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK sandbox)
   elseif(ARG_ROW)
     set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK ${ARG_ROW})
   elseif(ARG_LABEL STREQUAL "lab")
