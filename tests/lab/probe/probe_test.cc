@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,10 +135,15 @@ TEST_F(ProbeTest, WhatAChildHoldsOpenAnswersForNobodyElse) {
   options.sockets_at_once = 1;  // so the second attempt has the number of the first one's socket
   options.timeout = std::chrono::seconds(1);
   options.progress = [&](size_t done, size_t) {
-    if (done == 1) child = fork();
-    if (child == 0) pause();
+    if (done != 1) return;
+    child = fork();
+    if (child != 0) return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // it does not outlive the test program, however that ends
+    pause();
+    _exit(0);
   };
   auto answers = Probe({{Path(near_), {{far, kTcp}, {far, kDroppedTcp}}}}, options);
+  ASSERT_GT(child, 0);
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
   ASSERT_TRUE(answers);
