@@ -39,7 +39,7 @@ namespace fs = std::filesystem;
 const std::vector<std::pair<std::string, std::string>> kPrograms = {
     {"bpf_packets",
      "FlowTest.*:PolicyTest.*:IdentityTest.LongestPrefixWins/*:HeadersTest.*:ErrorHeadersTest.*"},
-    {"bpf_dataplane", "StartTest.ProgramsAreAttachedInTheWayThatTheKernelHas:GracePeriodTest.*"},
+    {"bpf_start", "StartTest.ProgramsAreAttachedInTheWayThatTheKernelHas:GracePeriodTest.*"},
     {"bpf_traffic", "ServiceTest.LiveConnectionsObeyInBothDirections/NftablesClsactIPv4"},
 };
 const std::vector<std::string> kCommands = {"sh", "ip", "tc", "nft", "cat", "grep", "sed", "tr"};

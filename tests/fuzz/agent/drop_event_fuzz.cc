@@ -42,7 +42,8 @@ void CheckView(const observe::EventView& view, const sp_event& event) {
   CHECK(view.suppressed == event.suppressed);
   CHECK(view.endpoint == (event.endpoint == 3 ? "shop/web" : ""));
   CHECK(view.interface == (event.ifindex == 3 ? "veth3" : std::to_string(event.ifindex)));
-  bool policy = event.reason == SP_DROP_POLICY && event.endpoint == 3;
+  bool of_policies = event.reason == SP_DROP_POLICY || event.reason == SP_DROP_NO_ROOM;
+  bool policy = of_policies && event.endpoint == 3;
   if (!policy) CHECK(view.isolating.empty() && view.near_miss.empty());
   if (policy && event.direction != SP_EGRESS) {
     CHECK(view.isolating == std::vector<std::string>{"shop/policy"});
