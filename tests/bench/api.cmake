@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-add_executable(bench_api api/main.cc api/world.cc)
+add_executable(bench_api api/births.cc api/main.cc api/world.cc)
 target_include_directories(bench_api PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/tests)
 target_compile_definitions(bench_api PRIVATE
   SALLYPORT_TOOL="$<TARGET_FILE:sallyport>" SALLYPORT_AGENT="$<TARGET_FILE:sallyportd>")

@@ -4,7 +4,7 @@ target_link_libraries(sallyport_test_node
   PUBLIC sallyport_model sallyport_test_sandbox GTest::gtest
   PRIVATE sallyport_options sallyport_test_places)
 sallyport_precompile(sallyport_test_node)
-add_dependencies(sallyport_test_node sallyportd)
+add_dependencies(sallyport_test_node sallyportd sallyportd_next)
 
 sallyport_test(agent LABEL lab SANDBOX
   SOURCES

@@ -2,82 +2,28 @@
 // bench_api: the way from the API to the kernel.
 //
 //   latency  from the API server's answer to a change until the first packet that is judged by it
+//   births   from a pod's CNI result to its first packet; from a new interface to a closed one
 //   size     the agent on a cluster of many pods: time to be ready, memory, and what it costs while
 //            pods change all the time
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
-#include <thread>
 
+#include "api/births.h"
+#include "api/stream.h"
 #include "api/world.h"
 
 namespace sallyport::bench {
 namespace {
 
-constexpr uint16_t kPort = 5000;
 constexpr const char* kPolicy = "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies/b";
-
-// Datagrams from a to b all the time, each with the moment it was sent at.
-class Stream {
- public:
-  explicit Stream(const World& world)
-      : out_(world.a().UdpSocket(world.a().v4(), kPort)),
-        in_(world.b().UdpSocket(world.b().v4(), kPort)),
-        to_(world.b().v4()),
-        sender_([this](const std::stop_token& stop) { SendAll(stop); }),
-        receiver_([this](const std::stop_token& stop) { ReceiveAll(stop); }) {}
-  ~Stream() {
-    sender_ = {};
-    receiver_ = {};
-    ::close(out_);
-    ::close(in_);
-  }
-
-  // When the latest datagram that arrived was sent.
-  double last() const { return last_; }
-  // When the first one that arrived after Mark() was sent; 0: none yet.
-  void Mark() { first_ = 0; }
-  double first() const { return first_; }
-  double sent() const { return sent_; }
-
- private:
-  static constexpr long kPauseNs = 100'000;
-
-  void SendAll(const std::stop_token& stop) {
-    timespec pause{0, kPauseNs};
-    while (!stop.stop_requested()) {
-      double now = NowSeconds();
-      test::Send(out_, to_, kPort, std::string(reinterpret_cast<const char*>(&now), sizeof now));
-      sent_ = now;
-      ::nanosleep(&pause, nullptr);
-    }
-  }
-  void ReceiveAll(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      double at = 0;
-      if (::recv(in_, &at, sizeof at, MSG_DONTWAIT) != sizeof at) {
-        ::usleep(50);
-        continue;
-      }
-      last_ = at;
-      if (first_ == 0) first_ = at;
-    }
-  }
-
-  int out_, in_;
-  net::Address to_;
-  std::atomic<double> last_ = 0, first_ = 0, sent_ = 0;
-  std::jthread sender_, receiver_;
-};
+constexpr const char* kWhoMay =
+    R"({"spec":{"ingress":[{"from":[{"podSelector":{"matchLabels":{"may":"yes"}}}]}]}})";
 
 double Quantile(std::vector<double> values, double q) {
   std::sort(values.begin(), values.end());
@@ -112,7 +58,17 @@ struct Latency {
   std::vector<double> seconds;
 };
 
-std::vector<Latency> MeasureLatency(World& world, int changes) {
+void Print(const Latency& row, nlohmann::json& json) {
+  double median = Quantile(row.seconds, 0.5) * 1e3, high = Quantile(row.seconds, 0.99) * 1e3,
+         most = Quantile(row.seconds, 1) * 1e3;
+  std::printf("%-26s %8zu %10.2f %10.2f %10.2f\n", row.what.c_str(), row.seconds.size(), median,
+              high, most);
+  json["latency_ms"].push_back(
+      {{"what", row.what}, {"median", median}, {"p99", high}, {"most", most}});
+}
+
+// Pods a and b are open, and b is isolated: nobody may reach it.
+void StartShop(World& world) {
   world.MakeShop();
   world.Post(
       "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
@@ -127,7 +83,10 @@ std::vector<Latency> MeasureLatency(World& world, int changes) {
       ++open;
     return open == 2;
   });
-  Stream stream(world);
+}
+
+std::vector<Latency> MeasureLatency(World& world, int changes) {
+  Stream stream(world.a(), world.b());
   std::vector<Latency> out;
   auto measure = [&](const std::string& what, const std::function<void(bool)>& set) {
     Latency opened{what + ": opened", {}}, closed{what + ": closed", {}};
@@ -143,9 +102,7 @@ std::vector<Latency> MeasureLatency(World& world, int changes) {
                                   R"({"matchLabels":{"app":")" + (open ? "a" : "nobody") +
                                   R"("}}}]}]}})");
   });
-  world.MergePatch(
-      kPolicy,
-      R"({"spec":{"ingress":[{"from":[{"podSelector":{"matchLabels":{"may":"yes"}}}]}]}})");
+  world.MergePatch(kPolicy, kWhoMay);
   measure("a pod's label", [&](bool open) {
     world.MergePatch(
         "/api/v1/namespaces/shop/pods/a",
@@ -192,13 +149,19 @@ Size MeasureSize(World& world, int changes_per_second, double seconds) {
 }
 
 int Main(int argc, char** argv) {
-  int known = 10'000, many = 100'000, changes = 200, rate = 200;
+  int known = 10'000, many = 100'000, changes = 200, rate = 200, born = 200, burst = 100;
   double seconds = 20;
   std::string part = "all", json_path;
   CLI::App app("The way from the API server to the kernel. Needs root.");
-  app.add_option("part", part, "latency, size or all")->capture_default_str();
-  app.add_option("--known", known, "latency: pods that are known")->capture_default_str();
+  app.add_option("part", part, "What to measure")
+      ->check(CLI::IsMember({"latency", "births", "size", "all"}))
+      ->capture_default_str();
+  app.add_option("--known", known, "latency, births: pods that are known")->capture_default_str();
   app.add_option("--changes", changes, "latency: of each kind")->capture_default_str();
+  app.add_option("--births", born, "births: pods, one after the other")
+      ->check(CLI::Range(1, 240))
+      ->capture_default_str();
+  app.add_option("--burst", burst, "births: interfaces at once")->capture_default_str();
   app.add_option("--pods", many, "size: pods on the API server")->capture_default_str();
   app.add_option("--rate", rate, "size: pods changed a second")->capture_default_str();
   app.add_option("--seconds", seconds, "size: for how long")->capture_default_str();
@@ -208,20 +171,23 @@ int Main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // each row as it is there, in a pipe, too
   nlohmann::json json;
   World world;
-  if (part != "size") {
+  auto wanted = [&](const char* name) { return part == "all" || part == name; };
+  if (wanted("latency") || wanted("births")) {
     world.FillWithPods(known);
-    std::printf("%-26s %8s %10s %10s %10s   (ms, %d pods known)\n", "from the API's answer",
-                "changes", "median", "99 %", "most", known);
-    for (const Latency& row : MeasureLatency(world, changes)) {
-      double median = Quantile(row.seconds, 0.5) * 1e3, high = Quantile(row.seconds, 0.99) * 1e3,
-             most = Quantile(row.seconds, 1) * 1e3;
-      std::printf("%-26s %8zu %10.2f %10.2f %10.2f\n", row.what.c_str(), row.seconds.size(), median,
-                  high, most);
-      json["latency_ms"].push_back(
-          {{"what", row.what}, {"median", median}, {"p99", high}, {"most", most}});
-    }
+    StartShop(world);
+    std::printf("%-26s %8s %10s %10s %10s   (ms, %d pods known)\n", "until the first packet", "of",
+                "median", "99 %", "most", known);
   }
-  if (part != "latency") {
+  if (wanted("latency")) {
+    for (const Latency& row : MeasureLatency(world, changes)) Print(row, json);
+  }
+  if (wanted("births")) {
+    world.MergePatch(kPolicy, kWhoMay);
+    Births births = MeasureBirths(world, born, burst);
+    Print({"a pod's result", births.first_packet}, json);
+    Print({"an interface is closed", births.closed}, json);
+  }
+  if (wanted("size")) {
     world.FillWithPods(many);
     Size size = MeasureSize(world, rate, seconds);
     std::printf("%10s %10s %14s %12s %12s   (share of one processor)\n", "pods", "ready, s",

@@ -219,18 +219,28 @@ void World::MakeShop() {
   Post("/api/v1/namespaces",
        R"({"apiVersion":"v1","kind":"Namespace",)" + Meta("", "shop", "") + "}");
   Post("/api/v1/nodes", R"({"apiVersion":"v1","kind":"Node",)" + Meta("", "n1", "") + "}");
-  for (const auto& [name, pod] :
-       {std::pair<std::string, const test::Pod*>{"a", a_.get()}, {"b", b_.get()}}) {
-    std::vector<std::string> addresses{pod->v4().ToString(), pod->v6().ToString()};
-    Post("/api/v1/namespaces/shop/pods", PodObject("shop", name, R"("app":")" + name + "\"", "n1"));
-    MergePatch("/api/v1/namespaces/shop/pods/" + name + "/status", StatusPatch(addresses));
-    std::ofstream(root_ + "/results/hand-" + name + "-eth0")
-        << R"({"kind":"cniCacheV1","containerId":")" << name
-        << R"(","ifName":"eth0","networkName":"hand","cniArgs":[["K8S_POD_NAMESPACE","shop"],)"
-        << R"(["K8S_POD_NAME",")" << name << R"("]],"result":{"cniVersion":"1.0.0","interfaces":[)"
-        << R"({"name":")" << pod->device() << R"("},{"name":"eth0"}],"ips":[{"address":")"
-        << addresses[0] << R"(/24"},{"address":")" << addresses[1] << R"(/64"}]}})";
-  }
+  AddPod("a", R"("app":"a")", *a_);
+  AddPod("b", R"("app":"b")", *b_);
+  WriteResult("a", *a_);
+  WriteResult("b", *b_);
+}
+
+void World::AddPod(const std::string& name, const std::string& label, const test::Pod& pod) {
+  const std::string pods = "/api/v1/namespaces/shop/pods";
+  Post(pods, PodObject("shop", name, label, "n1"));
+  MergePatch(pods + "/" + name + "/status",
+             StatusPatch({pod.v4().ToString(), pod.v6().ToString()}));
+}
+
+void World::WriteResult(const std::string& name, const test::Pod& pod) {
+  std::string hidden = root_ + "/." + name;
+  std::ofstream(hidden)
+      << R"({"kind":"cniCacheV1","containerId":")" << name
+      << R"(","ifName":"eth0","networkName":"hand","cniArgs":[["K8S_POD_NAMESPACE","shop"],)"
+      << R"(["K8S_POD_NAME",")" << name << R"("]],"result":{"cniVersion":"1.0.0","interfaces":[)"
+      << R"({"name":")" << pod.device() << R"("},{"name":"eth0"}],"ips":[{"address":")"
+      << pod.v4().ToString() << R"(/24"},{"address":")" << pod.v6().ToString() << R"(/64"}]}})";
+  fs::rename(hidden, root_ + "/results/hand-" + name + "-eth0");
 }
 
 void World::StartAgent() {

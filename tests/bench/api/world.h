@@ -50,6 +50,9 @@ class World {
 
   // Pods shop/a and shop/b of node n1 are on the API and have interfaces and CNI results.
   void MakeShop();
+  // One more pod in the shop, on n1: on the API, with this label; its CNI result.
+  void AddPod(const std::string& name, const std::string& label, const test::Pod& pod);
+  void WriteResult(const std::string& name, const test::Pod& pod);
   const test::Pod& a() const { return *a_; }
   const test::Pod& b() const { return *b_; }
 

@@ -32,7 +32,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr auto kForever = seconds(60);
-const std::string kAgent = InBuild("agent/control/sallyportd");
+const std::string kPrograms[] = {InBuild("agent/control/sallyportd"),
+                                 InBuild("agent/control/sallyportd_next")};
+const std::string& ProgramOf(Version version) { return kPrograms[static_cast<int>(version)]; }
 
 // As a careful writer does it: whole or not at all.
 void WriteWhole(const std::string& path, const std::string& text) {
@@ -47,9 +49,10 @@ std::string ReadAll(const std::string& path) {
   return out.str();
 }
 
-pid_t Spawn(const std::vector<std::string>& arguments, const std::string& log,
+pid_t Spawn(Version version, const std::vector<std::string>& arguments, const std::string& log,
             const std::string& netns) {
-  std::vector<char*> argv{const_cast<char*>(kAgent.c_str())};
+  const std::string& program = ProgramOf(version);
+  std::vector<char*> argv{const_cast<char*>(program.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
   pid_t pid = fork();
@@ -63,7 +66,7 @@ pid_t Spawn(const std::vector<std::string>& arguments, const std::string& log,
     int fd = open(("/run/netns/" + netns).c_str(), O_RDONLY | O_CLOEXEC);
     if (setns(fd, CLONE_NEWNET) != 0) _exit(126);
   }
-  execv(kAgent.c_str(), argv.data());
+  execv(program.c_str(), argv.data());
   _exit(127);
 }
 
@@ -88,7 +91,7 @@ AgentFiles::AgentFiles(const std::string& name)
 
 AgentFiles::~AgentFiles() {
   int code = 0;
-  std::string said = RunAgent({"--detach", "--pins", pins_}, code);
+  std::string said = RunAgent({"--detach", "--pins", pins_}, code, version_);
   EXPECT_EQ(code, 0) << said;
   fs::remove_all(root_);
 }
@@ -158,7 +161,7 @@ AgentProcess::AgentProcess(const AgentFiles& files, std::vector<std::string> fla
   bool api = !flags.empty() && flags.front().find("--kubeconfig=") == 0;
   if (!api) all.push_back("--manifests=" + files.manifests());
   all.insert(all.end(), flags.begin(), flags.end());
-  pid_ = Spawn(all, log_, netns);
+  pid_ = Spawn(files.version(), all, log_, netns);
 }
 
 AgentProcess::~AgentProcess() {
@@ -181,10 +184,10 @@ int AgentProcess::Wait() {
 
 std::string AgentProcess::Log() const { return ReadAll(log_); }
 
-std::string RunAgent(const std::vector<std::string>& flags, int& code) {
+std::string RunAgent(const std::vector<std::string>& flags, int& code, Version version) {
   std::string log = "/run/spt-run-log";
   fs::remove(log);
-  code = WaitFor(Spawn(flags, log, ""));
+  code = WaitFor(Spawn(version, flags, log, ""));
   return ReadAll(log);
 }
 

@@ -160,26 +160,28 @@ void Intrude(const Pod& from, const Pod& to, const std::stop_token& stop, Counts
 
 class ReplacedTest : public AgentTest, public testing::WithParamInterface<const char*> {
  protected:
-  std::unique_ptr<AgentProcess> Start(std::vector<std::string> flags = {}) {
+  using Agent = std::unique_ptr<AgentProcess>;
+
+  Agent Start(std::vector<std::string> flags = {}) {
     flags.push_back(std::string("--attach=") + GetParam());
     return std::make_unique<AgentProcess>(files_, flags);
   }
   // As in a rolling update, the new one starts first.
-  std::unique_ptr<AgentProcess> TakeOver(std::unique_ptr<AgentProcess> old, int signal) {
-    auto next = Start({"--stand-by"});
+  void TakeOver(Agent& agent, int signal) {
+    size_t logged = agent->Log().size();
+    Agent next = Start({"--stand-by"});
     EXPECT_TRUE(Becomes(files_, "/v1/status", [&](const model::Value&) {
-      return next->Log().find("standing by") != std::string::npos;
+      return next->Log().find("standing by", logged) != std::string::npos;
     }));
-    old->End(signal);
+    agent->End(signal);
+    agent = std::move(next);
     EXPECT_TRUE(Ready(files_));
-    return next;
   }
   // Nobody is there for a moment.
-  std::unique_ptr<AgentProcess> StartAgain(std::unique_ptr<AgentProcess> old, int signal) {
-    old->End(signal);
-    auto next = Start();
+  void StartAgain(Agent& agent, int signal) {
+    agent->End(signal);
+    agent = Start();
     EXPECT_TRUE(Ready(files_));
-    return next;
   }
   // For somebody else: both halves of the tables come into force.
   void ChangePolicy() {
@@ -188,17 +190,27 @@ class ReplacedTest : public AgentTest, public testing::WithParamInterface<const 
     files_.RemoveManifest("policy-c.yaml");
     EXPECT_TRUE(HasPolicies(files_, "shop/b"));
   }
+  // The newer one's tables stay as they are, and in force.
+  void FailToGoBack() {
+    files_.Use(Version::kThis);
+    Agent older = Start();
+    EXPECT_GT(older->Wait(), 0);
+    EXPECT_THAT(older->Log(), testing::HasSubstr("of a newer sallyportd"));
+    files_.Use(Version::kNext);
+  }
+  void UnderLoad(const std::string& what, const std::function<void(Agent&)>& replace);
 };
 
 INSTANTIATE_TEST_SUITE_P(, ReplacedTest, testing::Values("tcx", "clsact"),
                          [](const auto& info) { return std::string(info.param); });
 
-TEST_P(ReplacedTest, IsFeltByNoPacket) {
+// a may ask b, c may not; both do all the time.
+void ReplacedTest::UnderLoad(const std::string& what, const std::function<void(Agent&)>& replace) {
   Pod c(3);
   WritePod("c", c);
   Claim("c", c);
   files_.WritePolicy("b", "{from: [{podSelector: {matchLabels: {app: a}}}]}");
-  auto agent = Start();
+  Agent agent = Start();
   OpenBoth();
   ASSERT_TRUE(HasEndpoint(files_, "shop/c", "open", c.device()));
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
@@ -207,21 +219,48 @@ TEST_P(ReplacedTest, IsFeltByNoPacket) {
   Server server(b_, a_.v4(), counts);
   std::jthread guest([&](const std::stop_token& stop) { Ask(a_, b_, stop, counts); });
   std::jthread intruder([&](const std::stop_token& stop) { Intrude(c, b_, stop, counts); });
-  for (int signal : {SIGTERM, SIGKILL}) {
-    agent = TakeOver(std::move(agent), signal);
-    ChangePolicy();
-    agent = StartAgain(std::move(agent), signal);
-    ChangePolicy();
-  }
+  replace(agent);
   guest = {};
   intruder = {};
-  std::printf("%s, agent replaced 4 times: asked %lu, lost %lu; denied %lu, wrongly passed %lu\n",
-              GetParam(), counts.asked.load(), counts.lost.load(), counts.denied.load(),
+  std::printf("%s, %s: asked %lu, lost %lu; denied %lu, wrongly passed %lu\n", GetParam(),
+              what.c_str(), counts.asked.load(), counts.lost.load(), counts.denied.load(),
               counts.wrongly_passed.load());
   EXPECT_GT(counts.asked, 1000u);
   EXPECT_GT(counts.denied, 1000u);
   EXPECT_EQ(counts.lost, 0u);
   EXPECT_EQ(counts.wrongly_passed, 0u);
+}
+
+TEST_P(ReplacedTest, IsFeltByNoPacket) {
+  UnderLoad("agent replaced 4 times", [&](Agent& agent) {
+    for (int signal : {SIGTERM, SIGKILL}) {
+      TakeOver(agent, signal);
+      ChangePolicy();
+      StartAgain(agent, signal);
+      ChangePolicy();
+    }
+  });
+}
+
+TEST_P(ReplacedTest, ByANewerVersionIsFeltByNoPacket) {
+  UnderLoad("by a newer version, which stood by", [&](Agent& agent) {
+    files_.Use(Version::kNext);
+    TakeOver(agent, SIGTERM);
+    ChangePolicy();
+    agent->End(SIGKILL);
+    FailToGoBack();
+    agent = Start();
+    EXPECT_TRUE(Ready(files_));
+    ChangePolicy();
+  });
+}
+
+TEST_P(ReplacedTest, ByANewerVersionAfterAKillIsFeltByNoPacket) {
+  UnderLoad("by a newer version, after a kill", [&](Agent& agent) {
+    files_.Use(Version::kNext);
+    StartAgain(agent, SIGKILL);
+    ChangePolicy();
+  });
 }
 
 }  // namespace
