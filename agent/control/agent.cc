@@ -105,7 +105,9 @@ class Agent::Impl {
     auto resolver = endpoint::KernelResolver();
     if (!resolver) return std::move(resolver).error();
     resolver_ = std::move(*resolver);
-    doorkeeper_ = std::make_unique<Doorkeeper>(*dataplane_, left_alone_, config_.devices);
+    doorkeeper_ =
+        std::make_unique<Doorkeeper>(*dataplane_, left_alone_, config_.devices,
+                                     [this](LinksChanged links) { loop_->Push(std::move(links)); });
     loop_ = std::make_unique<ReconcileLoop>(
         config_.node, *dataplane_,
         std::make_unique<Reconciler>(config_.node, *dataplane_,
@@ -136,10 +138,9 @@ class Agent::Impl {
   Status StartWatches() {
     drops_ = std::jthread(
         [this](const std::stop_token& stop) { FollowDrops(stop, *dataplane_, *loop_); });
-    auto links = endpoint::LinkWatch::Start([this](const endpoint::LinkUpdate& update) {
-      Doors doors = doorkeeper_->Take(update);
-      loop_->Push(LinksChanged{update, std::move(doors)});
-    });
+    auto links = endpoint::LinkWatch::Start(
+        [this](const endpoint::LinkUpdate& update) { doorkeeper_->Hear(update); },
+        std::chrono::minutes(1), [this] { return doorkeeper_->Work(); });
     if (!links) return std::move(links).error();
     links_ = std::move(*links);
     auto claims = endpoint::CniWatch::Start(

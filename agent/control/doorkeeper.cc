@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/doorkeeper.h"
 
+#include <algorithm>
+
 namespace sallyport::control {
 
 // Not knowing what to leave alone, it leaves everything that is there alone but for what is closed
@@ -44,11 +46,38 @@ void Doorkeeper::Watch(const endpoint::Link& link, Doors& doors) {
 void Doorkeeper::Close(const endpoint::LinkUpdate& update) {
   std::vector<uint32_t> fresh;
   for (const endpoint::Link& link : update.set) {
-    if (endpoint::IsCandidate(link, filter_) && !seen_.contains(link.ifindex)) {
-      fresh.push_back(link.ifindex);
-    }
+    if (IsNew(link)) fresh.push_back(link.ifindex);
   }
   if (!fresh.empty()) dataplane_.Close(fresh);
+}
+
+// What has an index that was another's is dealt with at once, as a whole: whose policy would be in
+// force there meanwhile?
+void Doorkeeper::Hear(const endpoint::LinkUpdate& update) {
+  if (first_) return tell_({update, Take(update)});
+  for (uint32_t ifindex : update.gone) {
+    waiting_.erase(ifindex);
+    for (auto* set : {&seen_, &pods_, &watched_}) set->erase(ifindex);
+  }
+  Close(update);
+  std::vector<uint32_t> reused = update.Reused();
+  endpoint::LinkUpdate now = update;
+  std::erase_if(now.set, [&](const endpoint::Link& link) {
+    bool waits =
+        waiting_.contains(link.ifindex) ||
+        (IsNew(link) && std::find(reused.begin(), reused.end(), link.ifindex) == reused.end());
+    if (waits) waiting_[link.ifindex] = link;
+    return waits;
+  });
+  if (!now.empty()) tell_({now, Take(now)});
+}
+
+bool Doorkeeper::Work() {
+  if (waiting_.empty()) return false;
+  endpoint::LinkUpdate next;
+  next.set.push_back(waiting_.extract(waiting_.begin()).mapped());
+  tell_({next, Take(next)});
+  return !waiting_.empty();
 }
 
 Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
@@ -57,15 +86,11 @@ Doors Doorkeeper::Take(const endpoint::LinkUpdate& update) {
     doors.left_alone = First(update, doors);
     seen_ = *doors.left_alone;
     first_ = false;
+    Close(update);
   }
-  for (uint32_t ifindex : update.gone) {
-    for (auto* set : {&seen_, &pods_, &watched_}) set->erase(ifindex);
-  }
-  Close(update);
   for (const endpoint::Link& link : update.set) {
-    bool candidate = endpoint::IsCandidate(link, filter_);
-    if (!candidate) Watch(link, doors);
-    if (!candidate || seen_.contains(link.ifindex)) continue;
+    if (!endpoint::IsCandidate(link, filter_)) Watch(link, doors);
+    if (!IsNew(link)) continue;
     if (!dataplane_.Attach(link.ifindex, link.name)) continue;  // the reconciler tries again
     seen_.insert(link.ifindex);
     pods_.insert(link.ifindex);

@@ -15,12 +15,6 @@
 
 namespace sallyport::control {
 
-// The first one says everything.
-struct LinksChanged {
-  endpoint::LinkUpdate update;
-  Doors doors;
-};
-
 struct ObjectsChanged {
   std::vector<model::Delta> deltas;
   model::Diagnostics standing;  // what is wrong with all that is there now

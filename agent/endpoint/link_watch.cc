@@ -16,18 +16,21 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Until `fd` is readable, `timeout` has passed, or `stop` is readable: then false. fd < 0: none.
-bool WaitFor(int fd, int stop, int timeout_ms) {
+enum class Waited { kStop, kNews, kTimeout };
+
+// Until `stop` or `fd` is readable, or the timeout has passed. fd < 0: none.
+Waited WaitFor(int fd, int stop, int timeout_ms) {
   pollfd fds[2] = {{stop, POLLIN, 0}, {fd, POLLIN, 0}};
   while (poll(fds, 2, timeout_ms) < 0 && errno == EINTR) {
   }
-  return fds[0].revents == 0;
+  if (fds[0].revents != 0) return Waited::kStop;
+  return fds[1].revents != 0 ? Waited::kNews : Waited::kTimeout;
 }
 
 class Follower {
  public:
-  Follower(const LinkWatch::Sink& sink, Duration list_every, int stop)
-      : sink_(sink), list_every_(list_every), stop_(stop) {}
+  Follower(const LinkWatch::Sink& sink, const LinkWatch::Idle& idle, Duration list_every, int stop)
+      : sink_(sink), idle_(idle), list_every_(list_every), stop_(stop) {}
 
   // Lists everything, always with a subscription from just before: its queue says all that changes
   // during the listing and after it, and the last word on each thing is right. That of an older one
@@ -51,23 +54,32 @@ class Follower {
   }
 
   void Run() {
-    Backoff backoff(milliseconds(10), std::chrono::seconds(5));
-    while (WaitFor(socket_->fd(), stop_, Patience())) {
-      if (Status status = Step(); status) {
-        backoff.Reset();
-        continue;
-      } else {
-        LogError("following interfaces: " + status.error().message + "; listing them again");
-      }
-      do {
-        socket_.reset();
-        auto pause = std::chrono::duration_cast<milliseconds>(backoff.Next());
-        if (!WaitFor(-1, stop_, static_cast<int>(pause.count()))) return;
-      } while (!Open());
+    while (true) {
+      Waited waited = WaitFor(socket_->fd(), stop_, work_left_ ? 0 : Patience());
+      if (waited == Waited::kStop) return;
+      if ((waited == Waited::kNews || !work_left_) && !Follow()) return;
+      // However much news there is, some of the work is done.
+      if (work_left_) work_left_ = idle_();
     }
   }
 
  private:
+  // False: told to stop.
+  bool Follow() {
+    if (Status status = Step(); status) {
+      backoff_.Reset();
+      return true;
+    } else {
+      LogError("following interfaces: " + status.error().message + "; listing them again");
+    }
+    do {
+      socket_.reset();
+      auto pause = std::chrono::duration_cast<milliseconds>(backoff_.Next());
+      if (WaitFor(-1, stop_, static_cast<int>(pause.count())) == Waited::kStop) return false;
+    } while (!Open());
+    return true;
+  }
+
   int Patience() const {
     auto left = std::chrono::ceil<milliseconds>(list_at_ - SystemClock().Now());
     return static_cast<int>(std::max(left, milliseconds(0)).count());
@@ -94,33 +106,41 @@ class Follower {
     told_ = std::move(links);
     told_addresses_ = std::move(addresses);
     first_ = false;
-    if (!update.empty()) sink_(update);
+    if (update.empty()) return;
+    sink_(update);
+    work_left_ = true;
   }
 
   const LinkWatch::Sink& sink_;
+  const LinkWatch::Idle& idle_;
   const Duration list_every_;
   int stop_;
   MonotonicTime list_at_{};
+  Backoff backoff_{milliseconds(10), std::chrono::seconds(5)};
   std::unique_ptr<LinkSocket> socket_;
   LinkTable table_;
   Links told_;
   model::LocalAddresses told_addresses_;
   bool first_ = true;
+  bool work_left_ = false;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<LinkWatch>> LinkWatch::Start(Sink sink, Duration list_every) {
+Result<std::unique_ptr<LinkWatch>> LinkWatch::Start(Sink sink, Duration list_every, Idle idle) {
   UniqueFd stop(eventfd(0, EFD_CLOEXEC));
   if (!stop) return ErrnoError("eventfd");
-  std::unique_ptr<LinkWatch> watch(new LinkWatch(std::move(sink), std::move(stop)));
-  auto follower = std::make_unique<Follower>(watch->sink_, list_every, watch->stop_.get());
+  std::unique_ptr<LinkWatch> watch(
+      new LinkWatch(std::move(sink), std::move(idle), std::move(stop)));
+  auto follower =
+      std::make_unique<Follower>(watch->sink_, watch->idle_, list_every, watch->stop_.get());
   if (Status status = follower->Open(); !status) return std::move(status).error();
   watch->thread_ = std::jthread([follower = std::move(follower)] { follower->Run(); });
   return watch;
 }
 
-LinkWatch::LinkWatch(Sink sink, UniqueFd stop) : sink_(std::move(sink)), stop_(std::move(stop)) {}
+LinkWatch::LinkWatch(Sink sink, Idle idle, UniqueFd stop)
+    : sink_(std::move(sink)), idle_(std::move(idle)), stop_(std::move(stop)) {}
 
 LinkWatch::~LinkWatch() { (void)eventfd_write(stop_.get(), 1); }
 

@@ -18,7 +18,7 @@
 namespace sallyport::bench {
 namespace {
 
-constexpr double kForever = 60;
+constexpr double kMostSeconds = 60;
 
 // Sends until the first datagram has come through; the API knows the pod already, as it does when a
 // kubelet starts one.
@@ -35,7 +35,7 @@ double FirstPacket(World& world, int number) {
   double written = NowSeconds();
   world.WriteResult(name, pod);
   while (stream.first() == 0) {
-    if (NowSeconds() > written + kForever) throw std::runtime_error(name + " never opened");
+    if (NowSeconds() > written + kMostSeconds) throw std::runtime_error(name + " never opened");
     ::usleep(100);
   }
   return std::max(0.0, stream.first() - written);
@@ -50,7 +50,7 @@ class Monitor {
     address.nl_groups = RTMGRP_LINK | RTMGRP_TC;
     int size = 16 << 20;
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    timeval wait{static_cast<time_t>(kForever), 0};
+    timeval wait{static_cast<time_t>(kMostSeconds), 0};
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     if (::bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
       throw std::runtime_error("cannot hear of interfaces");

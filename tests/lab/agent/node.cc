@@ -34,7 +34,7 @@ using std::chrono::seconds;
 constexpr auto kForever = seconds(60);
 const std::string kPrograms[] = {InBuild("agent/control/sallyportd"),
                                  InBuild("agent/control/sallyportd_next")};
-const std::string& ProgramOf(Version version) { return kPrograms[static_cast<int>(version)]; }
+const std::string& ProgramOf(AgentVersion version) { return kPrograms[static_cast<int>(version)]; }
 
 // As a careful writer does it: whole or not at all.
 void WriteWhole(const std::string& path, const std::string& text) {
@@ -49,7 +49,7 @@ std::string ReadAll(const std::string& path) {
   return out.str();
 }
 
-pid_t Spawn(Version version, const std::vector<std::string>& arguments, const std::string& log,
+pid_t Spawn(AgentVersion version, const std::vector<std::string>& arguments, const std::string& log,
             const std::string& netns) {
   const std::string& program = ProgramOf(version);
   std::vector<char*> argv{const_cast<char*>(program.c_str())};
@@ -184,7 +184,7 @@ int AgentProcess::Wait() {
 
 std::string AgentProcess::Log() const { return ReadAll(log_); }
 
-std::string RunAgent(const std::vector<std::string>& flags, int& code, Version version) {
+std::string RunAgent(const std::vector<std::string>& flags, int& code, AgentVersion version) {
   std::string log = "/run/spt-run-log";
   fs::remove(log);
   code = WaitFor(Spawn(version, flags, log, ""));

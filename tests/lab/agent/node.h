@@ -14,7 +14,7 @@
 namespace sallyport::test {
 
 // The agent of this build, or the next one's: the same with other tables (SP_NEXT).
-enum class Version { kThis, kNext };
+enum class AgentVersion { kThis, kNext };
 
 // What one agent reads and writes, below a directory in the sandbox.
 class AgentFiles {
@@ -29,8 +29,8 @@ class AgentFiles {
   std::string socket() const { return root_ + "/run/agent.sock"; }
   const std::string& pins() const { return pins_; }
   // Whose turn it is: which one starts with these files, and takes its programs off at the end.
-  Version version() const { return version_; }
-  void Use(Version version) { version_ = version; }
+  AgentVersion version() const { return version_; }
+  void Use(AgentVersion version) { version_ = version; }
 
   void WriteManifest(const std::string& file, const std::string& text) const;
   void RemoveManifest(const std::string& file) const;
@@ -48,7 +48,7 @@ class AgentFiles {
  private:
   std::string root_;
   std::string pins_;
-  Version version_ = Version::kThis;
+  AgentVersion version_ = AgentVersion::kThis;
 };
 
 // A running sallyportd.
@@ -81,7 +81,7 @@ class AgentProcess {
 
 // Runs `sallyportd FLAGS` to its end; its output, and its exit code in `code`.
 std::string RunAgent(const std::vector<std::string>& flags, int& code,
-                     Version version = Version::kThis);
+                     AgentVersion version = AgentVersion::kThis);
 
 // One question to the local API; null while nobody answers.
 model::Value Ask(const AgentFiles& files, const std::string& path);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent is replaced while its pods talk: no packet is lost, and none passes that should not.
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -50,16 +51,17 @@ bool Echoes(int fd) {
   return Readable(fd, kLostAfter) && recv(fd, &letter, 1, 0) == 1 && letter == 'a';
 }
 
-// Segments that TCP had to send again.
+// Segments that TCP had to send again, without those that had arrived all the same (on a machine
+// too busy to say so in time).
 uint32_t SentAgain(int fd) {
   tcp_info info{};
   socklen_t size = sizeof(info);
   getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-  return info.tcpi_total_retrans;
+  return info.tcpi_total_retrans - std::min(info.tcpi_total_retrans, info.tcpi_dsack_dups);
 }
 
 struct Counts {
-  std::atomic<uint64_t> asked = 0, lost = 0, denied = 0, wrongly_passed = 0;
+  std::atomic<uint64_t> asked = 0, unanswered = 0, sent_again = 0, denied = 0, wrongly_passed = 0;
 };
 
 // Answers at a pod what `friend` asks; what anybody else says there should not have arrived.
@@ -123,7 +125,7 @@ void Ask(const Pod& from, const Pod& to, const std::stop_token& stop, Counts& co
   from.Inside([&] {
     auto ask = [&](const UniqueFd& fd) {
       ++counts.asked;
-      if (!fd || !Echoes(fd.get())) ++counts.lost;
+      if (!fd || !Echoes(fd.get())) ++counts.unanswered;
     };
     UniqueFd stream = Connected(to.v4(), kTcpPort, SOCK_STREAM);
     UniqueFd datagrams = Connected(to.v4(), kPort, SOCK_DGRAM);
@@ -135,11 +137,11 @@ void Ask(const Pod& from, const Pod& to, const std::stop_token& stop, Counts& co
       ask(Connected(to.v4(), kPort, SOCK_DGRAM));
       UniqueFd fresh = Connected(to.v4(), kTcpPort, SOCK_STREAM);
       ask(fresh);
-      counts.lost += SentAgain(fresh.get());
+      counts.sent_again += SentAgain(fresh.get());
       linger reset{1, 0};  // leaves no port behind that waits
       setsockopt(fresh.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     }
-    counts.lost += SentAgain(stream.get());
+    counts.sent_again += SentAgain(stream.get());
   });
 }
 
@@ -192,11 +194,11 @@ class ReplacedTest : public AgentTest, public testing::WithParamInterface<const 
   }
   // The newer one's tables stay as they are, and in force.
   void FailToGoBack() {
-    files_.Use(Version::kThis);
+    files_.Use(AgentVersion::kThis);
     Agent older = Start();
     EXPECT_GT(older->Wait(), 0);
     EXPECT_THAT(older->Log(), testing::HasSubstr("of a newer sallyportd"));
-    files_.Use(Version::kNext);
+    files_.Use(AgentVersion::kNext);
   }
   void UnderLoad(const std::string& what, const std::function<void(Agent&)>& replace);
 };
@@ -223,11 +225,12 @@ void ReplacedTest::UnderLoad(const std::string& what, const std::function<void(A
   guest = {};
   intruder = {};
   std::printf("%s, %s: asked %lu, lost %lu; denied %lu, wrongly passed %lu\n", GetParam(),
-              what.c_str(), counts.asked.load(), counts.lost.load(), counts.denied.load(),
-              counts.wrongly_passed.load());
+              what.c_str(), counts.asked.load(), counts.unanswered + counts.sent_again,
+              counts.denied.load(), counts.wrongly_passed.load());
   EXPECT_GT(counts.asked, 1000u);
   EXPECT_GT(counts.denied, 1000u);
-  EXPECT_EQ(counts.lost, 0u);
+  EXPECT_EQ(counts.unanswered, 0u);
+  EXPECT_EQ(counts.sent_again, 0u);
   EXPECT_EQ(counts.wrongly_passed, 0u);
 }
 
@@ -244,7 +247,7 @@ TEST_P(ReplacedTest, IsFeltByNoPacket) {
 
 TEST_P(ReplacedTest, ByANewerVersionIsFeltByNoPacket) {
   UnderLoad("by a newer version, which stood by", [&](Agent& agent) {
-    files_.Use(Version::kNext);
+    files_.Use(AgentVersion::kNext);
     TakeOver(agent, SIGTERM);
     ChangePolicy();
     agent->End(SIGKILL);
@@ -257,7 +260,7 @@ TEST_P(ReplacedTest, ByANewerVersionIsFeltByNoPacket) {
 
 TEST_P(ReplacedTest, ByANewerVersionAfterAKillIsFeltByNoPacket) {
   UnderLoad("by a newer version, after a kill", [&](Agent& agent) {
-    files_.Use(Version::kNext);
+    files_.Use(AgentVersion::kNext);
     StartAgain(agent, SIGKILL);
     ChangePolicy();
   });

@@ -268,16 +268,16 @@ TEST_F(ReconcilerTest, OldNewsDoesNotTouchAReusedIndex) {
   Links({Veth(3, "up0")});
   Link uplink = Veth(3, "up0");
   uplink.uplink = true;
-  endpoint::LinkUpdate first{.set = {uplink}, .gone = {}, .addresses = {}};
-  endpoint::LinkUpdate second{.set = {Veth(3, "veth9")}, .gone = {3}, .addresses = {}};
-  Doors first_doors = doorkeeper_->Take(first);
+  Hear({uplink});
   kernel_.attached.clear();  // with the old one
-  Doors second_doors = doorkeeper_->Take(second);
-  reconciler_->Take(LinksChanged{first, first_doors});
-  reconciler_->Reconcile();
+  Hear({Veth(3, "veth9")}, {3});
+  ASSERT_EQ(told_.size(), 2u);
+  LinksChanged second = std::exchange(told_.back(), told_.front());
+  told_.pop_back();
+  TakeLinks();
   EXPECT_TRUE(kernel_.watched.contains(3)) << "meant for the former one";
-  reconciler_->Take(LinksChanged{second, second_doors});
-  reconciler_->Reconcile();
+  told_ = {second};
+  TakeLinks();
   EXPECT_THAT(kernel_.attached, ElementsAre(3));
   EXPECT_FALSE(kernel_.watched.contains(3));
 }

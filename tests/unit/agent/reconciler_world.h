@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/reconciler.h"
@@ -19,7 +20,9 @@ namespace sallyport::control {
 class ReconcilerTest : public testing::Test {
  protected:
   void Start() {
-    doorkeeper_ = std::make_unique<Doorkeeper>(kernel_, left_alone_, filter_);
+    doorkeeper_ = std::make_unique<Doorkeeper>(
+        kernel_, left_alone_, filter_,
+        [this](LinksChanged links) { told_.push_back(std::move(links)); });
     reconciler_ = std::make_unique<Reconciler>(
         "n1", kernel_, endpoint::Tracker("n1", filter_, resolver_), left_alone_, clock_);
   }
@@ -32,9 +35,17 @@ class ReconcilerTest : public testing::Test {
     kernel_.TakeLog();
   }
   void Links(std::vector<endpoint::Link> set, std::vector<uint32_t> gone = {}) {
-    endpoint::LinkUpdate update{.set = std::move(set), .gone = std::move(gone), .addresses = {}};
-    Doors doors = doorkeeper_->Take(update);
-    reconciler_->Take(LinksChanged{update, doors});
+    Hear(std::move(set), std::move(gone));
+    while (doorkeeper_->Work()) {
+    }
+    TakeLinks();
+  }
+  void Hear(std::vector<endpoint::Link> set, std::vector<uint32_t> gone = {}) {
+    doorkeeper_->Hear({.set = std::move(set), .gone = std::move(gone), .addresses = {}});
+  }
+  // What the doorkeeper has told so far, at once.
+  void TakeLinks() {
+    for (const LinksChanged& links : std::exchange(told_, {})) reconciler_->Take(links);
     reconciler_->Reconcile();
   }
   void Claims(const std::vector<endpoint::ClaimOf>& claims) {
@@ -63,6 +74,7 @@ class ReconcilerTest : public testing::Test {
   endpoint::DeviceFilter filter_;
   LeftAlone left_alone_{pins_.path()};
   std::unique_ptr<Doorkeeper> doorkeeper_;
+  std::vector<LinksChanged> told_;
   std::unique_ptr<Reconciler> reconciler_;
 };
 

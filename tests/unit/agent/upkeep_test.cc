@@ -112,5 +112,40 @@ TEST_F(UpkeepTest, ABurstIsClosedFirstAndLinkedLater) {
   EXPECT_EQ(Log(), "close 3 4 5; attach 3; attach 4; attach 5");
 }
 
+// Nor do those that come later, and an early one opens before the last has its links.
+TEST_F(UpkeepTest, WhatComesMeanwhileIsClosedFirst) {
+  StartListed();
+  Claims({{"web", {"veth3"}}});
+  Objects({Set(PodOf{"web"})});
+  Log();
+  Hear({Veth(3, "veth3"), Veth(4, "veth4")});
+  EXPECT_TRUE(doorkeeper_->Work());
+  TakeLinks();
+  Hear({Veth(5, "veth5"), Veth(6, "veth6")});
+  EXPECT_EQ(Log(), "close 3 4; attach 3; apply web@3; close 5 6");
+  EXPECT_TRUE(doorkeeper_->Work());
+  EXPECT_TRUE(doorkeeper_->Work());
+  EXPECT_FALSE(doorkeeper_->Work());
+  EXPECT_FALSE(doorkeeper_->Work());
+  EXPECT_EQ(Log(), "attach 4; attach 5; attach 6");
+}
+
+TEST_F(UpkeepTest, WhatIsHeardOfOneThatWaits) {
+  StartListed();
+  Hear({Veth(3, "veth3"), Veth(4, "veth4"), Veth(5, "veth5")});
+  Hear({Veth(4, "renamed")}, {3});
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_THAT(told_[0].update.gone, ElementsAre(3));
+  EXPECT_THAT(told_[0].update.set, IsEmpty()) << "it is not told of before it has its programs";
+  told_.clear();
+  EXPECT_TRUE(doorkeeper_->Work());
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].update.set.at(0).name, "renamed");
+  EXPECT_THAT(told_[0].doors.closed, ElementsAre(4));
+  Hear({Veth(5, "veth5")}, {5});
+  EXPECT_EQ(told_.size(), 2u) << "another one's index: at once";
+  EXPECT_FALSE(doorkeeper_->Work());
+}
+
 }  // namespace
 }  // namespace sallyport::control
