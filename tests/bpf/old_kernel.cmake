@@ -6,4 +6,5 @@ sallyport_test(old-kernel LABEL bpf
   DEPS sallyport_test_places
   TIMEOUT 840)
 set_tests_properties(bpf.old-kernel PROPERTIES RESOURCE_LOCK guest)
-add_dependencies(bpf_old-kernel old_kernel_guest bpf_packets bpf_start bpf_traffic)
+add_dependencies(bpf_old-kernel old_kernel_guest bpf_packets bpf_start bpf_traffic
+  bpf_upgrade)

@@ -61,7 +61,7 @@ int main() {
   Mount("proc", "/proc");
   Mount("sysfs", "/sys");
   Mount("devtmpfs", "/dev");
-  Mount("tmpfs", "/tmp");
+  std::filesystem::create_directories("/tmp");  // not mounted over: programs may be below it
   Mount("tmpfs", "/run");
   Mount("bpf", "/sys/fs/bpf");
   ::setenv("PATH", "/bin", 1);

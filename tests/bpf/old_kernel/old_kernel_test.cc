@@ -40,6 +40,7 @@ const std::vector<std::pair<std::string, std::string>> kPrograms = {
     {"bpf_packets",
      "FlowTest.*:PolicyTest.*:IdentityTest.LongestPrefixWins/*:HeadersTest.*:ErrorHeadersTest.*"},
     {"bpf_start", "StartTest.ProgramsAreAttachedInTheWayThatTheKernelHas:GracePeriodTest.*"},
+    {"bpf_upgrade", "Ways/UpgradeTest.OlderTablesStayInForceUntilTheFirstApply/Clsact"},
     {"bpf_traffic", "ServiceTest.LiveConnectionsObeyInBothDirections/NftablesClsactIPv4"},
 };
 const std::vector<std::string> kCommands = {"sh", "ip", "tc", "nft", "cat", "grep", "sed", "tr"};
@@ -180,6 +181,8 @@ void MakeFileSystem(KernelPackage& package, const std::string& path) {
     archive.AddProgram("/tests/" + program, InBuild("tests/bpf/" + program));
     programs += "/tests/" + program + " " + filter + "\n";
   }
+  const std::string next_agent = InBuild("tests/bpf/next_agent");
+  archive.AddProgram(next_agent, next_agent);  // bpf_upgrade starts it
   archive.AddFile("/programs", programs);
   for (const std::string& command : kCommands) {
     std::string found = Find(command);

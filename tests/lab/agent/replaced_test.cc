@@ -9,7 +9,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <memory>
+#include <sstream>
 #include <thread>
 
 #include "base/unique_fd.h"
@@ -21,6 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr uint16_t kTcpPort = 5002;
+const net::Address kNode = *net::Address::Parse("169.254.1.1");  // as each pod sees it
 // Longer than a busy machine lets anybody wait; what takes this long was lost.
 constexpr int kLostAfter = 10'000;
 
@@ -58,6 +61,18 @@ uint32_t SentAgain(int fd) {
   socklen_t size = sizeof(info);
   getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
   return info.tcpi_total_retrans - std::min(info.tcpi_total_retrans, info.tcpi_dsack_dups);
+}
+
+// What the kernel has dropped for want of room before anybody looked at it, on all processors.
+uint64_t QueueDrops() {
+  uint64_t out = 0;
+  std::ifstream file("/proc/net/softnet_stat");
+  for (std::string line, handled, dropped; std::getline(file, line);) {
+    std::istringstream words(line);
+    words >> handled >> dropped;
+    out += std::stoull(dropped, nullptr, 16);
+  }
+  return out;
 }
 
 struct Counts {
@@ -155,7 +170,10 @@ void Intrude(const Pod& from, const Pod& to, const std::stop_token& stop, Counts
       (void)send(fresh.get(), "x", 1, MSG_NOSIGNAL);
       (void)Connected(to.v4(), kTcpPort, SOCK_STREAM | SOCK_NONBLOCK);
       counts.denied += 2;
-      std::this_thread::sleep_for(milliseconds(1));  // leaves the processor to the others
+      // Leaves the processor to the others, and does not fill the kernel's queue, which drops what
+      // it has no room for: what was sent before has been looked at when the node refuses this.
+      (void)Connected(kNode, kPort, SOCK_STREAM);
+      std::this_thread::sleep_for(milliseconds(1));
     }
   });
 }
@@ -218,6 +236,7 @@ void ReplacedTest::UnderLoad(const std::string& what, const std::function<void(A
   ASSERT_TRUE(HasPolicies(files_, "shop/b"));
   ASSERT_TRUE(Ready(files_));
   Counts counts;
+  uint64_t dropped = QueueDrops();
   Server server(b_, a_.v4(), counts);
   std::jthread guest([&](const std::stop_token& stop) { Ask(a_, b_, stop, counts); });
   std::jthread intruder([&](const std::stop_token& stop) { Intrude(c, b_, stop, counts); });
@@ -229,7 +248,7 @@ void ReplacedTest::UnderLoad(const std::string& what, const std::function<void(A
               counts.denied.load(), counts.wrongly_passed.load());
   EXPECT_GT(counts.asked, 1000u);
   EXPECT_GT(counts.denied, 1000u);
-  EXPECT_EQ(counts.unanswered, 0u);
+  EXPECT_EQ(counts.unanswered, 0u) << "dropped by the kernel's queue: " << QueueDrops() - dropped;
   EXPECT_EQ(counts.sent_again, 0u);
   EXPECT_EQ(counts.wrongly_passed, 0u);
 }
