@@ -173,6 +173,7 @@ struct sp_flow_key {
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
 #define SP_FLOW_BRIEF 0x1000u    /* datagrams with a node's address, as seen here */
+#define SP_FLOW_WAS_CUT 0x1000u  /* connections: ended by policy before, if not opened anew since */
 /* The opener sent more than an opening; datagrams: more after an answer. With ANSWERED: both talk */
 #define SP_FLOW_CONFIRMED 0x2000u
 #define SP_FLOW_KEPT 0x4000u /* policy allows no new one like it: see SP_ENDPOINT_KEEP */

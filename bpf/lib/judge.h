@@ -33,8 +33,11 @@ static __always_inline struct sp_endpoint *local_peer(const struct context *c, _
 /* May a packet that opens nothing be of a connection that stays? What was cut never is. */
 static __always_inline int is_established(const struct flow_ref *ref)
 {
-	const __u64 asked = SP_FLOW_ANSWERED | SP_FLOW_CUT | SP_FLOW_RESET | SP_FLOW_DEFERRED;
+	__u64 asked = SP_FLOW_ANSWERED | SP_FLOW_CUT | SP_FLOW_RESET | SP_FLOW_DEFERRED;
 
+	/* The end that allows it may have spoken first: then only this bit is left. */
+	if (is_connection(ref->key.protocol))
+		asked |= SP_FLOW_WAS_CUT;
 	return (ref->state & asked) == SP_FLOW_ANSWERED && ref->key.protocol != IPPROTO_ICMP &&
 	       ref->key.protocol != IPPROTO_ICMPV6;
 }
@@ -301,10 +304,17 @@ GLOBAL int judge_new(struct context *c)
 	return go(c, d.flags, 1, d.other);
 }
 
-/* Flags that say what went over the wire: they stay when a flow is judged again. */
+/* Flags of what has happened to a flow: they stay when it is judged again. _BRIEF is _WAS_CUT too. */
 #define FLOW_HISTORY                                                                     \
 	(SP_FLOW_FROM_HIGH | SP_FLOW_ANSWERED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
 	 SP_FLOW_RESET | SP_FLOW_CARRIED | SP_FLOW_JOINT | SP_FLOW_BRIEF | SP_FLOW_CONFIRMED)
+
+/* Flags of a flow that policy ends. */
+static __always_inline __u32 cut_flags(__u32 state, __u8 protocol)
+{
+	return (state & FLOW_HISTORY) | SP_FLOW_CUT |
+	       (is_connection(protocol) ? SP_FLOW_WAS_CUT : 0);
+}
 
 /* Flags that this packet adds to its flow. */
 static __always_inline __u32 packet_flags(const struct context *c, int opener)
@@ -401,7 +411,7 @@ GLOBAL int judge_again(struct context *c)
 	if (is_connection(c->packet.protocol) || c->at_node || (state & SP_FLOW_JOINT)) {
 		flow_touch(ref, c->now);
 		flow_update(ref, make_state(c->judge.generation, ref->tag,
-					    (state & FLOW_HISTORY) | SP_FLOW_CUT));
+					    cut_flags(state, c->packet.protocol)));
 		return verdict;
 	}
 	flow_free(ref);

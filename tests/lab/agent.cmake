@@ -23,3 +23,9 @@ sallyport_test(agent-life LABEL lab ROW scenarios
   SOURCES agent/churn_test.cc agent/replaced_test.cc
   DEPS sallyport_test_node
   TIMEOUT 300)
+
+# What an agent's changes do to traffic, tables that are too small included.
+sallyport_test(agent-traffic LABEL lab ROW scenarios
+  SOURCES agent/conversation.cc agent/full_test.cc agent/live_test.cc
+  DEPS sallyport_test_node
+  TIMEOUT 300)

@@ -146,6 +146,29 @@ TEST_P(KeptTest, ErrorsAboutAKeptFlowPass) {
   EXPECT_DROP(ToWeb(Error(kStranger, kWeb, Tcp(kWeb, 1025, kFar, 80))), "icmp-error");
 }
 
+// The other end, which allows it, speaks first.
+TEST_P(KeptTest, TheOtherEndRevivesNothingThatWasCut) {
+  const uint32_t open = SP_ENDPOINT_OPEN;
+  auto data = [this] { return Tcp(kWeb, 1024, kDb, 80, kAck); };
+  auto answer = [this](uint8_t flags) { return Tcp(kDb, 80, kWeb, 1024, flags); };
+  WebAndDb({.flags = open}, {.flags = open});
+  for (const Packet& packet : {Tcp(kWeb, 1024, kDb, 80), data()}) {
+    EXPECT_PASS(FromWeb(packet));
+    EXPECT_PASS(ToDb(packet));
+    EXPECT_PASS(FromDb(answer(kSyn | kAck)));
+    EXPECT_PASS(ToWeb(answer(kSyn | kAck)));
+  }
+  WebAndDb({.egress = kNothing, .flags = open}, {.flags = open});
+  EXPECT_DROP(FromWeb(data()), "policy");
+  WebAndDb({.egress = kNothing, .flags = open | SP_ENDPOINT_KEEP << SP_EGRESS}, {.flags = open});
+  EXPECT_PASS(FromDb(answer(kAck)));
+  EXPECT_DROP(ToWeb(answer(kAck)), "policy");
+  EXPECT_DROP(FromWeb(data()), "cut");
+  WebAndDb({.flags = open}, {.flags = open});
+  EXPECT_PASS(FromWeb(data()));
+  EXPECT_PASS(ToDb(data()));
+}
+
 // Both ends are here: each keeps for itself, whoever is asked.
 TEST_P(KeptTest, NeitherEndKeepsForTheOther) {
   for (uint32_t direct : {SP_ENDPOINT_DIRECT, 0u}) {

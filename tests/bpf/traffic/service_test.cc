@@ -123,6 +123,48 @@ TEST_P(ServiceTest, LiveConnectionsObeyInBothDirections) {
   }
 }
 
+// What was established stays, where its sender asks for it; nothing new passes by that.
+TEST_P(ServiceTest, KeptConnectionsThroughServices) {
+  const Endpoint keeping = {.egress = kSet,
+                            .ingress = kNothing,
+                            .flags = SP_ENDPOINT_OPEN | SP_ENDPOINT_KEEP << SP_EGRESS};
+  for (bool masquerade : {false, true}) {
+    for (const Pod* backend : {&db, &outside}) {
+      SCOPED_TRACE(backend->device() + (masquerade ? " masqueraded" : ""));
+      uint32_t identity = backend == &db ? kDbIdentity : kOutsideIdentity;
+      uint16_t port = backend == &db ? kToDb : kToFar;
+      UniqueFd server = Listen(In(*backend), SOCK_STREAM, kTarget);
+      Translate(masquerade);
+      Allow({identity});
+      UniqueFd client = Connected(In(web), Service(), port);
+      UniqueFd accepted = Accept(server);
+      ExpectBothWays(client, accepted);
+      k.RemoveRule(kSet, identity);
+      Enforce(keeping, {});
+      ExpectBothWays(client, accepted);
+      EXPECT_EQ(Try(Service(), port), "policy");
+      Enforce(keeping, {});
+      ExpectBothWays(client, accepted);
+      k.TakeEvents();
+      Allow({});
+      Write(client, "no more");
+      EXPECT_EQ(Drop(), "policy");
+      Enforce(keeping, {});
+      Write(accepted, "neither");
+      while (Drop() != "policy") {  // what was cut, and tries again, is judged again
+      }
+      char letter;
+      EXPECT_LT(::recv(client.get(), &letter, 1, MSG_DONTWAIT), 0);
+      EXPECT_LT(::recv(accepted.get(), &letter, 1, MSG_DONTWAIT), 0);
+      // It tries no more, nor is its drop taken for that of the next one.
+      for (const UniqueFd* end : {&client, &accepted}) {
+        linger at_once{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(end->get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      }
+    }
+  }
+}
+
 // A pod that asks for much through a Service fills its own share, not the backend's.
 TEST_P(ServiceTest, AFlowCountsForWhoSentIt) {
   UniqueFd near = Listen(In(db), SOCK_STREAM, kTarget),
