@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "base/log.h"
 #include "model/fingerprint.h"
@@ -81,6 +82,7 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
         return std::set<uint32_t>(attached.begin(), attached.end());
       }()),
       upkeep_(dataplane, clock),
+      refusals_(dataplane.ReadCounters()),
       backoff_(milliseconds(50), seconds(30)) {
   attached_ = attached_at_start_;
   auto watched = dataplane.AttachedToNode();
@@ -95,6 +97,7 @@ void Reconciler::Take(LinksChanged links) {
     attached_.erase(ifindex);
     watched_.erase(ifindex);
     upkeep_.Forget(ifindex);
+    refusals_.Forget(ifindex);
     own_addresses_.Gone(ifindex);
   }
   for (uint32_t ifindex : links.doors.closed) watched_.erase(ifindex);
@@ -114,6 +117,7 @@ void Reconciler::Take(LinksChanged links) {
 void Reconciler::Reused(uint32_t ifindex) {
   attached_.erase(ifindex);
   watched_.erase(ifindex);
+  refusals_.Forget(ifindex);
   dataplane_.Forget(ifindex);
   std::erase_if(in_force_, [&](const auto& entry) { return entry.second.ifindex == ifindex; });
 }
@@ -170,8 +174,18 @@ void Reconciler::Reconcile() {
   }
 }
 
+void Reconciler::Measure() {
+  if (!refusals_.IsDue(clock_.Now())) return;
+  try {
+    refusals_.Take(dataplane_.ReadCounters(), clock_.Now());
+  } catch (const std::bad_alloc&) {  // enforcing goes on, whatever is measured
+    LogError("out of memory while measuring");
+  }
+}
+
 bool Reconciler::Look() {
   if (store_.waiting_for().contains(kLinks) || clock_.Now() < upkeep_.next_look()) return false;
+  Measure();
   Upkeep::Carriers carriers;
   for (uint32_t ifindex : attached_) {
     if (!MustNotCarry(ifindex)) carriers.pods.insert(ifindex);
@@ -432,7 +446,17 @@ std::vector<std::string> Reconciler::Reasons() const {
   for (const auto& [what, message] : failures_) out.push_back(message);
   for (std::string& reason : upkeep_.Reasons()) out.push_back(std::move(reason));
   if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
+  if (std::string why = refusals_.WhyFull(clock_.Now()); !why.empty()) out.push_back(why);
   return out;
+}
+
+std::vector<std::string> Reconciler::Notices() const {
+  return refusals_.SpentShares(clock_.Now(), [this](uint32_t ifindex) {
+    for (const auto& [pod, binding] : in_force_) {
+      if (binding.ifindex == ifindex) return "pod " + pod.ToString();
+    }
+    return NameOf(tracker_.links(), ifindex);
+  });
 }
 
 const std::string& Reconciler::Fingerprint() const {

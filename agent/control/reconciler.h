@@ -20,6 +20,7 @@
 #include "control/inputs.h"
 #include "control/left_alone.h"
 #include "control/own_addresses.h"
+#include "control/refusals.h"
 #include "control/upkeep.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
@@ -69,6 +70,8 @@ class Reconciler {
   std::vector<std::string> Reasons() const;
   // What is wrong with objects and files.
   std::vector<std::string> Diagnostics() const;
+  // What a person should know although all that is known is in force.
+  std::vector<std::string> Notices() const;
   const observe::Timings& timings() const { return timings_; }
   const Upkeep& upkeep() const { return upkeep_; }
   // Of the cluster as it is known: equal where the objects are.
@@ -77,6 +80,7 @@ class Reconciler {
  private:
   void Store(std::vector<model::Delta> deltas);
   void Reused(uint32_t ifindex);
+  void Measure();
   void Decide();
   void Noticed();
   void Compile();
@@ -117,6 +121,7 @@ class Reconciler {
   const std::set<uint32_t> attached_at_start_;
   std::set<uint32_t> watched_;  // the node's own interfaces that carry the programs for them
   Upkeep upkeep_;               // of both
+  Refusals refusals_;
   bool all_watched_ = false;
   bool deferring_ = false;   // what pods send to Services is judged there
   bool enforced_ = false;    // by this process

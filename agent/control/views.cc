@@ -247,6 +247,7 @@ observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane&
   view.ready = view.reasons.empty();
   view.tables = TablesOf(dataplane);
   view.diagnostics = DiagnosticsOf(reconciler);
+  for (std::string& notice : reconciler.Notices()) view.diagnostics.push_back(std::move(notice));
   view.cluster = reconciler.Fingerprint();
   view.watches = std::move(watches);
   return view;

@@ -16,6 +16,7 @@ sallyport_test(control LABEL unit
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
+    agent/refusals_test.cc
     agent/upkeep_test.cc
   DEPS sallyport_config sallyport_control)
 
