@@ -459,6 +459,10 @@ std::vector<std::string> Reconciler::Notices() const {
   });
 }
 
+Duration Reconciler::Waiting() const {
+  return waiting_since_ ? clock_.Now() - *waiting_since_ : Duration::zero();
+}
+
 const std::string& Reconciler::Fingerprint() const {
   if (fingerprint_.empty()) fingerprint_ = model::Fingerprint(store_.snapshot());
   return fingerprint_;

@@ -73,6 +73,8 @@ class Reconciler {
   // What a person should know although all that is known is in force.
   std::vector<std::string> Notices() const;
   const observe::Timings& timings() const { return timings_; }
+  // How long the oldest change has been waiting to come into force; zero: none does.
+  Duration Waiting() const;
   const Upkeep& upkeep() const { return upkeep_; }
   // Of the cluster as it is known: equal where the objects are.
   const std::string& Fingerprint() const;

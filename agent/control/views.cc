@@ -283,6 +283,7 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
   traffic.Take(dataplane.ReadCounters());
   view.traffic = traffic;
   view.timings = reconciler.timings();
+  view.waiting = reconciler.Waiting();
   view.missing_put_back = reconciler.upkeep().put_back().missing;
   view.displaced_put_back = reconciler.upkeep().put_back().displaced;
   view.disturbed = reconciler.upkeep().disturbed();

@@ -70,6 +70,7 @@ struct MetricsView {
   Traffic traffic;
   uint64_t events = 0, events_lost = 0;  // drops that were reported; that were too many to be
   Timings timings;
+  Duration waiting{};                                     // the oldest change, to come into force
   uint64_t missing_put_back = 0, displaced_put_back = 0;  // programs, since this agent's start
   uint64_t disturbed = 0;  // interfaces where ours are not, or not first, now
   std::vector<WatchView> watches;

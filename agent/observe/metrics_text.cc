@@ -220,6 +220,9 @@ std::string MetricsText(const MetricsView* view, bool responding, const ProcessV
     AddPrograms(*view, out);
     AddTraffic(*view, out);
     AddTimings(view->timings, out);
+    out.Gauge("sallyport_policy_waiting_seconds",
+              std::chrono::duration<double>(view->waiting).count(),
+              "How long the oldest change has been waiting to come into force; 0: none waits.");
     AddWatches(*view, out);
   }
   return out.TakeText();
