@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <mutex>
@@ -290,6 +291,15 @@ std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
 
 std::vector<TableUse> KernelDataplane::ReadUse() {
   std::vector<TableUse> out = encoder_->Use();
+  uint64_t fragments = 0;
+  const uint32_t now = TickNow();
+  Status read = ForEachValue(objects_->fragments(), [&](const void* value) {
+    fragments += FragmentIsLive(*static_cast<const sp_fragment*>(value), now) ? 1 : 0;
+  });
+  if (read.ok()) out.push_back({"fragments", fragments, objects_->most_fragments()});
+  if (Result<uint64_t> events = RingUse(objects_->events()); events)
+    out.push_back(
+        {"events", std::min<uint64_t>(*events, objects_->event_bytes()), objects_->event_bytes()});
   if (Result<Mapped> flows = MapFlows(); flows)
     out.push_back({"flows", CountLiveFlows(flows->As<const sp_flow_bucket>(), TickNow()),
                    uint64_t{objects_->flow_buckets()} * SP_FLOW_WAYS});

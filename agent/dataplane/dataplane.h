@@ -35,7 +35,7 @@ inline constexpr int kRoles = 3;
 
 struct Capacities {  // 0: the default in abi/limits.h; rounded up to what the table needs
   uint32_t endpoints = 0, peers = 0, rules = 0, port_sets = 0, port_pages = 0, prefixes = 0,
-           flows = 0;
+           flows = 0, fragments = 0;
 };
 
 struct Options {
@@ -90,7 +90,7 @@ struct DropEvent {
 };
 
 struct TableUse {
-  std::string name;
+  std::string name;  // "events", the ring buffer, is measured in bytes, all others in entries
   uint64_t used = 0, capacity = 0;
 };
 

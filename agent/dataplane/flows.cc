@@ -19,6 +19,11 @@ Word Load(const Word& word) {
   return std::atomic_ref<Word>(const_cast<Word&>(word)).load(std::memory_order_acquire);
 }
 
+// Something may have been seen after `now`.
+bool IsPast(uint32_t seen, uint32_t life, uint32_t now) {
+  return static_cast<int32_t>(now - seen) > static_cast<int32_t>(life);
+}
+
 net::FlowTuple Tuple(const sp_address& source, const sp_address& destination, uint8_t protocol,
                      uint16_t source_port, uint16_t destination_port) {
   net::FlowTuple out;
@@ -38,7 +43,8 @@ std::optional<sp_flow> Live(const sp_flow& flow, uint32_t now) {
   copy.state = Load(flow.state);
   copy.seen = Load(flow.seen);
   bool filled = (copy.state >> 16 & 0xffff) != 0;  // no tag: free, or being filled
-  if (!filled || now - copy.seen > FlowLife(copy.state, copy.key.protocol)) return std::nullopt;
+  if (!filled || IsPast(copy.seen, FlowLife(copy.state, copy.key.protocol), now))
+    return std::nullopt;
   copy.key = flow.key;
   std::atomic_thread_fence(std::memory_order_acquire);
   if (Load(flow.state) >> 16 != copy.state >> 16) return std::nullopt;  // another flow by now
@@ -128,6 +134,10 @@ uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now) {
     return true;
   });
   return count;
+}
+
+bool FragmentIsLive(const sp_fragment& fragment, uint32_t now) {
+  return !IsPast(fragment.seen, SP_LIFE_FRAGMENT, now);
 }
 
 DropEvent ToDropEvent(const sp_event& event, WallTime time) {

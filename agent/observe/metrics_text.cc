@@ -93,10 +93,13 @@ void AddState(const MetricsView& view, Exposition& out) {
   out.Sample({{"state", "open"}}, uint64_t{view.open});
   out.Sample({{"state", "closed"}}, uint64_t{view.closed});
   out.Sample({{"state", "unclaimed"}}, uint64_t{view.unclaimed});
-  out.Family("sallyport_table_entries", "gauge", "Entries in use of a kernel table.");
+  out.Family("sallyport_table_entries", "gauge",
+             "Entries in use of a kernel table; of \"events\", which wait to be read, bytes.");
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.used);
-  out.Family("sallyport_table_capacity_entries", "gauge",
-             "Entries that a kernel table has room for; when full, the answer is deny.");
+  out.Family(
+      "sallyport_table_capacity_entries", "gauge",
+      "Entries that a kernel table has room for; when full, the answer is deny. \"events\": bytes; "
+      "when full, drops are only counted.");
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.capacity);
   out.Family("sallyport_table_left_out", "gauge",
              "Entries that found no place in a kernel table: what they would allow is denied.");

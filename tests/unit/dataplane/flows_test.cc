@@ -68,6 +68,21 @@ TEST_F(FlowsTest, FreeAndHalfFilledPlacesAreNoFlows) {
   EXPECT_EQ(CountLiveFlows(buckets_, kNow), 0u);
 }
 
+TEST_F(FlowsTest, AFlowThatWasSeenAfterTheQuestionIsAlive) {
+  Add(SP_FLOW_EGRESS).seen = kNow + 1;
+  EXPECT_EQ(CountLiveFlows(buckets_, kNow), 1u);
+}
+
+TEST_F(FlowsTest, FragmentsLiveAsLongAsTheKernelWaitsForThem) {
+  for (auto [seen, live] : {std::pair{kNow - SP_LIFE_FRAGMENT, true},
+                            {kNow - SP_LIFE_FRAGMENT - 1, false},
+                            {kNow + 1, true}}) {
+    sp_fragment fragment{};
+    fragment.seen = seen;
+    EXPECT_EQ(FragmentIsLive(fragment, kNow), live) << seen;
+  }
+}
+
 TEST_F(FlowsTest, EveryLifetime) {
   constexpr uint32_t kConfirmed = SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
   struct Case {
