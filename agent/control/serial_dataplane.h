@@ -77,6 +77,10 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     return inner_->ReadFlows(limit);
   }
+  uint64_t CountKept() override {
+    std::lock_guard lock(tables_);
+    return inner_->CountKept();
+  }
   std::vector<dataplane::TableUse> ReadUse() override {
     std::lock_guard lock(tables_);
     return inner_->ReadUse();

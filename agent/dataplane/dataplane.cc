@@ -93,6 +93,7 @@ class KernelDataplane : public Dataplane {
 
   std::map<uint32_t, Counters> ReadCounters() override;
   std::vector<FlowEntry> ReadFlows(size_t limit) override;
+  uint64_t CountKept() override;
   std::vector<TableUse> ReadUse() override;
   Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
 
@@ -287,6 +288,12 @@ std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
   Result<Mapped> flows = MapFlows();
   if (!flows) return {};
   return LiveFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow(), limit);
+}
+
+uint64_t KernelDataplane::CountKept() {
+  Result<Mapped> flows = MapFlows();
+  if (!flows) return 0;
+  return CountKeptFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow());
 }
 
 std::vector<TableUse> KernelDataplane::ReadUse() {

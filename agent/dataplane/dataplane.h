@@ -165,6 +165,8 @@ class Dataplane {
   // By ifindex; under 0 those of interfaces that are closed because they are nobody's.
   virtual std::map<uint32_t, Counters> ReadCounters() = 0;
   virtual std::vector<FlowEntry> ReadFlows(size_t limit) = 0;
+  // Of those, how many are kept. Looks at the whole table.
+  virtual uint64_t CountKept() = 0;
   virtual std::vector<TableUse> ReadUse() = 0;
   // Calls back for each event that waits, on the calling thread; waits up to `timeout` for the
   // first. May be called from one thread of its own.

@@ -59,6 +59,11 @@ void ForEachLive(std::span<const sp_flow_bucket> buckets, uint32_t now, const Vi
         if (!visit(*live)) return;
 }
 
+// Another generation decides anew.
+bool IsKept(uint64_t state, uint32_t generation) {
+  return state >> 32 == generation && (state & SP_FLOW_KEPT);
+}
+
 FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
   const sp_flow_key& key = flow.key;
   uint64_t state = flow.state;
@@ -73,7 +78,7 @@ FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
   out.closing =
       (state & SP_FLOW_RESET) || ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
   out.cut = state & SP_FLOW_CUT;
-  out.kept = current && (state & SP_FLOW_KEPT);
+  out.kept = IsKept(state, generation);
   out.direct = state & SP_FLOW_DIRECT;
   out.source_ifindex = flow.ifindex[from_high ? 1 : 0];
   out.destination_ifindex = flow.ifindex[from_high ? 0 : 1];
@@ -131,6 +136,16 @@ uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now) {
   uint64_t count = 0;
   ForEachLive(buckets, now, [&](const sp_flow&) {
     ++count;
+    return true;
+  });
+  return count;
+}
+
+uint64_t CountKeptFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
+                        uint32_t now) {
+  uint64_t count = 0;
+  ForEachLive(buckets, now, [&](const sp_flow& flow) {
+    count += IsKept(flow.state, generation) ? 1 : 0;
     return true;
   });
   return count;

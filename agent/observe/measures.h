@@ -68,6 +68,7 @@ struct MetricsView {
   std::map<std::string, uint64_t> objects;     // known, by kind
   uint64_t linux_nodes = 0;                    // those of them that an agent can run on
   Traffic traffic;
+  uint64_t flows_kept = 0;
   uint64_t events = 0, events_lost = 0;  // drops that were reported; that were too many to be
   Timings timings;
   Duration waiting{};                                     // the oldest change, to come into force

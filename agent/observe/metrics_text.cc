@@ -139,6 +139,10 @@ void AddTraffic(const MetricsView& view, Exposition& out) {
     SP_DROP_REASONS(SP_X)
 #undef SP_X
   }
+  out.Gauge(
+      "sallyport_flows_kept", view.flows_kept,
+      "Flows that stay although policy allows no new one like them (sallyport.io/established: "
+      "keep).");
   out.Counter("sallyport_drop_events_total", view.events,
               "Drops that were reported with names (log, sallyport events).");
   out.Family("sallyport_drop_events_suppressed_total", "counter",

@@ -98,6 +98,7 @@ class FakeDataplane : public Dataplane {
     if (out.size() > limit) out.resize(limit);
     return out;
   }
+  uint64_t CountKept() override { return kept; }
   std::vector<TableUse> ReadUse() override { return {{"flows", 1, 100}}; }
   Status PollEvents(Duration, const std::function<void(const DropEvent&)>&) override {
     return Ok();
@@ -126,6 +127,7 @@ class FakeDataplane : public Dataplane {
   std::vector<Shortfall> short_of;  // after each Apply
   std::map<uint32_t, Counters> counters;
   std::vector<FlowEntry> flows;
+  uint64_t kept = 0;
   std::atomic<bool> out_of_memory = false;  // when counters are read
 
  private:

@@ -60,6 +60,8 @@ TEST_F(FlowsTest, AnotherGenerationAllowsNothingNow) {
   EXPECT_FALSE(Live()[0].egress_allowed);
   EXPECT_FALSE(Live()[1].kept);
   EXPECT_TRUE(Live()[2].kept && Live()[2].egress_allowed);
+  EXPECT_EQ(CountKeptFlows(buckets_, kGeneration, kNow), 1u);
+  EXPECT_EQ(CountKeptFlows(buckets_, kGeneration, kNow + SP_LIFE_SYN), 0u);
 }
 
 TEST_F(FlowsTest, FreeAndHalfFilledPlacesAreNoFlows) {
