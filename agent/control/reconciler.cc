@@ -17,6 +17,8 @@ using std::chrono::seconds;
 // The interface has gone, or is about to; its news follows.
 bool IsGone(const Error& error) { return error.code == ENODEV || error.code == ENOLINK; }
 
+constexpr auto kSweepEvery = seconds(10);
+
 // What must have been listed once before anything that is in force may change.
 constexpr const char* kLinks = "interfaces";
 constexpr const char* kClaims = "CNI results";
@@ -94,7 +96,7 @@ void Reconciler::Take(LinksChanged links) {
   if (links.doors.left_alone) tracker_.SetLeftAlone(*links.doors.left_alone);
   for (uint32_t ifindex : links.update.gone) {  // first: another may have its index by now
     left_alone_.Forget(ifindex);
-    attached_.erase(ifindex);
+    unswept_ |= attached_.erase(ifindex) > 0;
     watched_.erase(ifindex);
     upkeep_.Forget(ifindex);
     refusals_.Forget(ifindex);
@@ -378,6 +380,7 @@ void Reconciler::Unguard() {
       continue;
     }
     attached_.erase(ifindex);
+    unswept_ = true;
     if (decision_.unguarded.contains(ifindex)) {
       LogInfo("detached from " + name + ": it is not a pod's");
     }
@@ -385,11 +388,21 @@ void Reconciler::Unguard() {
 }
 
 void Reconciler::Settle() {
+  Sweep();
   if (!unsettled_) return;
   Status status = dataplane_.Settle();
   if (!status)
     LogWarning("settling the tables, done with the next change: " + status.error().message);
   unsettled_ = false;
+}
+
+// Flows of pods that have gone. Not at each moment: many go at once.
+void Reconciler::Sweep() {
+  if (!unswept_ || unsettled_ || !enforced_ || clock_.Now() < sweep_at_) return;
+  unswept_ = false;
+  sweep_at_ = clock_.Now() + kSweepEvery;
+  if (size_t freed = dataplane_.SweepFlows(); freed > 0)
+    LogDebug(std::to_string(freed) + " flows of pods that have gone are taken out");
 }
 
 Duration Reconciler::Patience() const {

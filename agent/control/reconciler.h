@@ -83,6 +83,7 @@ class Reconciler {
   void Store(std::vector<model::Delta> deltas);
   void Reused(uint32_t ifindex);
   void Measure();
+  void Sweep();
   void Decide();
   void Noticed();
   void Compile();
@@ -132,6 +133,8 @@ class Reconciler {
   std::vector<dataplane::Shortfall> shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since
   bool unsettled_ = false;
+  bool unswept_ = true;  // endpoints have gone, or may have while no agent ran
+  MonotonicTime sweep_at_{};
   std::optional<MonotonicTime> waiting_since_;  // news that is not in force yet
   observe::Timings timings_;
   uint64_t revision_ = 0;

@@ -65,6 +65,10 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     return inner_->Settle();
   }
+  size_t SweepFlows() override {
+    std::lock_guard lock(tables_);
+    return inner_->SweepFlows();
+  }
   uint32_t generation() const override {
     std::lock_guard lock(tables_);
     return inner_->generation();

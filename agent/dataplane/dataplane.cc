@@ -11,9 +11,11 @@
 #include <mutex>
 #include <set>
 #include <type_traits>
+#include <unordered_set>
 
 #include "dataplane/bpf_calls.h"
 #include "dataplane/encoder.h"
+#include "dataplane/flow_sweeper.h"
 #include "dataplane/flows.h"
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
@@ -88,6 +90,7 @@ class KernelDataplane : public Dataplane {
   std::vector<Shortfall> shortfalls() const override { return encoder_->shortfalls(); }
   void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
+  size_t SweepFlows() override;
   uint32_t generation() const override { return encoder_->generation(); }
   const std::vector<std::string>& notes() const override { return notes_; }
 
@@ -288,6 +291,18 @@ std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
   Result<Mapped> flows = MapFlows();
   if (!flows) return {};
   return LiveFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow(), limit);
+}
+
+// Closed ones may be opened again: who carries the programs is there.
+size_t KernelDataplane::SweepFlows() {
+  if (upgrade_) return 0;  // an older version's endpoints have flows here
+  Result<Mapped> flows = MapFlows(/*writable=*/true);
+  if (!flows) return 0;
+  std::vector<uint32_t> guarded = KeysOf(objects_->guarded());
+  std::unordered_set<uint32_t> here(guarded.begin(), guarded.end());
+  for (const auto& [ifindex, place] : encoder_->places()) here.insert(ifindex);
+  return dataplane::SweepFlows(flows->As<sp_flow_bucket>(),
+                               [&](uint32_t ifindex) { return here.contains(ifindex); });
 }
 
 uint64_t KernelDataplane::CountKept() {

@@ -156,6 +156,10 @@ class Dataplane {
   // the former generation used. Apply does it first if it was not called.
   virtual Status Settle() = 0;
 
+  // Takes flows out of which every end was a pod's that has gone, and returns how many. Looks at
+  // the whole table, some ms: for an idle moment.
+  virtual size_t SweepFlows() = 0;
+
   virtual uint32_t generation() const = 0;
   // What a person should know about this start: a capacity that could not be changed, ...
   virtual const std::vector<std::string>& notes() const {

@@ -6,6 +6,7 @@ sallyport_test(endpoint LABEL unit
     agent/device_filter_test.cc
     agent/link_table_test.cc
     agent/netlink_test.cc
+    agent/spent_results_test.cc
     agent/tracker_test.cc
   DEPS sallyport_endpoint)
 
@@ -18,6 +19,7 @@ sallyport_test(control LABEL unit
     agent/reconciler_test.cc
     agent/refusals_test.cc
     agent/upkeep_test.cc
+    agent/waiting_test.cc
   DEPS sallyport_config sallyport_control)
 
 sallyport_test(observe LABEL unit

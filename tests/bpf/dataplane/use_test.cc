@@ -50,6 +50,33 @@ TEST_F(UseTest, FragmentsAreCountedAndHaveTheRoomThatIsAskedFor) {
               testing::ElementsAre(testing::HasSubstr("\"fragments\" keeps its size")));
 }
 
+TEST_F(UseTest, FlowsOfPodsThatHaveGoneAreTakenOut) {
+  Open();
+  AttachBoth();
+  Apply();
+  ASSERT_TRUE(Reaches());
+  ASSERT_TRUE(Reaches(/*v6=*/true));
+  auto settle = [this] {
+    Apply();
+    EXPECT_TRUE(dataplane_->Settle().ok());
+  };
+  Bindings both = std::exchange(bindings_, {});
+  settle();
+  EXPECT_EQ(dataplane_->SweepFlows(), 0u) << "closed, and may be opened again";
+  bindings_ = both;
+  bindings_.erase(Name(a_));
+  settle();
+  ASSERT_TRUE(dataplane_->Detach(a_.ifindex()).ok());
+  EXPECT_EQ(dataplane_->SweepFlows(), 0u) << "their other end is here";
+  bindings_.clear();
+  settle();
+  ASSERT_TRUE(dataplane_->Detach(b_.ifindex()).ok());
+  EXPECT_GE(Use()["flows"].used, 2u);
+  EXPECT_GE(dataplane_->SweepFlows(), 2u);
+  EXPECT_EQ(Use()["flows"].used, 0u);
+  EXPECT_TRUE(dataplane_->ReadFlows(100).empty());
+}
+
 TEST_F(UseTest, EventsThatNobodyHasReadAreMeasured) {
   Open();
   AttachBoth();

@@ -88,6 +88,10 @@ class FakeDataplane : public Dataplane {
   Status Settle() override {
     return Do("settle", [] {});
   }
+  size_t SweepFlows() override {
+    ++sweeps;
+    return 0;
+  }
   uint32_t generation() const override { return generation_; }
   std::map<uint32_t, Counters> ReadCounters() override {
     if (out_of_memory) throw std::bad_alloc();
@@ -128,6 +132,7 @@ class FakeDataplane : public Dataplane {
   std::map<uint32_t, Counters> counters;
   std::vector<FlowEntry> flows;
   uint64_t kept = 0;
+  int sweeps = 0;
   std::atomic<bool> out_of_memory = false;  // when counters are read
 
  private:

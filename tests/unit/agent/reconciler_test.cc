@@ -370,37 +370,6 @@ TEST_F(ReconcilerTest, ShortfallsMakeItUnreadyAndAreTriedAgain) {
   EXPECT_EQ(Log(), "");
 }
 
-// Of the oldest change, until it is in force.
-TEST_F(ReconcilerTest, SaysHowLongChangesWait) {
-  using std::chrono::seconds;
-  Start();
-  Links({Veth(3, "veth3")});
-  Claims({{"web", {"veth3"}}});
-  Objects({Set(PodOf{"web"})}, false);
-  clock_.Advance(seconds(2));
-  EXPECT_EQ(reconciler_->Waiting(), seconds(2)) << "not everything is known";
-  Objects({}, true);
-  EXPECT_EQ(reconciler_->Waiting(), seconds(0));
-  clock_.Advance(seconds(2));
-  EXPECT_EQ(reconciler_->Waiting(), seconds(0));
-
-  kernel_.Fail("apply");
-  Objects({DenyAll("deny")});
-  clock_.Advance(seconds(3));
-  Objects({DenyAll("more")});
-  clock_.Advance(seconds(4));
-  EXPECT_EQ(reconciler_->Waiting(), seconds(7));
-  kernel_.Heal();
-  kernel_.short_of = {{{"rules", 240, 256}, 12, {}, false}};
-  reconciler_->Reconcile();
-  EXPECT_EQ(reconciler_->Waiting(), seconds(7)) << "what found no room still waits";
-  kernel_.short_of.clear();
-  reconciler_->Reconcile();
-  EXPECT_EQ(reconciler_->Waiting(), seconds(0));
-  Objects({Set(PodOf{.name = "far", .node = "n2"})});
-  EXPECT_EQ(reconciler_->Waiting(), seconds(0)) << "no news to this node";
-}
-
 TEST_F(ReconcilerTest, ARefusedPodSaysWhichTable) {
   StartListed();
   Links({Veth(3, "veth3"), Veth(4, "veth4")});

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "endpoint/tracker.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <functional>
 #include <random>
 
-#include "unit/agent/tracker_world.h"
+#include "unit/agent/tracker_fixture.h"
 
 namespace sallyport::endpoint {
 namespace {
@@ -16,34 +13,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-class TrackerTest : public testing::Test {
- protected:
-  void Set(const Link& link) { tracker_.Update({.set = {link}, .gone = {}, .addresses = {}}); }
-  void Gone(uint32_t ifindex) { tracker_.Update({.set = {}, .gone = {ifindex}, .addresses = {}}); }
-  void RoutesChanged() {
-    tracker_.Update({.set = {}, .gone = {}, .addresses = {}, .routes_changed = true});
-  }
-  void Set(const ClaimOf& claim) { tracker_.SetClaim(claim.Make()); }
-  void Set(const PodOf& pod) { tracker_.SetPod(pod.Make()); }
-
-  // "web@3 db@4": pods and their interfaces
-  std::string Placed() {
-    std::string out;
-    for (const auto& [pod, placement] : tracker_.Decide().placements) {
-      out += (out.empty() ? "" : " ") + pod.name + "@" + std::to_string(placement.ifindex);
-    }
-    return out;
-  }
-  std::string WhyClosed(uint32_t ifindex) {
-    auto decision = tracker_.Decide();
-    auto it = decision.sightings.find(ifindex);
-    return it == decision.sightings.end() ? "not a candidate" : it->second.why_closed;
-  }
-
-  FakeResolver resolver_;
-  Tracker tracker_{"n1", DeviceFilter(), resolver_};
-};
 
 TEST_F(TrackerTest, NewInterfaceIsGuardedBeforeAnythingClaimsIt) {
   Set(Veth(3, "veth3"));
@@ -301,65 +270,6 @@ TEST_F(TrackerTest, FileWhoseSandboxIsBehindAnotherInterfaceIsStale) {
   Set(ClaimOf{.pod = "web", .host_interfaces = {"veth3"}, .netns = "/run/netns/web"});
   Set(PodOf{"web"});
   EXPECT_EQ(Placed(), "");
-}
-
-// Left behind by a pod that has gone: the next one of its name has an interface of the same name.
-TEST_F(TrackerTest, ASpentResultOpensNothing) {
-  const ClaimOf left{.pod = "web", .host_interfaces = {"cali1"}, .uid = "1", .netns = "/netns/1"};
-  for (bool seen : {true, false}) {
-    SCOPED_TRACE(seen);
-    if (seen) resolver_.sandboxes[{"/netns/1", "eth0"}] = {7, 2};
-    Set(Veth(3, "cali1", 7));
-    Set(left);
-    Set(PodOf{.name = "web", .addresses = {"10.0.0.1"}, .uid = "1"});
-    EXPECT_EQ(Placed(), "web@3");
-    resolver_.sandboxes.clear();
-    Gone(3);
-    EXPECT_EQ(Placed(), "");
-    EXPECT_EQ(tracker_.Decide().missing.at({"shop", "web"}),
-              "CNI result net-web-eth0 is of an interface that has gone");
-    Set(Veth(4, "cali1", 8));
-    EXPECT_EQ(Placed(), "") << "the watch is late: the pod is still the former one";
-    EXPECT_EQ(WhyClosed(4), "no CNI result claims it");
-
-    Set(ClaimOf{.pod = "web", .host_interfaces = {"cali1"}, .uid = "2", .age_order = 2});
-    EXPECT_EQ(Placed(), "");
-    Set(PodOf{.name = "web", .addresses = {"10.0.0.1"}, .uid = "2"});
-    EXPECT_EQ(Placed(), "web@4") << "written anew";
-    Gone(4);
-    tracker_.RemoveClaim("net-web-eth0");
-  }
-}
-
-TEST_F(TrackerTest, ASpentResultIsBelievedAgainWhereItsSandboxIsSeen) {
-  resolver_.sandboxes[{"/netns/1", "eth0"}] = {7, 2};
-  Set(Veth(3, "cali1", 7));
-  Set(ClaimOf{.pod = "web", .host_interfaces = {"cali1"}, .uid = "1", .netns = "/netns/1"});
-  Set(PodOf{.name = "web", .addresses = {"10.0.0.1"}, .uid = "1"});
-  EXPECT_EQ(Placed(), "web@3");
-  Gone(3);
-  resolver_.sandboxes.clear();
-  Set(PodOf{.name = "web", .addresses = {"10.0.0.1", "fd00::1"}, .uid = "1"});
-  Set(Veth(4, "cali1", 7));
-  EXPECT_EQ(Placed(), "") << "late news of the former pod prove nothing";
-  resolver_.sandboxes[{"/netns/1", "eth0"}] = {7, 2};
-  Set(Veth(4, "cali1", 7));
-  EXPECT_EQ(Placed(), "web@4") << "the same sandbox has another pair of interfaces";
-}
-
-// Links and results are followed by a thread each, and sandboxes may be out of sight.
-TEST_F(TrackerTest, AResultThatIsReadBeforeTheFormerInterfacesEndIsNotSpentForEver) {
-  Set(Veth(3, "cali1"));
-  Set(ClaimOf{.pod = "web", .host_interfaces = {"cali1"}, .uid = "2"});
-  Set(PodOf{.name = "web", .uid = "2"});
-  EXPECT_EQ(Placed(), "web@3");
-  Gone(3);
-  Set(Veth(4, "cali1"));
-  EXPECT_EQ(Placed(), "");
-  Set(PodOf{.name = "web", .addresses = {"10.0.0.2"}, .uid = "2"});
-  EXPECT_EQ(Placed(), "") << "another address";
-  Set(PodOf{.name = "web", .addresses = {"10.0.0.1"}, .uid = "2"});
-  EXPECT_EQ(Placed(), "web@4");
 }
 
 TEST_F(TrackerTest, RestartedSandboxReplacesTheFormerOne) {
