@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kMostKnown = 4096;
 constexpr int kExplainedPerSecond = 100;
+constexpr int kExplainedOfOne = kExplainedPerSecond / 4;
 
 std::string Who(const std::string& pod, const net::Address& address) {
   return pod.empty() ? address.ToString() : pod;
@@ -95,13 +96,17 @@ std::string DropReporter::PodAt(const Reconciler& reconciler, const net::Address
   return pods.size() == 1 ? pods.front()->name.ToString() : "";
 }
 
-bool DropReporter::MayExplain() {
+bool DropReporter::MayExplain(uint32_t endpoint) {
   MonotonicTime now = clock_.Now();
   if (now - second_ >= std::chrono::seconds(1)) {
     second_ = now;
     explained_ = 0;
+    explained_of_.clear();
   }
-  return explained_++ < kExplainedPerSecond;
+  if (explained_ >= kExplainedPerSecond) return false;
+  if (int& of = explained_of_[endpoint]; ++of > kExplainedOfOne) return false;
+  ++explained_;
+  return true;
 }
 
 DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& event,
@@ -110,7 +115,7 @@ DropReporter::Explanation DropReporter::Explain(const dataplane::DropEvent& even
   Question question{event.endpoint, event.direction,        tuple.source,    tuple.destination,
                     tuple.protocol, tuple.destination_port, IsPolicys(event)};
   if (auto it = known_.find(question); it != known_.end()) return it->second;
-  if (!MayExplain()) return {};
+  if (!MayExplain(event.endpoint)) return {};
 
   const model::Snapshot& snapshot = reconciler.snapshot();
   Explanation out{PodAt(reconciler, tuple.source), PodAt(reconciler, tuple.destination), {}, {}};

@@ -37,8 +37,9 @@ class DropMailbox {
 };
 
 // Explains drops by the engine that decides them, on the reconciler's thread. An explanation is
-// worked out once for the same question, and so many a second: a flood of drops must not delay
-// policy. Past that, drops are still reported, without the nearest rule.
+// worked out once for the same question, and so many a second, of which one endpoint gets a quarter
+// at most: a flood of drops must delay neither policy nor what is said of others. Past that, drops
+// are still reported, without the nearest rule.
 class DropReporter {
  public:
   DropReporter(observe::EventLog& log, Clock& clock) : log_(log), clock_(clock) {}
@@ -59,7 +60,7 @@ class DropReporter {
 
   void Refresh(const Reconciler& reconciler);
   std::string PodAt(const Reconciler& reconciler, const net::Address& address) const;
-  bool MayExplain();
+  bool MayExplain(uint32_t endpoint);
   Explanation Explain(const dataplane::DropEvent& event, const Reconciler& reconciler);
 
   observe::EventLog& log_;
@@ -72,6 +73,7 @@ class DropReporter {
   std::map<Question, Explanation> known_;
   MonotonicTime second_{};
   int explained_ = 0;  // in this second
+  std::map<uint32_t, int> explained_of_;
 };
 
 }  // namespace sallyport::control

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "base/log.h"
 #include "model/fingerprint.h"
@@ -15,6 +16,8 @@ using std::chrono::seconds;
 
 // The interface has gone, or is about to; its news follows.
 bool IsGone(const Error& error) { return error.code == ENODEV || error.code == ENOLINK; }
+
+constexpr auto kSweepEvery = seconds(10);
 
 // What must have been listed once before anything that is in force may change.
 constexpr const char* kLinks = "interfaces";
@@ -81,6 +84,7 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
         return std::set<uint32_t>(attached.begin(), attached.end());
       }()),
       upkeep_(dataplane, clock),
+      refusals_(dataplane.ReadCounters()),
       backoff_(milliseconds(50), seconds(30)) {
   attached_ = attached_at_start_;
   auto watched = dataplane.AttachedToNode();
@@ -92,9 +96,10 @@ void Reconciler::Take(LinksChanged links) {
   if (links.doors.left_alone) tracker_.SetLeftAlone(*links.doors.left_alone);
   for (uint32_t ifindex : links.update.gone) {  // first: another may have its index by now
     left_alone_.Forget(ifindex);
-    attached_.erase(ifindex);
+    unswept_ |= attached_.erase(ifindex) > 0;
     watched_.erase(ifindex);
     upkeep_.Forget(ifindex);
+    refusals_.Forget(ifindex);
     own_addresses_.Gone(ifindex);
   }
   for (uint32_t ifindex : links.doors.closed) watched_.erase(ifindex);
@@ -114,6 +119,7 @@ void Reconciler::Take(LinksChanged links) {
 void Reconciler::Reused(uint32_t ifindex) {
   attached_.erase(ifindex);
   watched_.erase(ifindex);
+  refusals_.Forget(ifindex);
   dataplane_.Forget(ifindex);
   std::erase_if(in_force_, [&](const auto& entry) { return entry.second.ifindex == ifindex; });
 }
@@ -170,8 +176,18 @@ void Reconciler::Reconcile() {
   }
 }
 
+void Reconciler::Measure() {
+  if (!refusals_.IsDue(clock_.Now())) return;
+  try {
+    refusals_.Take(dataplane_.ReadCounters(), clock_.Now());
+  } catch (const std::bad_alloc&) {  // enforcing goes on, whatever is measured
+    LogError("out of memory while measuring");
+  }
+}
+
 bool Reconciler::Look() {
   if (store_.waiting_for().contains(kLinks) || clock_.Now() < upkeep_.next_look()) return false;
+  Measure();
   Upkeep::Carriers carriers;
   for (uint32_t ifindex : attached_) {
     if (!MustNotCarry(ifindex)) carriers.pods.insert(ifindex);
@@ -364,6 +380,7 @@ void Reconciler::Unguard() {
       continue;
     }
     attached_.erase(ifindex);
+    unswept_ = true;
     if (decision_.unguarded.contains(ifindex)) {
       LogInfo("detached from " + name + ": it is not a pod's");
     }
@@ -371,11 +388,21 @@ void Reconciler::Unguard() {
 }
 
 void Reconciler::Settle() {
+  Sweep();
   if (!unsettled_) return;
   Status status = dataplane_.Settle();
   if (!status)
     LogWarning("settling the tables, done with the next change: " + status.error().message);
   unsettled_ = false;
+}
+
+// Flows of pods that have gone. Not at each moment: many go at once.
+void Reconciler::Sweep() {
+  if (!unswept_ || unsettled_ || !enforced_ || clock_.Now() < sweep_at_) return;
+  unswept_ = false;
+  sweep_at_ = clock_.Now() + kSweepEvery;
+  if (size_t freed = dataplane_.SweepFlows(); freed > 0)
+    LogDebug(std::to_string(freed) + " flows of pods that have gone are taken out");
 }
 
 Duration Reconciler::Patience() const {
@@ -432,7 +459,21 @@ std::vector<std::string> Reconciler::Reasons() const {
   for (const auto& [what, message] : failures_) out.push_back(message);
   for (std::string& reason : upkeep_.Reasons()) out.push_back(std::move(reason));
   if (out.empty() && !enforced_) out.push_back("policy is not in force yet");
+  if (std::string why = refusals_.WhyFull(clock_.Now()); !why.empty()) out.push_back(why);
   return out;
+}
+
+std::vector<std::string> Reconciler::Notices() const {
+  return refusals_.SpentShares(clock_.Now(), [this](uint32_t ifindex) {
+    for (const auto& [pod, binding] : in_force_) {
+      if (binding.ifindex == ifindex) return "pod " + pod.ToString();
+    }
+    return NameOf(tracker_.links(), ifindex);
+  });
+}
+
+Duration Reconciler::Waiting() const {
+  return waiting_since_ ? clock_.Now() - *waiting_since_ : Duration::zero();
 }
 
 const std::string& Reconciler::Fingerprint() const {

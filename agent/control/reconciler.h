@@ -20,6 +20,7 @@
 #include "control/inputs.h"
 #include "control/left_alone.h"
 #include "control/own_addresses.h"
+#include "control/refusals.h"
 #include "control/upkeep.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
@@ -69,7 +70,11 @@ class Reconciler {
   std::vector<std::string> Reasons() const;
   // What is wrong with objects and files.
   std::vector<std::string> Diagnostics() const;
+  // What a person should know although all that is known is in force.
+  std::vector<std::string> Notices() const;
   const observe::Timings& timings() const { return timings_; }
+  // How long the oldest change has been waiting to come into force; zero: none does.
+  Duration Waiting() const;
   const Upkeep& upkeep() const { return upkeep_; }
   // Of the cluster as it is known: equal where the objects are.
   const std::string& Fingerprint() const;
@@ -77,6 +82,8 @@ class Reconciler {
  private:
   void Store(std::vector<model::Delta> deltas);
   void Reused(uint32_t ifindex);
+  void Measure();
+  void Sweep();
   void Decide();
   void Noticed();
   void Compile();
@@ -117,6 +124,7 @@ class Reconciler {
   const std::set<uint32_t> attached_at_start_;
   std::set<uint32_t> watched_;  // the node's own interfaces that carry the programs for them
   Upkeep upkeep_;               // of both
+  Refusals refusals_;
   bool all_watched_ = false;
   bool deferring_ = false;   // what pods send to Services is judged there
   bool enforced_ = false;    // by this process
@@ -125,6 +133,8 @@ class Reconciler {
   std::vector<dataplane::Shortfall> shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since
   bool unsettled_ = false;
+  bool unswept_ = true;  // endpoints have gone, or may have while no agent ran
+  MonotonicTime sweep_at_{};
   std::optional<MonotonicTime> waiting_since_;  // news that is not in force yet
   observe::Timings timings_;
   uint64_t revision_ = 0;

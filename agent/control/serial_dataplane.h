@@ -65,6 +65,10 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     return inner_->Settle();
   }
+  size_t SweepFlows() override {
+    std::lock_guard lock(tables_);
+    return inner_->SweepFlows();
+  }
   uint32_t generation() const override {
     std::lock_guard lock(tables_);
     return inner_->generation();
@@ -76,6 +80,10 @@ class SerialDataplane : public dataplane::Dataplane {
   std::vector<dataplane::FlowEntry> ReadFlows(size_t limit) override {
     std::lock_guard lock(tables_);
     return inner_->ReadFlows(limit);
+  }
+  uint64_t CountKept() override {
+    std::lock_guard lock(tables_);
+    return inner_->CountKept();
   }
   std::vector<dataplane::TableUse> ReadUse() override {
     std::lock_guard lock(tables_);

@@ -53,6 +53,14 @@ void AddPolicySets(const Reconciler& reconciler, const model::ObjectName& pod,
   if (endpoint == reconciler.image().endpoints.end()) return;
   view.egress_set = endpoint->second.egress;
   view.ingress_set = endpoint->second.ingress;
+  if (endpoint->second.keep_egress) view.keeps.push_back("egress");
+  if (endpoint->second.keep_ingress) view.keeps.push_back("ingress");
+}
+
+bool SomeKeep(const policy::Image& image) {
+  return std::any_of(image.endpoints.begin(), image.endpoints.end(), [](const auto& entry) {
+    return entry.second.keep_egress || entry.second.keep_ingress;
+  });
 }
 
 // Of a sighting of a pod: its policy is in force on that interface.
@@ -247,6 +255,7 @@ observe::StatusView StatusOf(const Reconciler& reconciler, dataplane::Dataplane&
   view.ready = view.reasons.empty();
   view.tables = TablesOf(dataplane);
   view.diagnostics = DiagnosticsOf(reconciler);
+  for (std::string& notice : reconciler.Notices()) view.diagnostics.push_back(std::move(notice));
   view.cluster = reconciler.Fingerprint();
   view.watches = std::move(watches);
   return view;
@@ -281,7 +290,9 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
   }
   traffic.Take(dataplane.ReadCounters());
   view.traffic = traffic;
+  if (SomeKeep(reconciler.image())) view.flows_kept = dataplane.CountKept();
   view.timings = reconciler.timings();
+  view.waiting = reconciler.Waiting();
   view.missing_put_back = reconciler.upkeep().put_back().missing;
   view.displaced_put_back = reconciler.upkeep().put_back().displaced;
   view.disturbed = reconciler.upkeep().disturbed();
@@ -323,6 +334,7 @@ std::vector<observe::PolicyView> PoliciesOf(const Reconciler& reconciler) {
     if (policy->isolates_egress) view.directions.push_back("egress");
     if (policy->isolates_ingress) view.directions.push_back("ingress");
     view.place = policy->place.ToString();
+    view.keeps = policy->keeps_established;
     out.push_back(std::move(view));
   }
   return out;

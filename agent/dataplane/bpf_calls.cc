@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+
+#include "dataplane/mapped.h"
 
 namespace sallyport::dataplane {
 namespace {
@@ -120,6 +123,23 @@ std::vector<uint32_t> KeysOf(int map) {
   for (const uint32_t* last = nullptr; bpf_map_get_next_key(map, last, &key) == 0; last = &key)
     out.push_back(key);
   return out;
+}
+
+Status ForEachValue(int map, const std::function<void(const void* value)>& visit) {
+  constexpr uint32_t kAtOnce = 512;  // more than any bucket has
+  Result<MapInfo> info = InfoOfMap(map);
+  if (!info) return std::move(info).error();
+  std::vector<char> keys(size_t{kAtOnce} * info->key_size);
+  std::vector<char> values(size_t{kAtOnce} * info->value_size);
+  uint32_t from = 0, next = 0;
+  for (bool first = true;; first = false, from = next) {
+    uint32_t count = kAtOnce;
+    int result = bpf_map_lookup_batch(map, first ? nullptr : &from, &next, keys.data(),
+                                      values.data(), &count, nullptr);
+    if (result < 0 && result != -ENOENT) return ErrnoError("read map", -result);
+    for (uint32_t i = 0; i < count; ++i) visit(values.data() + size_t{i} * info->value_size);
+    if (result < 0) return Ok();  // that was all
+  }
 }
 
 int PossibleCpus() { return libbpf_num_possible_cpus(); }
@@ -240,6 +260,19 @@ Result<std::unique_ptr<RingReader>> RingReader::Open(int map) {
   auto reader = std::make_unique<LibbpfRing>();
   if (Status status = reader->Start(map); !status.ok()) return std::move(status).error();
   return std::unique_ptr<RingReader>(std::move(reader));
+}
+
+// The reader's position is in the map's first page, the writers' in its second.
+Result<uint64_t> RingUse(int map) {
+  auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  Result<Mapped> memory = Mapped::Open(map, 2 * page, /*writable=*/false);
+  if (!memory) return std::move(memory).error();
+  auto words = memory->As<const unsigned long>();
+  auto position = [&](size_t word) {
+    return std::atomic_ref(const_cast<unsigned long&>(words[word])).load();
+  };
+  unsigned long read = position(0);  // first: it does not overtake the other
+  return uint64_t{position(page / sizeof(unsigned long)) - read};
 }
 
 // membarrier waits for an RCU grace period, which covers programs run by the network stack. It is

@@ -36,6 +36,8 @@ Status ReadElement(int map, uint32_t key, void* value);
 Status WriteElement(int map, uint32_t key, const void* value);
 Status DeleteElement(int map, uint32_t key);  // fine if there is none
 std::vector<uint32_t> KeysOf(int map);
+// Each value of a hash map, in no order: some of what comes or goes meanwhile is missed.
+Status ForEachValue(int map, const std::function<void(const void* value)>& visit);
 int PossibleCpus();
 
 struct ProgramInfo {
@@ -80,6 +82,9 @@ class RingReader {
   // Waits up to `timeout` for the first record, then hands over all there are.
   virtual Status Poll(Duration timeout, const Sink& sink) = 0;
 };
+
+// Bytes of a ring buffer map that its reader has not read yet.
+Result<uint64_t> RingUse(int map);
 
 // Returns after every program that was running at the call has ended.
 class GracePeriod {

@@ -5,14 +5,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <mutex>
 #include <set>
 #include <type_traits>
+#include <unordered_set>
 
 #include "dataplane/bpf_calls.h"
 #include "dataplane/encoder.h"
+#include "dataplane/flow_sweeper.h"
 #include "dataplane/flows.h"
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
@@ -87,11 +90,13 @@ class KernelDataplane : public Dataplane {
   std::vector<Shortfall> shortfalls() const override { return encoder_->shortfalls(); }
   void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
+  size_t SweepFlows() override;
   uint32_t generation() const override { return encoder_->generation(); }
   const std::vector<std::string>& notes() const override { return notes_; }
 
   std::map<uint32_t, Counters> ReadCounters() override;
   std::vector<FlowEntry> ReadFlows(size_t limit) override;
+  uint64_t CountKept() override;
   std::vector<TableUse> ReadUse() override;
   Status PollEvents(Duration timeout, const std::function<void(const DropEvent&)>& sink) override;
 
@@ -288,8 +293,35 @@ std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
   return LiveFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow(), limit);
 }
 
+// Closed ones may be opened again: who carries the programs is there.
+size_t KernelDataplane::SweepFlows() {
+  if (upgrade_) return 0;  // an older version's endpoints have flows here
+  Result<Mapped> flows = MapFlows(/*writable=*/true);
+  if (!flows) return 0;
+  std::vector<uint32_t> guarded = KeysOf(objects_->guarded());
+  std::unordered_set<uint32_t> here(guarded.begin(), guarded.end());
+  for (const auto& [ifindex, place] : encoder_->places()) here.insert(ifindex);
+  return dataplane::SweepFlows(flows->As<sp_flow_bucket>(),
+                               [&](uint32_t ifindex) { return here.contains(ifindex); });
+}
+
+uint64_t KernelDataplane::CountKept() {
+  Result<Mapped> flows = MapFlows();
+  if (!flows) return 0;
+  return CountKeptFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow());
+}
+
 std::vector<TableUse> KernelDataplane::ReadUse() {
   std::vector<TableUse> out = encoder_->Use();
+  uint64_t fragments = 0;
+  const uint32_t now = TickNow();
+  Status read = ForEachValue(objects_->fragments(), [&](const void* value) {
+    fragments += FragmentIsLive(*static_cast<const sp_fragment*>(value), now) ? 1 : 0;
+  });
+  if (read.ok()) out.push_back({"fragments", fragments, objects_->most_fragments()});
+  if (Result<uint64_t> events = RingUse(objects_->events()); events)
+    out.push_back(
+        {"events", std::min<uint64_t>(*events, objects_->event_bytes()), objects_->event_bytes()});
   if (Result<Mapped> flows = MapFlows(); flows)
     out.push_back({"flows", CountLiveFlows(flows->As<const sp_flow_bucket>(), TickNow()),
                    uint64_t{objects_->flow_buckets()} * SP_FLOW_WAYS});

@@ -35,7 +35,7 @@ inline constexpr int kRoles = 3;
 
 struct Capacities {  // 0: the default in abi/limits.h; rounded up to what the table needs
   uint32_t endpoints = 0, peers = 0, rules = 0, port_sets = 0, port_pages = 0, prefixes = 0,
-           flows = 0;
+           flows = 0, fragments = 0;
 };
 
 struct Options {
@@ -90,7 +90,7 @@ struct DropEvent {
 };
 
 struct TableUse {
-  std::string name;
+  std::string name;  // "events", the ring buffer, is measured in bytes, all others in entries
   uint64_t used = 0, capacity = 0;
 };
 
@@ -156,6 +156,10 @@ class Dataplane {
   // the former generation used. Apply does it first if it was not called.
   virtual Status Settle() = 0;
 
+  // Takes flows out of which every end was a pod's that has gone, and returns how many. Looks at
+  // the whole table, some ms: for an idle moment.
+  virtual size_t SweepFlows() = 0;
+
   virtual uint32_t generation() const = 0;
   // What a person should know about this start: a capacity that could not be changed, ...
   virtual const std::vector<std::string>& notes() const {
@@ -165,6 +169,8 @@ class Dataplane {
   // By ifindex; under 0 those of interfaces that are closed because they are nobody's.
   virtual std::map<uint32_t, Counters> ReadCounters() = 0;
   virtual std::vector<FlowEntry> ReadFlows(size_t limit) = 0;
+  // Of those, how many are kept. Looks at the whole table.
+  virtual uint64_t CountKept() = 0;
   virtual std::vector<TableUse> ReadUse() = 0;
   // Calls back for each event that waits, on the calling thread; waits up to `timeout` for the
   // first. May be called from one thread of its own.

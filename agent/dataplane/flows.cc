@@ -19,6 +19,11 @@ Word Load(const Word& word) {
   return std::atomic_ref<Word>(const_cast<Word&>(word)).load(std::memory_order_acquire);
 }
 
+// Something may have been seen after `now`.
+bool IsPast(uint32_t seen, uint32_t life, uint32_t now) {
+  return static_cast<int32_t>(now - seen) > static_cast<int32_t>(life);
+}
+
 net::FlowTuple Tuple(const sp_address& source, const sp_address& destination, uint8_t protocol,
                      uint16_t source_port, uint16_t destination_port) {
   net::FlowTuple out;
@@ -38,7 +43,8 @@ std::optional<sp_flow> Live(const sp_flow& flow, uint32_t now) {
   copy.state = Load(flow.state);
   copy.seen = Load(flow.seen);
   bool filled = (copy.state >> 16 & 0xffff) != 0;  // no tag: free, or being filled
-  if (!filled || now - copy.seen > FlowLife(copy.state, copy.key.protocol)) return std::nullopt;
+  if (!filled || IsPast(copy.seen, FlowLife(copy.state, copy.key.protocol), now))
+    return std::nullopt;
   copy.key = flow.key;
   std::atomic_thread_fence(std::memory_order_acquire);
   if (Load(flow.state) >> 16 != copy.state >> 16) return std::nullopt;  // another flow by now
@@ -51,6 +57,11 @@ void ForEachLive(std::span<const sp_flow_bucket> buckets, uint32_t now, const Vi
     for (const sp_flow& flow : bucket.flow)
       if (std::optional<sp_flow> live = Live(flow, now))
         if (!visit(*live)) return;
+}
+
+// Another generation decides anew.
+bool IsKept(uint64_t state, uint32_t generation) {
+  return state >> 32 == generation && (state & SP_FLOW_KEPT);
 }
 
 FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
@@ -67,7 +78,7 @@ FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
   out.closing =
       (state & SP_FLOW_RESET) || ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
   out.cut = state & SP_FLOW_CUT;
-  out.kept = current && (state & SP_FLOW_KEPT);
+  out.kept = IsKept(state, generation);
   out.direct = state & SP_FLOW_DIRECT;
   out.source_ifindex = flow.ifindex[from_high ? 1 : 0];
   out.destination_ifindex = flow.ifindex[from_high ? 0 : 1];
@@ -128,6 +139,20 @@ uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now) {
     return true;
   });
   return count;
+}
+
+uint64_t CountKeptFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
+                        uint32_t now) {
+  uint64_t count = 0;
+  ForEachLive(buckets, now, [&](const sp_flow& flow) {
+    count += IsKept(flow.state, generation) ? 1 : 0;
+    return true;
+  });
+  return count;
+}
+
+bool FragmentIsLive(const sp_fragment& fragment, uint32_t now) {
+  return !IsPast(fragment.seen, SP_LIFE_FRAGMENT, now);
 }
 
 DropEvent ToDropEvent(const sp_event& event, WallTime time) {

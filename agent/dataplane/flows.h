@@ -17,7 +17,10 @@ uint32_t FlowLife(uint64_t state, uint8_t protocol);
 // Live ones, at most `limit`. `now` in ticks.
 std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
                                  uint32_t now, size_t limit);
+// What later fragments may still be placed by: it stays in its table until others need the room.
+bool FragmentIsLive(const sp_fragment& fragment, uint32_t now);
 uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now);
+uint64_t CountKeptFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation, uint32_t now);
 
 // The drop, which happened at `time`, as a value.
 DropEvent ToDropEvent(const sp_event& event, WallTime time);

@@ -60,11 +60,13 @@ std::map<std::string, uint32_t> Wanted(const Capacities& c) {
   if (c.port_pages) out["port_pages"] = c.port_pages + 2;
   if (c.prefixes) out["prefixes"] = c.prefixes + 1;
   if (c.flows) out["flows"] = Entries(c.flows, SP_FLOW_WAYS);
+  if (c.fragments) out["fragments"] = c.fragments;
   return out;
 }
 
 Status CheckCapacities(const Capacities& c) {
-  for (uint32_t n : {c.endpoints, c.peers, c.rules, c.port_sets, c.port_pages, c.prefixes, c.flows})
+  for (uint32_t n :
+       {c.endpoints, c.peers, c.rules, c.port_sets, c.port_pages, c.prefixes, c.flows, c.fragments})
     if (n > kMostEntries)
       return Error{"a capacity of " + std::to_string(n) + " is more than a table can have (" +
                    std::to_string(kMostEntries) + ")"};
@@ -95,7 +97,12 @@ class PodObjects : public KernelObjects {
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
   int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
   int guarded() const override { return bpf_map__fd(skeleton_->maps.guarded); }
+  int fragments() const override { return bpf_map__fd(skeleton_->maps.fragments); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
+  uint32_t most_fragments() const override {
+    return bpf_map__max_entries(skeleton_->maps.fragments);
+  }
+  uint32_t event_bytes() const override { return bpf_map__max_entries(skeleton_->maps.events); }
   std::set<std::string> maps() const override {
     std::set<std::string> out;
     for (const bpf_map* map : Maps()) out.insert(bpf_map__name(map));

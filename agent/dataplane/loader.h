@@ -46,7 +46,10 @@ class KernelObjects {
   virtual int events() const = 0;
   virtual int flows() const = 0;
   virtual int guarded() const = 0;
+  virtual int fragments() const = 0;
   virtual uint32_t flow_buckets() const = 0;
+  virtual uint32_t most_fragments() const = 0;
+  virtual uint32_t event_bytes() const = 0;
   virtual std::set<std::string> maps() const = 0;
 };
 

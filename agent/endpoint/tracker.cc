@@ -72,15 +72,18 @@ void Tracker::Update(const LinkUpdate& update) {
   }
   for (auto& [file, known] : claims_) {
     bool proven = known.location && known.location->proven;
-    bool gone =
-        proven && std::count(update.gone.begin(), update.gone.end(), known.location->ifindex);
+    bool gone = known.location &&
+                std::count(update.gone.begin(), update.gone.end(), known.location->ifindex) > 0;
+    known.spent |= gone;
     if (!proven || gone || !StillThere(known)) known.located = false;
   }
 }
 
 void Tracker::SetClaim(Claim claim) {
   std::string file = claim.file;
-  claims_[file] = Known{.claim = std::move(claim), .location = {}, .name = {}, .far_end = {}};
+  Known known;
+  known.claim = std::move(claim);
+  claims_[file] = std::move(known);
 }
 
 void Tracker::RemoveClaim(const std::string& file) { claims_.erase(file); }
@@ -90,7 +93,21 @@ bool Tracker::SetPod(const model::PodPtr& pod) {
   auto& slot = pods_[pod->name];
   bool changes = !slot || *slot != *pod;
   slot = pod;
+  if (changes) Vouch(*pod);
   return changes;
+}
+
+// Where sandboxes cannot be seen, a result may be read before the end of the interface that had its
+// name: newer news of its pod, with its addresses, says that it is not of the former one. One whose
+// sandbox was seen needs no such word, which may be of the former pod, and late.
+void Tracker::Vouch(const model::Pod& pod) {
+  for (auto& [file, known] : claims_) {
+    const Claim& claim = known.claim;
+    if (!known.spent || known.seen || claim.pod != pod.name || pod.addresses.empty()) continue;
+    if (claim.uid != pod.uid && !claim.uid.empty()) continue;
+    if (AgreedAddresses(claim, pod).empty()) continue;
+    known.spent = known.located = false;
+  }
 }
 
 bool Tracker::RemovePod(const model::ObjectName& name) { return pods_.erase(name) > 0; }
@@ -165,6 +182,11 @@ void Tracker::Locate(Known& known) {
     if (!known.location && !sandbox_seen) known.location = LocateByRoute(known);
   }
   if (!known.location) return;
+  known.seen |= known.location->proven;
+  if (known.spent && !known.location->proven) {
+    known.location.reset();
+    return;
+  }
   const Link& link = links_.at(known.location->ifindex);
   known.name = link.name;
   known.far_end = FarEndOf(link);
@@ -261,8 +283,10 @@ void Tracker::Settle(std::vector<Candidate> candidates, Decision& decision) cons
 }
 
 // Why a claim of a living pod leads to no interface.
-std::string Tracker::WhyNowhere(const Claim& claim) const {
+std::string Tracker::WhyNowhere(const Known& known) const {
+  const Claim& claim = known.claim;
   std::string result = "CNI result " + claim.file + " ";
+  if (known.spent) return result + "is of an interface that has gone";
   for (const std::string& name : claim.host_interfaces) {
     const Link* link = LinkOf(name);
     if (!link) return result + "names " + name + ", which is not here";
@@ -281,10 +305,10 @@ void Tracker::NameMissing(Decision& decision) const {
   for (const auto& [ifindex, sighting] : decision.sightings) {
     if (sighting.pod) seen.insert(*sighting.pod);
   }
-  std::map<model::ObjectName, const Claim*> newest;
+  std::map<model::ObjectName, const Known*> newest;
   for (const auto& [file, known] : claims_) {
-    const Claim*& slot = newest[known.claim.pod];
-    if (!slot || Newer(known.claim, *slot)) slot = &known.claim;
+    const Known*& slot = newest[known.claim.pod];
+    if (!slot || Newer(known.claim, slot->claim)) slot = &known;
   }
   for (const auto& [name, pod] : pods_) {
     if (!pod->IsLive() || seen.contains(name)) continue;

@@ -3,7 +3,8 @@
 //
 // Takes links, claims (CNI results) and this node's pods in any order, and decides from what it
 // knows now, not from how it came to know it: any sequence of events that ends in the same world
-// ends in the same decision. Closed when in doubt. No system call but through the Resolver.
+// ends in the same decision, but for a claim that outlives its interface: it is remembered that it
+// did. Closed when in doubt. No system call but through the Resolver.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +83,9 @@ class Tracker {
   struct Known {
     Claim claim;
     bool located = false;  // `location` was looked for, and what it rests on has not moved since
+    bool seen = false;     // its sandbox was, once, at the other end
+    // The interface that it led to has gone: what has its name or route by now needs another proof.
+    bool spent = false;
     std::optional<Location> location;
     std::string name;  // of the link, and its other end, when it was found
     FarEnd far_end;
@@ -101,7 +105,8 @@ class Tracker {
 
   std::map<uint32_t, const Known*> Claimants() const;
   void NameMissing(Decision& decision) const;
-  std::string WhyNowhere(const Claim& claim) const;
+  void Vouch(const model::Pod& pod);
+  std::string WhyNowhere(const Known& known) const;
   std::string Place(const Known& known, const Link& link, Candidate& out) const;
   std::string CheckPod(const Claim& claim, const model::Pod& pod) const;
   void Settle(std::vector<Candidate> candidates, Decision& decision) const;

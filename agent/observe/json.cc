@@ -53,6 +53,7 @@ Json EndpointJson(const EndpointView& view) {
           {"why_closed", view.why_closed},
           {"egress_set", view.egress_set},
           {"ingress_set", view.ingress_set},
+          {"keeps", view.keeps},
           {"packets", BothWays(view.packets)},
           {"bytes", BothWays(view.bytes)},
           {"dropped", dropped}};
@@ -62,6 +63,7 @@ Json PolicyJson(const PolicyView& view) {
   return {{"policy", view.policy},
           {"selects", view.selects},
           {"directions", view.directions},
+          {"established", view.keeps ? "keep" : "cut"},
           {"place", view.place}};
 }
 

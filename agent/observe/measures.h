@@ -68,8 +68,10 @@ struct MetricsView {
   std::map<std::string, uint64_t> objects;     // known, by kind
   uint64_t linux_nodes = 0;                    // those of them that an agent can run on
   Traffic traffic;
+  uint64_t flows_kept = 0;
   uint64_t events = 0, events_lost = 0;  // drops that were reported; that were too many to be
   Timings timings;
+  Duration waiting{};                                     // the oldest change, to come into force
   uint64_t missing_put_back = 0, displaced_put_back = 0;  // programs, since this agent's start
   uint64_t disturbed = 0;  // interfaces where ours are not, or not first, now
   std::vector<WatchView> watches;

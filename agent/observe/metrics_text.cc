@@ -93,10 +93,13 @@ void AddState(const MetricsView& view, Exposition& out) {
   out.Sample({{"state", "open"}}, uint64_t{view.open});
   out.Sample({{"state", "closed"}}, uint64_t{view.closed});
   out.Sample({{"state", "unclaimed"}}, uint64_t{view.unclaimed});
-  out.Family("sallyport_table_entries", "gauge", "Entries in use of a kernel table.");
+  out.Family("sallyport_table_entries", "gauge",
+             "Entries in use of a kernel table; of \"events\", which wait to be read, bytes.");
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.used);
-  out.Family("sallyport_table_capacity_entries", "gauge",
-             "Entries that a kernel table has room for; when full, the answer is deny.");
+  out.Family(
+      "sallyport_table_capacity_entries", "gauge",
+      "Entries that a kernel table has room for; when full, the answer is deny. \"events\": bytes; "
+      "when full, drops are only counted.");
   for (const TableView& table : view.tables) out.Sample({{"table", table.name}}, table.capacity);
   out.Family("sallyport_table_left_out", "gauge",
              "Entries that found no place in a kernel table: what they would allow is denied.");
@@ -136,6 +139,10 @@ void AddTraffic(const MetricsView& view, Exposition& out) {
     SP_DROP_REASONS(SP_X)
 #undef SP_X
   }
+  out.Gauge(
+      "sallyport_flows_kept", view.flows_kept,
+      "Flows that stay although policy allows no new one like them (sallyport.io/established: "
+      "keep).");
   out.Counter("sallyport_drop_events_total", view.events,
               "Drops that were reported with names (log, sallyport events).");
   out.Family("sallyport_drop_events_suppressed_total", "counter",
@@ -220,6 +227,9 @@ std::string MetricsText(const MetricsView* view, bool responding, const ProcessV
     AddPrograms(*view, out);
     AddTraffic(*view, out);
     AddTimings(view->timings, out);
+    out.Gauge("sallyport_policy_waiting_seconds",
+              std::chrono::duration<double>(view->waiting).count(),
+              "How long the oldest change has been waiting to come into force; 0: none waits.");
     AddWatches(*view, out);
   }
   return out.TakeText();

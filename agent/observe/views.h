@@ -56,6 +56,7 @@ struct EndpointView {
   bool open = false;
   std::string why_closed;                    // "" if open
   uint32_t egress_set = 0, ingress_set = 0;  // 0: not isolated
+  std::vector<std::string> keeps;            // directions of which established connections stay
   uint64_t packets[2] = {}, bytes[2] = {};   // [egress, ingress]
   std::map<std::string, uint64_t> dropped;   // by reason, both directions together
 };
@@ -64,7 +65,8 @@ struct PolicyView {
   std::string policy;
   std::vector<std::string> selects;  // pods of this node
   std::vector<std::string> directions;
-  std::string place;  // "file:line"
+  std::string place;   // "file:line"
+  bool keeps = false;  // asks that established connections stay
 };
 
 struct FlowView {

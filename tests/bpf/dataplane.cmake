@@ -4,6 +4,7 @@ sallyport_test(dataplane LABEL bpf
     dataplane/dataplane_test.cc
     dataplane/disturbed_test.cc
     dataplane/full_test.cc
+    dataplane/use_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
   TIMEOUT 300)
 sallyport_test(start LABEL bpf

@@ -6,6 +6,7 @@ sallyport_test(endpoint LABEL unit
     agent/device_filter_test.cc
     agent/link_table_test.cc
     agent/netlink_test.cc
+    agent/spent_results_test.cc
     agent/tracker_test.cc
   DEPS sallyport_endpoint)
 
@@ -16,7 +17,9 @@ sallyport_test(control LABEL unit
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
+    agent/refusals_test.cc
     agent/upkeep_test.cc
+    agent/waiting_test.cc
   DEPS sallyport_config sallyport_control)
 
 sallyport_test(observe LABEL unit

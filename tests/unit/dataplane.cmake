@@ -4,6 +4,7 @@ sallyport_test(dataplane LABEL unit
     dataplane/buckets_test.cc
     dataplane/encoder_test.cc
     dataplane/endpoint_table_test.cc
+    dataplane/flow_sweeper_test.cc
     dataplane/flows_test.cc
     dataplane/full_test.cc
     dataplane/images.cc

@@ -168,6 +168,7 @@ std::string RenderEndpoints(const Value& endpoints, const Terminal& terminal) {
                  {"STATE", EndpointState},
                  Plain("EGRESS SET", "egress_set"),
                  Plain("INGRESS SET", "ingress_set"),
+                 Plain("KEEPS", "keeps"),
                  Nested("PACKETS OUT", "packets", "egress"),
                  Nested("PACKETS IN", "packets", "ingress"),
                  Plain("DROPPED", "dropped")},
@@ -177,7 +178,8 @@ std::string RenderEndpoints(const Value& endpoints, const Terminal& terminal) {
 std::string RenderPolicies(const Value& policies, const Terminal& terminal) {
   return Render(policies,
                 {Plain("POLICY", "policy"), Plain("DIRECTIONS", "directions"),
-                 Plain("SELECTS HERE", "selects"), Plain("WRITTEN IN", "place")},
+                 Plain("ESTABLISHED", "established"), Plain("SELECTS HERE", "selects"),
+                 Plain("WRITTEN IN", "place")},
                 "no policy selects a pod on this node", terminal);
 }
 

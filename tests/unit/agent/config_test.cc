@@ -54,7 +54,7 @@ TEST(ConfigTest, FlagsBeforeEnvironmentBeforeFileBeforeDefaults) {
   test::TemporaryDirectory directory;
   directory.Write("c.yaml",
                   "socket: /file\npins: /file\ncni-results: /file\nmanifests: /file\n"
-                  "anti-spoofing: false\nmax-flows: 1000\n");
+                  "anti-spoofing: false\nmax-flows: 1000\nmax-fragments: 500\n");
   Config config = Read({"--config", directory / "c.yaml", "--socket=/flag"},
                        {{"SALLYPORT_SOCKET", "/env"}, {"SALLYPORT_PINS", "/env"}})
                       .value();
@@ -63,6 +63,7 @@ TEST(ConfigTest, FlagsBeforeEnvironmentBeforeFileBeforeDefaults) {
   EXPECT_EQ(config.cni_results, "/file");
   EXPECT_FALSE(config.dataplane.anti_spoofing);
   EXPECT_EQ(config.dataplane.capacities.flows, 1000u);
+  EXPECT_EQ(config.dataplane.capacities.fragments, 500u);
 }
 
 TEST(ConfigTest, FileNamedByTheEnvironment) {

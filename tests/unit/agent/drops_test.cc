@@ -204,7 +204,7 @@ TEST_F(DropReporterTest, InterfaceThatIsNobodys) {
 }
 
 TEST_F(DropReporterTest, FloodIsReportedWithoutTheNearestRule) {
-  for (uint16_t port = 1; port <= 150; ++port) {
+  for (uint16_t port = 80; port < 230; ++port) {
     auto event = Event("policy");
     event.tuple.destination_port = port;
     Report(event);
@@ -216,6 +216,25 @@ TEST_F(DropReporterTest, FloodIsReportedWithoutTheNearestRule) {
   EXPECT_NE(Report(Event("policy", 77)).near_miss, "") << "was worked out before";
   clock_.Advance(std::chrono::seconds(1));
   EXPECT_NE(Report(late).near_miss, "");
+}
+
+TEST_F(DropReporterTest, OneEndpointDoesNotUseUpExplanations) {
+  auto of = [](uint32_t endpoint, uint16_t port) {
+    auto event = Event("policy");
+    event.endpoint = endpoint;
+    event.tuple.destination_port = port;
+    return event;
+  };
+  for (uint16_t port = 1; port <= 1000; ++port) Report(of(9, port));
+  EXPECT_NE(Report(of(3, 80)).near_miss, "");
+  // Many together still have a bound.
+  int explained = 0;
+  for (uint32_t endpoint = 10; endpoint < 20; ++endpoint) {
+    for (uint16_t port = 1; port <= 50; ++port) {
+      explained += Report(of(endpoint, port)).source_pod.empty() ? 0 : 1;
+    }
+  }
+  EXPECT_EQ(explained, 100 - 25 - 1);
 }
 
 TEST_F(DropReporterTest, ExplanationFollowsThePolicy) {

@@ -88,6 +88,10 @@ class FakeDataplane : public Dataplane {
   Status Settle() override {
     return Do("settle", [] {});
   }
+  size_t SweepFlows() override {
+    ++sweeps;
+    return 0;
+  }
   uint32_t generation() const override { return generation_; }
   std::map<uint32_t, Counters> ReadCounters() override {
     if (out_of_memory) throw std::bad_alloc();
@@ -98,6 +102,7 @@ class FakeDataplane : public Dataplane {
     if (out.size() > limit) out.resize(limit);
     return out;
   }
+  uint64_t CountKept() override { return kept; }
   std::vector<TableUse> ReadUse() override { return {{"flows", 1, 100}}; }
   Status PollEvents(Duration, const std::function<void(const DropEvent&)>&) override {
     return Ok();
@@ -126,6 +131,8 @@ class FakeDataplane : public Dataplane {
   std::vector<Shortfall> short_of;  // after each Apply
   std::map<uint32_t, Counters> counters;
   std::vector<FlowEntry> flows;
+  uint64_t kept = 0;
+  int sweeps = 0;
   std::atomic<bool> out_of_memory = false;  // when counters are read
 
  private:

@@ -104,6 +104,8 @@ MetricsView SomeView() {
   view.objects = {{"Pod", 4}};
   view.traffic.Take({{3, Counted(10, 6)}});
   view.timings.apply.Observe(milliseconds(2));
+  view.waiting = milliseconds(1500);
+  view.flows_kept = 9;
   view.displaced_put_back = 5;
   view.disturbed = 2;
   WatchView watch;
@@ -165,6 +167,8 @@ TEST(MetricsTextTest, Samples) {
             HasSubstr("\nsallyport_apply_duration_seconds_bucket{le=\"0.0025\"} 1\n"),
             HasSubstr("\nsallyport_apply_duration_seconds_bucket{le=\"+Inf\"} 1\n"),
             HasSubstr("\nsallyport_apply_duration_seconds_sum 0.002\n"),
+            HasSubstr("\nsallyport_policy_waiting_seconds 1.5\n"),
+            HasSubstr("\nsallyport_flows_kept 9\n"),
             HasSubstr("\nsallyport_watch_last_event_timestamp_seconds"
                       "{resource=\"odd\\\"\\\\\\nname\"} 1500\n"),
             HasSubstr("\nsallyport_reconciler_responding 1\n")));

@@ -43,12 +43,13 @@ class FixedSource : public Source {
     view.addresses = {Ip("10.0.0.1"), Ip("fd00::1")};
     view.open = true;
     view.egress_set = 4;
+    view.keeps = {"egress"};
     view.packets[0] = 5;
     view.dropped["policy"] = 6;
     return std::vector{view};
   }
   Result<std::vector<PolicyView>> ReadPolicies() override {
-    return std::vector{PolicyView{"shop/deny", {"shop/web"}, {"ingress"}, "deny.yaml:3"}};
+    return std::vector{PolicyView{"shop/deny", {"shop/web"}, {"ingress"}, "deny.yaml:3", true}};
   }
   Result<std::vector<FlowView>> ReadFlows(size_t limit, const std::string& endpoint) override {
     FlowView view;
@@ -169,14 +170,15 @@ TEST_F(ServerTest, Views) {
       R"("lost_since":null,)"
       R"("last_event":null,"events":0,"reconnects":0,"relists":0,"errors":0,)"
       R"("last_error":""}]})");
-  EXPECT_EQ(Get("/v1/endpoints"),
-            R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
-            R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"
-            R"("egress_set":4,"ingress_set":0,"packets":{"egress":5,"ingress":0},)"
-            R"("bytes":{"egress":0,"ingress":0},"dropped":{"policy":6}}])");
+  EXPECT_EQ(
+      Get("/v1/endpoints"),
+      R"(200 [{"pod":"shop/web","interface":"veth3","ifindex":3,)"
+      R"("addresses":["10.0.0.1","fd00::1"],"state":"open","why_closed":"",)"
+      R"("egress_set":4,"ingress_set":0,"keeps":["egress"],"packets":{"egress":5,"ingress":0},)"
+      R"("bytes":{"egress":0,"ingress":0},"dropped":{"policy":6}}])");
   EXPECT_EQ(Get("/v1/policies"),
             R"(200 [{"policy":"shop/deny","selects":["shop/web"],"directions":["ingress"],)"
-            R"("place":"deny.yaml:3"}])");
+            R"("established":"keep","place":"deny.yaml:3"}])");
   EXPECT_EQ(Get("/v1/flows?limit=5&endpoint=shop/web"),
             R"(200 [{"source":"10.0.0.1","source_port":1000,"destination":"10.0.0.2",)"
             R"("destination_port":53,"protocol":"UDP","source_pod":"shop/web",)"

@@ -268,6 +268,37 @@ TEST_F(ReconcileLoopTest, PoliciesThatSelectPodsHere) {
   EXPECT_THAT(policies[0].directions, ElementsAre("egress"));
 }
 
+// An exception to policy is seen wherever policy is.
+TEST_F(ReconcileLoopTest, WhatIsKeptIsShown) {
+  Tell();
+  kernel_.kept = 3;
+  auto flows_kept = [this] {
+    std::promise<uint64_t> promise;
+    loop_->AskMetrics(
+        [&](const observe::MetricsView& view) { promise.set_value(view.flows_kept); });
+    return promise.get_future().get();
+  };
+  auto policy = [](const char* name, bool keeps) {
+    auto out = std::make_shared<model::NetworkPolicy>();
+    out->name = {"shop", name};
+    out->isolates_egress = true;
+    out->isolates_ingress = keeps;
+    out->keeps_established = keeps;
+    return model::Delta::Set(model::NetworkPolicyPtr(out));
+  };
+  loop_->Push(ObjectsChanged{{policy("keeps", true)}, {}, true});
+  EXPECT_TRUE(loop_->ReadPolicies().value().at(0).keeps);
+  EXPECT_THAT(loop_->ReadEndpoints().value().at(1).keeps, ElementsAre("egress", "ingress"));
+  EXPECT_EQ(flows_kept(), 3u);
+  loop_->Push(ObjectsChanged{{policy("other", false)}, {}, true});
+  EXPECT_FALSE(loop_->ReadPolicies().value().at(1).keeps);
+  EXPECT_THAT(loop_->ReadEndpoints().value().at(1).keeps, ElementsAre("ingress"));
+  loop_->Push(ObjectsChanged{
+      {model::Delta::Remove(model::Kind::kNetworkPolicy, {"shop", "keeps"})}, {}, true});
+  EXPECT_THAT(loop_->ReadEndpoints().value().at(1).keeps, IsEmpty());
+  EXPECT_EQ(flows_kept(), 0u) << "nobody is asked where nobody keeps";
+}
+
 TEST_F(ReconcileLoopTest, Flows) {
   dataplane::FlowEntry here, there;
   here.tuple = {Ip("10.0.1.1"), Ip("10.0.0.1"), net::Protocol::kTcp, 1, 2};

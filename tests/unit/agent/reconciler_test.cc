@@ -285,11 +285,12 @@ TEST_F(ReconcilerTest, OldNewsDoesNotTouchAReusedIndex) {
 // Nothing that it could be told by has changed, but for the interface.
 TEST_F(ReconcilerTest, ReusedIndexOfTheSamePodIsOpenedAgain) {
   StartListed();
-  Links({Veth(3, "veth3")});
-  Claims({{"web", {"veth3"}}});
+  resolver_.sandboxes[{"/run/netns/web", "eth0"}] = {7, 2};
+  Links({Veth(3, "veth3", 7)});
+  Claims({{.pod = "web", .host_interfaces = {"veth3"}, .netns = "/run/netns/web"}});
   Objects({Set(PodOf{"web"})});
   Log();
-  Links({Veth(3, "veth3")}, {3});
+  Links({Veth(3, "veth3", 7)}, {3});
   EXPECT_THAT(Log(), HasSubstr("forget 3; attach 3; apply web@3"));
 }
 

@@ -36,32 +36,35 @@ constexpr const char* kEvent =
 TEST_F(AgentViewsTest, Endpoints) {
   EXPECT_EQ(RenderEndpoints(Read(R"([
     {"pod": "shop/web", "interface": "veth1", "ifindex": 7, "addresses": ["10.0.0.1", "fd00::1"],
-     "state": "open", "why_closed": "", "egress_set": 0, "ingress_set": 12,
+     "state": "open", "why_closed": "", "egress_set": 0, "ingress_set": 12, "keeps": ["ingress"],
      "packets": {"egress": 5, "ingress": 1200}, "bytes": {"egress": 1, "ingress": 2},
      "dropped": {"policy": 3, "spoofed": 1}},
     {"pod": "", "interface": "veth22", "state": "closed", "why_closed": "nobody's yet",
      "dropped": {}}])"),
                             terminal_),
             "POD       INTERFACE  ADDRESSES          STATE                 EGRESS SET  INGRESS SET"
-            "  PACKETS OUT  PACKETS IN  DROPPED\n"
+            "  KEEPS    PACKETS OUT  PACKETS IN  DROPPED\n"
             "shop/web  veth1      10.0.0.1, fd00::1  open                           0           12"
-            "            5        1200  policy 3, spoofed 1\n"
+            "  ingress            5        1200  policy 3, spoofed 1\n"
             "-         veth22     -                  closed: nobody's yet           -            -"
-            "            -           -  -\n");
+            "  -                  -           -  -\n");
   EXPECT_EQ(RenderEndpoints(Read("[]"), terminal_), "no endpoints on this node\n");
 }
 
 TEST_F(AgentViewsTest, PoliciesAndFlows) {
   EXPECT_THAT(RenderPolicies(Read(R"([{"policy": "shop/db", "selects": ["shop/db-0", "shop/db-1"],
-                      "directions": ["ingress"], "place": "db.yaml:1"}])"),
+                      "directions": ["ingress"], "established": "keep", "place": "db.yaml:1"}])"),
                              terminal_),
-              HasSubstr("shop/db  ingress     shop/db-0, shop/db-1  db.yaml:1\n"));
+              HasSubstr("shop/db  ingress     keep         shop/db-0, shop/db-1  db.yaml:1\n"));
   std::string flows = RenderFlows(
       Read(R"([{"protocol": "UDP", "source": "fd00::1", "source_port": 4000, "source_pod": "",
           "destination": "10.0.0.2", "destination_port": 53, "destination_pod": "shop/db-0",
           "idle_s": 3, "answered": true, "closing": false, "cut": false, "egress": true,
           "ingress": null}])"),
       terminal_);
+  EXPECT_THAT(
+      RenderFlows(Read(R"([{"protocol": "TCP", "answered": true, "kept": true}])"), terminal_),
+      HasSubstr("  kept "));
   EXPECT_THAT(
       flows,
       HasSubstr(

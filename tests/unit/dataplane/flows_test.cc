@@ -60,12 +60,29 @@ TEST_F(FlowsTest, AnotherGenerationAllowsNothingNow) {
   EXPECT_FALSE(Live()[0].egress_allowed);
   EXPECT_FALSE(Live()[1].kept);
   EXPECT_TRUE(Live()[2].kept && Live()[2].egress_allowed);
+  EXPECT_EQ(CountKeptFlows(buckets_, kGeneration, kNow), 1u);
+  EXPECT_EQ(CountKeptFlows(buckets_, kGeneration, kNow + SP_LIFE_SYN), 0u);
 }
 
 TEST_F(FlowsTest, FreeAndHalfFilledPlacesAreNoFlows) {
   Add(SP_FLOW_EGRESS).state = 0;
   Add(SP_FLOW_EGRESS).state = 0x8000;
   EXPECT_EQ(CountLiveFlows(buckets_, kNow), 0u);
+}
+
+TEST_F(FlowsTest, AFlowThatWasSeenAfterTheQuestionIsAlive) {
+  Add(SP_FLOW_EGRESS).seen = kNow + 1;
+  EXPECT_EQ(CountLiveFlows(buckets_, kNow), 1u);
+}
+
+TEST_F(FlowsTest, FragmentsLiveAsLongAsTheKernelWaitsForThem) {
+  for (auto [seen, live] : {std::pair{kNow - SP_LIFE_FRAGMENT, true},
+                            {kNow - SP_LIFE_FRAGMENT - 1, false},
+                            {kNow + 1, true}}) {
+    sp_fragment fragment{};
+    fragment.seen = seen;
+    EXPECT_EQ(FragmentIsLive(fragment, kNow), live) << seen;
+  }
 }
 
 TEST_F(FlowsTest, EveryLifetime) {
