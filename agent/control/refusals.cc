@@ -73,10 +73,8 @@ std::string Refusals::WhyFull(MonotonicTime now) const {
   if (all == 0) return "";
   return "table \"flows\" is full: " + std::to_string(all) +
          " openings of new flows found no place in the last minute and were dropped; flows that "
-         "were "
-         "there go on. See who opens so many (sallyport flows), or give it a larger capacity "
-         "(--max-flows), "
-         "which only tables made after sallyportd --detach have";
+         "were there go on. See who opens so many (sallyport flows), or give it a larger capacity "
+         "(--max-flows), which only tables made after sallyportd --detach have";
 }
 
 std::vector<std::string> Refusals::SpentShares(
@@ -87,8 +85,7 @@ std::vector<std::string> Refusals::SpentShares(
     out.push_back(name(ifindex) +
                   " holds its share of table \"flows\": " + std::to_string(refused.share) +
                   " openings of new flows were dropped for it in the last minute; nobody else's "
-                  "are. See what "
-                  "it opens, or who floods it (sallyport flows, sallyport events)");
+                  "are. See what it opens, or who floods it (sallyport flows, sallyport events)");
   }
   return out;
 }
