@@ -162,11 +162,35 @@ Status SetPins(Config& config, const std::string& value) {
 
 Status Nothing(Config&, const std::string&) { return Ok(); }
 
+std::vector<Option> CapacityOptions() {
+  using dataplane::Capacities;
+  return {
+      {"max-endpoints", "N", "0", "capacity: pod interfaces on this node (0: built-in default)",
+       Capacity(&Capacities::endpoints)},
+      {"max-peers", "N", "0", "capacity: pods that policies tell apart (0: built-in default)",
+       Capacity(&Capacities::peers)},
+      {"max-rules", "N", "0", "capacity: pairs of policy set and identity (0: built-in default)",
+       Capacity(&Capacities::rules)},
+      {"max-port-sets", "N", "0", "capacity: different sets of ports (0: built-in default)",
+       Capacity(&Capacities::port_sets)},
+      {"max-port-pages", "N", "0",
+       "capacity: different stretches of 2,048 ports in port sets (0: built-in default)",
+       Capacity(&Capacities::port_pages)},
+      {"max-prefixes", "N", "0",
+       "capacity: nodes of the trie that ipBlocks make (0: built-in default)",
+       Capacity(&Capacities::prefixes)},
+      {"max-flows", "N", "0", "capacity: connections at a time (0: built-in default)",
+       Capacity(&Capacities::flows)},
+      {"max-fragments", "N", "0",
+       "capacity: first fragments of datagrams that later ones are placed by (0: built-in default)",
+       Capacity(&Capacities::fragments)},
+  };
+}
+
 std::vector<Option> MakeOptions() {
   using Run = Config::Command;
-  using dataplane::Capacities;
   using Data = dataplane::Options;
-  return {
+  std::vector<Option> out = {
       {"node", "NAME", "NODE_NAME of the environment, else the hostname",
        "name of the node whose pods are guarded, as spec.nodeName has it",
        Text(&Config::node, "the node's name")},
@@ -213,25 +237,6 @@ std::vector<Option> MakeOptions() {
        SetAttach},
       {"events-per-second", "N", "16",
        "drop events that one endpoint may cause a second on one CPU", SetEventRate},
-      {"max-endpoints", "N", "0", "capacity: pod interfaces on this node (0: built-in default)",
-       Capacity(&Capacities::endpoints)},
-      {"max-peers", "N", "0", "capacity: pods that policies tell apart (0: built-in default)",
-       Capacity(&Capacities::peers)},
-      {"max-rules", "N", "0", "capacity: pairs of policy set and identity (0: built-in default)",
-       Capacity(&Capacities::rules)},
-      {"max-port-sets", "N", "0", "capacity: different sets of ports (0: built-in default)",
-       Capacity(&Capacities::port_sets)},
-      {"max-port-pages", "N", "0",
-       "capacity: different stretches of 2,048 ports in port sets (0: built-in default)",
-       Capacity(&Capacities::port_pages)},
-      {"max-prefixes", "N", "0",
-       "capacity: nodes of the trie that ipBlocks make (0: built-in default)",
-       Capacity(&Capacities::prefixes)},
-      {"max-flows", "N", "0", "capacity: connections at a time (0: built-in default)",
-       Capacity(&Capacities::flows)},
-      {"max-fragments", "N", "0",
-       "capacity: first fragments of datagrams that later ones are placed by (0: built-in default)",
-       Capacity(&Capacities::fragments)},
       {"log-level", "LEVEL", "info", "trace, debug, info, warning or error", SetLogLevel},
       {"log-format", "FORMAT", "text", "text or json, to standard error", SetLogFormat},
       {"config", "FILE", "", "YAML file with these options, `name: value` a line", Nothing},
@@ -245,6 +250,11 @@ std::vector<Option> MakeOptions() {
       {"version", "", "", "print the version, and end", Command(Run::kVersion), true},
       {"help", "", "", "print this, and end", Command(Run::kHelp), true},
   };
+  std::vector<Option> capacities = CapacityOptions();
+  auto after = std::find_if(out.begin(), out.end(),
+                            [](const Option& option) { return option.name == "log-level"; });
+  out.insert(after, capacities.begin(), capacities.end());
+  return out;
 }
 
 // Levenshtein.
