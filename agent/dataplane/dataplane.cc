@@ -313,6 +313,7 @@ uint64_t KernelDataplane::CountKept() {
 
 std::vector<TableUse> KernelDataplane::ReadUse() {
   std::vector<TableUse> out = encoder_->Use();
+  out.push_back({"guarded", KeysOf(objects_->guarded()).size(), SP_GUARDED});
   uint64_t fragments = 0;
   const uint32_t now = TickNow();
   Status read = ForEachValue(objects_->fragments(), [&](const void* value) {

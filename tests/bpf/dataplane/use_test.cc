@@ -21,13 +21,16 @@ TEST_F(UseTest, EachTableHasACapacity) {
   Open();
   auto use = Use();
   for (const char* name : {"endpoints", "peers", "rules", "port_sets", "port_pages", "prefixes",
-                           "fragments", "events", "flows"}) {
+                           "guarded", "fragments", "events", "flows"}) {
     EXPECT_GT(use[name].capacity, 0u) << name;
   }
   EXPECT_EQ(use["fragments"].capacity, uint64_t{SP_FRAGMENTS});
   EXPECT_EQ(use["fragments"].used, 0u);
   EXPECT_EQ(use["events"].capacity, uint64_t{SP_EVENTS_BYTES});
   EXPECT_EQ(use["events"].used, 0u);
+  EXPECT_EQ(use["guarded"].used, 0u);
+  AttachBoth();
+  EXPECT_EQ(Use()["guarded"].used, 2u);
 }
 
 TEST_F(UseTest, FragmentsAreCountedAndHaveTheRoomThatIsAskedFor) {
