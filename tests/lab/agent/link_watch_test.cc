@@ -6,6 +6,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -139,6 +140,47 @@ TEST_F(LinkWatchTest, IndexThatIsReusedWithinOneReadIsToldAsGone) {
   listener_.LetGo();
   EXPECT_TRUE(listener_.HearsOf("sptnew"));
   EXPECT_TRUE(listener_.HasGone(9500));
+}
+
+// Each update makes the next one, as who flaps a carrier does.
+TEST_F(LinkWatchTest, WorkThatMayWaitIsDoneAllTheSame) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int updates = 0, worked = 0;
+  constexpr int kWork = 5, kMostUpdates = 50;
+  auto sink = [&](const LinkUpdate&) {
+    std::lock_guard lock(mutex);
+    if (worked < kWork && ++updates <= kMostUpdates)
+      Shell("ip addr add 10.91.0." + std::to_string(updates) + "/32 dev sptmany");
+  };
+  auto idle = [&] {
+    std::lock_guard lock(mutex);
+    changed.notify_all();
+    return ++worked < kWork;
+  };
+  auto watch = LinkWatch::Start(sink, std::chrono::hours(1), idle);
+  ASSERT_TRUE(watch) << watch.error().message;
+  std::unique_lock lock(mutex);
+  EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return worked >= kWork; }));
+  EXPECT_GT(updates, 1);
+  EXPECT_LE(updates, kWork + 1) << "some with each update";
+  lock.unlock();
+  watch->reset();
+}
+
+TEST_F(LinkWatchTest, WorkEndsWhenThereIsNone) {
+  std::atomic<int> worked = 0;
+  auto watch =
+      LinkWatch::Start(listener_.Sink(), std::chrono::hours(1), [&] { return ++worked % 3 != 0; });
+  ASSERT_TRUE(watch) << watch.error().message;
+  watch_ = std::move(*watch);
+  for (const char* name : {"sptfirst", "sptlate"}) {
+    Shell("ip link add " + std::string(name) + " type bridge");
+    EXPECT_TRUE(listener_.HearsOf(name));
+  }
+  watch_.reset();
+  EXPECT_GE(worked, 2);
+  EXPECT_LE(worked, 3 * listener_.updates());
 }
 
 TEST_F(LinkWatchTest, ListsEverythingAgainFromTimeToTime) {
