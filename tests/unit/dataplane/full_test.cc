@@ -185,7 +185,13 @@ TEST_F(FullTables, RoomThatReturnsHeals) {
   ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
   EXPECT_FALSE(Passes(9, "10.9.9.9"));
   for (uint32_t i = 0; i < 85; ++i) image_.sets[9].rules.erase(100 + i);
+  uint32_t filled = 0;
+  check_ = [&] {
+    if (filled == 0 && Passes(9, "10.9.9.9")) filled = encoder_->generation();
+  };
   Apply();
+  EXPECT_GT(encoder_->generation(), filled) << "what was cut meanwhile is judged again";
+  EXPECT_NE(filled, 0u);
   EXPECT_EQ(Short(), std::vector<std::string>());
   EXPECT_TRUE(Passes(9, "10.9.9.9"));
   ExpectExact();
@@ -216,6 +222,44 @@ TEST_F(FullTables, ARestartAtThreeQuartersArrives) {
   EXPECT_EQ(Short(), std::vector<std::string>());
   ExpectExact();
   EXPECT_TRUE(Passes(9, "10.9.9.9"));
+}
+
+// Without one a set denies everything: they come first, and find some places kept for them.
+TEST_F(FullTables, AnyPeerRulesHaveRoom) {
+  Start({.rule_buckets = 4});
+  auto add = [&](uint32_t n) {
+    image_.sets[n] = {.rules = {{kFriend, 5}, {kStranger, 5}, {kBlock, 5}}, .any = kWebPorts};
+    AddPod(n, n);
+  };
+  image_.port_sets[5] = {.tcp = {{80, 81}}, .udp = {}, .sctp = {}};
+  for (uint32_t n = 20; n < 33; ++n) add(n);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
+  for (uint32_t n = 20; n < 33; ++n) EXPECT_TRUE(Passes(n, "10.9.9.9")) << n;
+  for (uint32_t n = 20; n < 33; ++n) image_.endpoints.erase(Pod(n)), image_.sets.erase(n);
+  Overflow("rules", image_, bindings_);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
+  add(40);
+  Apply();
+  EXPECT_TRUE(Passes(40, "10.9.9.9"));
+}
+
+TEST_F(FullTables, NothingIsLeftOfWhatFoundNoPlace) {
+  Start({.rule_buckets = 4, .port_sets = 256, .port_pages = 256});
+  Apply();
+  ExpectOk(encoder_->Settle());
+  auto used = Used();
+  Image small = image_;
+  Bindings small_bindings = bindings_;
+  Overflow("port_sets", image_, bindings_);
+  for (int tries = 0; tries < 3; ++tries) Apply();
+  EXPECT_EQ(Short(), std::vector<std::string>{"rules"});
+  image_ = small;
+  bindings_ = small_bindings;
+  Apply();
+  ExpectOk(encoder_->Settle());
+  EXPECT_EQ(Used(), used);
 }
 
 TEST_F(FullTables, AGiantSetIsItsOwnVictim) {
@@ -310,6 +354,15 @@ TEST_F(FullTables, NoRuleThatNarrowsIsLeftOut) {
     EXPECT_FALSE(Passes(7, "10.0.0.2", 80));
     EXPECT_EQ(Passes(7, "10.9.9.9", 80), sets > 3);
   }
+  // Nor where it is the last of too many.
+  image_.peers[At("10.0.0.2")] = 900;
+  image_.sets[7].rules = {{900, 5}};
+  for (uint32_t i = 0; i < 100; ++i) image_.sets[7].rules[100 + i] = policy::kAllPorts;
+  Start({.rule_buckets = 4});
+  Apply();
+  EXPECT_EQ(Short(), std::vector<std::string>{"rules"});
+  ExpectNarrower();
+  EXPECT_FALSE(Passes(7, "10.0.0.2", 80));
 }
 
 }  // namespace
