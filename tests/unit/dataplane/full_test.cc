@@ -159,6 +159,7 @@ TEST_F(FullTables, WhatDoesNotFitIsDeniedAndNothingElse) {
     };
     Apply();
     EXPECT_EQ(Short(), std::vector<std::string>{table});
+    for (const TableUse& use : encoder_->Use()) EXPECT_LE(use.used, use.capacity) << use.name;
     EXPECT_FALSE(Passes(2, "10.0.0.2")) << "the new policy is in force";
     EXPECT_TRUE(Passes(1, "10.0.0.1") && Passes(1, "192.0.2.1")) << "what stays is not touched";
     ExpectNarrower();
@@ -184,7 +185,7 @@ TEST_F(FullTables, RoomThatReturnsHeals) {
   Apply();
   ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
   EXPECT_FALSE(Passes(9, "10.9.9.9"));
-  for (uint32_t i = 0; i < 85; ++i) image_.sets[9].rules.erase(100 + i);
+  for (uint32_t i = 0; i < 99; ++i) image_.sets[9].rules.erase(100 + i);
   uint32_t filled = 0;
   check_ = [&] {
     if (filled == 0 && Passes(9, "10.9.9.9")) filled = encoder_->generation();
@@ -291,6 +292,8 @@ TEST_F(FullTables, AReusedAddressNeverKeepsAnIdentityWhileFull) {
   Overflow("peers", image_, bindings_);
   Apply();
   ASSERT_EQ(Short(), std::vector<std::string>{"peers"});
+  const TableUse& use = encoder_->shortfalls()[0].use;
+  EXPECT_LE(use.used, use.capacity - use.capacity / 16) << "pods leave some places to others";
   for (const char* address : {"10.0.0.1", "10.0.1.7"}) {
     image_.peers[At(address)] = kStranger;
     Apply();
@@ -306,12 +309,15 @@ TEST_F(FullTables, WhatMustBeKnownTakesThePlaceOfPods) {
   Apply();
   image_.other_nodes.insert(At("10.5.5.5"));
   image_.service_addresses.insert(At("10.96.0.1"));
+  image_.peers[At("10.6.6.6")] = kBlock;
+  image_.shared_nodes.insert(At("10.6.6.6"));
   bool known = false;
   TableTwin twin(memory_->tables());
   check_ = [&] {
     uint32_t half = twin.Generation() & 1;
     known = twin.FindPeer(At("10.5.5.5"), half).is_other_node &&
-            twin.FindPeer(At("10.96.0.1"), half).is_service;
+            twin.FindPeer(At("10.96.0.1"), half).is_service &&
+            twin.FindPeer(At("10.6.6.6"), half).identity == kBlock;
     if (twin.Generation() != 1 && !known) ASSERT_FALSE(Passes(2, "10.0.0.2"));
   };
   Apply();
@@ -353,6 +359,9 @@ TEST_F(FullTables, NoRuleThatNarrowsIsLeftOut) {
     ExpectNarrower();
     EXPECT_FALSE(Passes(7, "10.0.0.2", 80));
     EXPECT_EQ(Passes(7, "10.9.9.9", 80), sets > 3);
+    TableTwin twin(memory_->tables());
+    uint32_t number = twin.FindEndpoint(107)->set[twin.Generation() & 1][SP_EGRESS];
+    EXPECT_EQ(number == SP_SET_FULL, sets == 3) << "else it would cut what lives";
   }
   // Nor where it is the last of too many.
   image_.peers[At("10.0.0.2")] = 900;
