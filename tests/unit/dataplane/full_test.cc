@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables that are too small for an image: what finds no room is denied, the rest is in force, and
 // when there is room, so is everything.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -325,11 +326,50 @@ TEST_F(FullTables, WhatMustBeKnownTakesThePlaceOfPods) {
   EXPECT_TRUE(Passes(2, "10.0.0.2"));
   EXPECT_EQ(Short(), std::vector<std::string>{"peers"});
   EXPECT_FALSE(encoder_->shortfalls()[0].denies_all);
+  // None takes another's.
+  auto services = [&] {
+    std::set<net::Address> out;
+    for (const net::Address& address : image_.service_addresses)
+      if (twin.FindPeer(address, twin.Generation() & 1).is_service) out.insert(address);
+    return out;
+  };
+  for (uint32_t i = 0; i < 8; ++i) {
+    std::set<net::Address> before = services();
+    image_.service_addresses.insert(net::Address::V4(0x0a600010 + i));
+    Apply();
+    EXPECT_THAT(services(), testing::IsSupersetOf(before)) << i;
+    EXPECT_TRUE(known) << i;
+  }
   for (uint32_t i = 0; i < 40; ++i) image_.other_nodes.insert(net::Address::V4(0x0a050000 + i));
   check_ = nullptr;
   Apply();
   EXPECT_TRUE(encoder_->shortfalls()[0].denies_all);
   EXPECT_FALSE(Passes(1, "10.0.0.1") || Passes(2, "10.0.0.2"));
+}
+
+TEST_F(FullTables, AChangeFarDownTakesNothingAboveAlong) {
+  Start({.prefixes = 64});
+  Overflow("prefixes", image_, bindings_);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"prefixes"});
+  ASSERT_TRUE(Passes(1, "192.0.2.1"));
+  check_ = [&] { ASSERT_TRUE(Passes(1, "192.0.2.1")); };
+  for (auto& [prefix, identity] : image_.prefixes) {
+    if (prefix.length() < 32) continue;
+    identity = kFriend;
+    Apply();
+  }
+}
+
+TEST_F(FullTables, ASetWhosePortsFindNoRoomHasItsOwnReason) {
+  image_.sets[8] = {.rules = {}, .any = kWebPorts};
+  AddPod(8, 8);
+  Start({.port_sets = 2});
+  Apply();
+  TableTwin twin(memory_->tables());
+  uint32_t number = twin.FindEndpoint(108)->set[twin.Generation() & 1][SP_EGRESS];
+  EXPECT_EQ(number, SP_SET_FULL) << "else it would cut what lives";
+  EXPECT_FALSE(Passes(8, "10.9.9.9"));
 }
 
 // Its address could be another's, for all that the programs know.
