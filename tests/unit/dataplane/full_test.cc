@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables that are too small for an image: what finds no room is denied, the rest is in force, and
 // when there is room, so is everything.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -159,6 +160,7 @@ TEST_F(FullTables, WhatDoesNotFitIsDeniedAndNothingElse) {
     };
     Apply();
     EXPECT_EQ(Short(), std::vector<std::string>{table});
+    for (const TableUse& use : encoder_->Use()) EXPECT_LE(use.used, use.capacity) << use.name;
     EXPECT_FALSE(Passes(2, "10.0.0.2")) << "the new policy is in force";
     EXPECT_TRUE(Passes(1, "10.0.0.1") && Passes(1, "192.0.2.1")) << "what stays is not touched";
     ExpectNarrower();
@@ -184,8 +186,14 @@ TEST_F(FullTables, RoomThatReturnsHeals) {
   Apply();
   ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
   EXPECT_FALSE(Passes(9, "10.9.9.9"));
-  for (uint32_t i = 0; i < 85; ++i) image_.sets[9].rules.erase(100 + i);
+  for (uint32_t i = 0; i < 99; ++i) image_.sets[9].rules.erase(100 + i);
+  uint32_t filled = 0;
+  check_ = [&] {
+    if (filled == 0 && Passes(9, "10.9.9.9")) filled = encoder_->generation();
+  };
   Apply();
+  EXPECT_GT(encoder_->generation(), filled) << "what was cut meanwhile is judged again";
+  EXPECT_NE(filled, 0u);
   EXPECT_EQ(Short(), std::vector<std::string>());
   EXPECT_TRUE(Passes(9, "10.9.9.9"));
   ExpectExact();
@@ -218,6 +226,44 @@ TEST_F(FullTables, ARestartAtThreeQuartersArrives) {
   EXPECT_TRUE(Passes(9, "10.9.9.9"));
 }
 
+// Without one a set denies everything: they come first, and find some places kept for them.
+TEST_F(FullTables, AnyPeerRulesHaveRoom) {
+  Start({.rule_buckets = 4});
+  auto add = [&](uint32_t n) {
+    image_.sets[n] = {.rules = {{kFriend, 5}, {kStranger, 5}, {kBlock, 5}}, .any = kWebPorts};
+    AddPod(n, n);
+  };
+  image_.port_sets[5] = {.tcp = {{80, 81}}, .udp = {}, .sctp = {}};
+  for (uint32_t n = 20; n < 33; ++n) add(n);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
+  for (uint32_t n = 20; n < 33; ++n) EXPECT_TRUE(Passes(n, "10.9.9.9")) << n;
+  for (uint32_t n = 20; n < 33; ++n) image_.endpoints.erase(Pod(n)), image_.sets.erase(n);
+  Overflow("rules", image_, bindings_);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"rules"});
+  add(40);
+  Apply();
+  EXPECT_TRUE(Passes(40, "10.9.9.9"));
+}
+
+TEST_F(FullTables, NothingIsLeftOfWhatFoundNoPlace) {
+  Start({.rule_buckets = 4, .port_sets = 256, .port_pages = 256});
+  Apply();
+  ExpectOk(encoder_->Settle());
+  auto used = Used();
+  Image small = image_;
+  Bindings small_bindings = bindings_;
+  Overflow("port_sets", image_, bindings_);
+  for (int tries = 0; tries < 3; ++tries) Apply();
+  EXPECT_EQ(Short(), std::vector<std::string>{"rules"});
+  image_ = small;
+  bindings_ = small_bindings;
+  Apply();
+  ExpectOk(encoder_->Settle());
+  EXPECT_EQ(Used(), used);
+}
+
 TEST_F(FullTables, AGiantSetIsItsOwnVictim) {
   policy::PolicySet giant{.rules = {}, .any = policy::kNoPorts};
   for (uint32_t i = 0; i < 300; ++i) giant.rules[100 + i] = 100 + i;
@@ -247,6 +293,8 @@ TEST_F(FullTables, AReusedAddressNeverKeepsAnIdentityWhileFull) {
   Overflow("peers", image_, bindings_);
   Apply();
   ASSERT_EQ(Short(), std::vector<std::string>{"peers"});
+  const TableUse& use = encoder_->shortfalls()[0].use;
+  EXPECT_LE(use.used, use.capacity - use.capacity / 16) << "pods leave some places to others";
   for (const char* address : {"10.0.0.1", "10.0.1.7"}) {
     image_.peers[At(address)] = kStranger;
     Apply();
@@ -262,12 +310,15 @@ TEST_F(FullTables, WhatMustBeKnownTakesThePlaceOfPods) {
   Apply();
   image_.other_nodes.insert(At("10.5.5.5"));
   image_.service_addresses.insert(At("10.96.0.1"));
+  image_.peers[At("10.6.6.6")] = kBlock;
+  image_.shared_nodes.insert(At("10.6.6.6"));
   bool known = false;
   TableTwin twin(memory_->tables());
   check_ = [&] {
     uint32_t half = twin.Generation() & 1;
     known = twin.FindPeer(At("10.5.5.5"), half).is_other_node &&
-            twin.FindPeer(At("10.96.0.1"), half).is_service;
+            twin.FindPeer(At("10.96.0.1"), half).is_service &&
+            twin.FindPeer(At("10.6.6.6"), half).identity == kBlock;
     if (twin.Generation() != 1 && !known) ASSERT_FALSE(Passes(2, "10.0.0.2"));
   };
   Apply();
@@ -275,11 +326,50 @@ TEST_F(FullTables, WhatMustBeKnownTakesThePlaceOfPods) {
   EXPECT_TRUE(Passes(2, "10.0.0.2"));
   EXPECT_EQ(Short(), std::vector<std::string>{"peers"});
   EXPECT_FALSE(encoder_->shortfalls()[0].denies_all);
+  // None takes another's.
+  auto services = [&] {
+    std::set<net::Address> out;
+    for (const net::Address& address : image_.service_addresses)
+      if (twin.FindPeer(address, twin.Generation() & 1).is_service) out.insert(address);
+    return out;
+  };
+  for (uint32_t i = 0; i < 8; ++i) {
+    std::set<net::Address> before = services();
+    image_.service_addresses.insert(net::Address::V4(0x0a600010 + i));
+    Apply();
+    EXPECT_THAT(services(), testing::IsSupersetOf(before)) << i;
+    EXPECT_TRUE(known) << i;
+  }
   for (uint32_t i = 0; i < 40; ++i) image_.other_nodes.insert(net::Address::V4(0x0a050000 + i));
   check_ = nullptr;
   Apply();
   EXPECT_TRUE(encoder_->shortfalls()[0].denies_all);
   EXPECT_FALSE(Passes(1, "10.0.0.1") || Passes(2, "10.0.0.2"));
+}
+
+TEST_F(FullTables, AChangeFarDownTakesNothingAboveAlong) {
+  Start({.prefixes = 64});
+  Overflow("prefixes", image_, bindings_);
+  Apply();
+  ASSERT_EQ(Short(), std::vector<std::string>{"prefixes"});
+  ASSERT_TRUE(Passes(1, "192.0.2.1"));
+  check_ = [&] { ASSERT_TRUE(Passes(1, "192.0.2.1")); };
+  for (auto& [prefix, identity] : image_.prefixes) {
+    if (prefix.length() < 32) continue;
+    identity = kFriend;
+    Apply();
+  }
+}
+
+TEST_F(FullTables, ASetWhosePortsFindNoRoomHasItsOwnReason) {
+  image_.sets[8] = {.rules = {}, .any = kWebPorts};
+  AddPod(8, 8);
+  Start({.port_sets = 2});
+  Apply();
+  TableTwin twin(memory_->tables());
+  uint32_t number = twin.FindEndpoint(108)->set[twin.Generation() & 1][SP_EGRESS];
+  EXPECT_EQ(number, SP_SET_FULL) << "else it would cut what lives";
+  EXPECT_FALSE(Passes(8, "10.9.9.9"));
 }
 
 // Its address could be another's, for all that the programs know.
@@ -309,7 +399,19 @@ TEST_F(FullTables, NoRuleThatNarrowsIsLeftOut) {
     ExpectNarrower();
     EXPECT_FALSE(Passes(7, "10.0.0.2", 80));
     EXPECT_EQ(Passes(7, "10.9.9.9", 80), sets > 3);
+    TableTwin twin(memory_->tables());
+    uint32_t number = twin.FindEndpoint(107)->set[twin.Generation() & 1][SP_EGRESS];
+    EXPECT_EQ(number == SP_SET_FULL, sets == 3) << "else it would cut what lives";
   }
+  // Nor where it is the last of too many.
+  image_.peers[At("10.0.0.2")] = 900;
+  image_.sets[7].rules = {{900, 5}};
+  for (uint32_t i = 0; i < 100; ++i) image_.sets[7].rules[100 + i] = policy::kAllPorts;
+  Start({.rule_buckets = 4});
+  Apply();
+  EXPECT_EQ(Short(), std::vector<std::string>{"rules"});
+  ExpectNarrower();
+  EXPECT_FALSE(Passes(7, "10.0.0.2", 80));
 }
 
 }  // namespace
