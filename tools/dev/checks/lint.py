@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """clang-tidy (.clang-tidy) has nothing to say about agent/ and tools/. usage: lint.py BUILD-FOLDER
 
-Of tools/ only what is shipped; with SALLYPORT_THOROUGH=1 in the environment, the lab as well.
+It takes minutes: so only of files that differ from the branch that work began at (project.changed),
+or include such a one, and of tools/ only of what is shipped. With SALLYPORT_THOROUGH=1 in the
+environment, of all, the lab as well.
 
 BUILD-FOLDER is a configured one: it holds the compile commands. What passed already and has not
 changed since, its includes counted in, is not looked at again.
@@ -29,6 +31,9 @@ folder.mkdir(parents=True, exist_ok=True)
 names = project.sources("agent/*.cc", "tools/*.cc")
 if os.environ.get("SALLYPORT_THOROUGH") != "1":
     names = [name for name in names if not name.startswith(("tools/lab/", "tools/apiserver/"))]
+    changed = project.changed()
+    if changed is not None and ".clang-tidy" not in changed:
+        names = [name for name in names if changed.intersection(project.closure(name))]
 commands = []  # of each file alone, then of those that are looked at together
 batch = {}  # name -> (how it is compiled, its target's folder, the number of its batch there)
 

@@ -36,20 +36,38 @@ def finish():
     sys.exit(1 if _findings else 0)
 
 
-@functools.cache
-def _all_files():
+def _git(*words):
+    """What git says, a list of what NULs or lines end; None where there is no clone, or no answer."""
     # A tree of another owner (a clone made by a user, checks run by root) is refused by git; for
     # this one call it is said to be safe.
-    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-zco", "--exclude-standard"]
+    command = ["git", "-c", f"safe.directory={ROOT}", *words]
     try:
-        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
-        names = [name for name in listed.decode().split("\0") if name]
-    except (OSError, subprocess.CalledProcessError):  # not a clone: an unpacked archive
+        said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return [name for name in re.split("[\0\n]", said.decode()) if name]
+
+
+@functools.cache
+def _all_files():
+    names = _git("ls-files", "-zco", "--exclude-standard")
+    if names is None:  # an unpacked archive
         names = []
         for folder, folders, files in os.walk(ROOT):
             folders[:] = [f for f in folders if f not in (".build", ".git", ".cache", "__pycache__")]
             names += [os.path.relpath(os.path.join(folder, f), ROOT) for f in files]
     return sorted({name for name in names if (ROOT / name).is_file()})
+
+
+@functools.cache
+def changed():
+    """The files that differ from the branch that work began at, or None where there is no clone."""
+    for branch in ("origin/HEAD", "origin/main", "main", "HEAD"):
+        base = _git("merge-base", branch, "HEAD")
+        if base:
+            return {*_git("diff", "-z", "--name-only", base[0]),
+                    *_git("ls-files", "-zo", "--exclude-standard")}
+    return None
 
 
 def sources(*patterns):
