@@ -184,6 +184,7 @@ class ReplacedTest : public AgentTest, public testing::WithParamInterface<const 
 
   Agent Start(std::vector<std::string> flags = {}) {
     flags.push_back(std::string("--attach=") + GetParam());
+    flags.push_back("--max-flows=200000");  // a's share lasts, however long this takes
     return std::make_unique<AgentProcess>(files_, flags);
   }
   // As in a rolling update, the new one starts first.
