@@ -18,6 +18,7 @@ struct {
 #define ROLE_POD 0
 #define ROLE_NODE 1
 #define ROLE_TUNNEL 2
+#define ROLE_EGRESS 3
 
 /* `without`: what a hook does that the older version had no program for. */
 #define GATE(name, role, direction, without)                                                   \
@@ -44,5 +45,7 @@ GATE(node_gate_in, ROLE_NODE, SP_EGRESS, TC_ACT_UNSPEC)
 GATE(node_gate_out, ROLE_NODE, SP_INGRESS, TC_ACT_UNSPEC)
 GATE(tunnel_gate_in, ROLE_TUNNEL, SP_EGRESS, TC_ACT_UNSPEC)
 GATE(tunnel_gate_out, ROLE_TUNNEL, SP_INGRESS, TC_ACT_UNSPEC)
+GATE(egress_gate_in, ROLE_EGRESS, SP_EGRESS, TC_ACT_SHOT)
+GATE(egress_gate_out, ROLE_EGRESS, SP_INGRESS, TC_ACT_SHOT)
 
 char LICENSE[] SEC("license") = "GPL";

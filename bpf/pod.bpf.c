@@ -103,10 +103,13 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	return judge_addressed(ctx, c);
 }
 
-/* Ports of VXLAN, of Linux before its number was given, and of Geneve. */
+/* Ports of VXLAN, of Linux before its number was given, of Geneve, and of our own tunnel. */
 static __always_inline int is_tunnel_port(__be16 port)
 {
-	return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
+	struct sp_tunnel *t = tunnel_word();
+
+	return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081) ||
+	       (t && port == bpf_htons((__u16)READ_ONCE(t->port)) && port);
 }
 
 /*
@@ -178,10 +181,29 @@ static __always_inline int is_isolated_egress(const struct context *c)
 	return !is_open(c) || own_set(c, SP_EGRESS);
 }
 
+/*
+ * What passes without being of a flow that E opened: an ICMP error about a pinned flow is translated
+ * with it; about a flow that somebody outside opened, it goes as that flow goes. Else it may not
+ * leave as it is, if it is for where E is pinned.
+ */
+static __always_inline int pin_others(struct context *c)
+{
+	struct sp_endpoint *own = endpoint_at(c->endpoint);
+	__u64 peer;
+
+	if (c->packet.kind != PACKET_ICMP_ERROR || !own || !endpoint_pins(own, c->half))
+		return SP_PASS;
+	peer = peer_find(&c->packet.destination, c->half);
+	if (c->ref.alive)
+		return flow_is_pinned(&c->ref) ? SP_PINNED : SP_PASS;
+	return is_pinned(c, own, peer) ? -SP_DROP_UNTRANSLATABLE : SP_PASS;
+}
+
 /* Every packet that is not a usual one of a known flow. */
 GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 now)
 {
 	struct context c;
+	int verdict;
 
 	begin(&c, direction, generation, now);
 	c.judge.ifindex = ctx->ifindex;
@@ -196,7 +218,12 @@ GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation
 	c.endpoint = c.judge.place = endpoint_place(ctx->ifindex);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;
-	return report(ctx, &c.packet, judge_packet(ctx, &c), &c.judge);
+	verdict = judge_packet(ctx, &c);
+	if (verdict == SP_PASS && direction == SP_EGRESS)
+		verdict = pin_others(&c);
+	if (verdict == SP_PINNED)
+		return pinned_action(&c);
+	return report(ctx, &c.packet, verdict, &c.judge);
 }
 
 static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
@@ -210,7 +237,11 @@ static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 	generation = READ_ONCE(control_word->generation);
 	action = direction == SP_EGRESS ? usual_egress(ctx, generation, now)
 					: usual_ingress(ctx, generation, now);
-	return action == NO_OPINION ? the_long_way(ctx, direction, generation, now) : action;
+	if (action == NO_OPINION)
+		action = the_long_way(ctx, direction, generation, now);
+	if (direction == SP_EGRESS && is_pinned_action(action))
+		return pin_out(ctx, (__u32)action, generation);
+	return action;
 }
 
 SEC("tc")
@@ -251,6 +282,19 @@ SEC("tc")
 int tunnel_ingress(struct __sk_buff *ctx)
 {
 	return handle_coming(ctx, 0);
+}
+
+/* Our own tunnel's device: what goes to gateways, and comes back from them. */
+SEC("tc")
+int egress_in(struct __sk_buff *ctx)
+{
+	return out_of_tunnel(ctx);
+}
+
+SEC("tc")
+int egress_out(struct __sk_buff *ctx)
+{
+	return into_tunnel(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

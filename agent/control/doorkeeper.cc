@@ -63,6 +63,9 @@ void Doorkeeper::Hear(const endpoint::LinkUpdate& update) {
   std::vector<uint32_t> reused = update.Reused();
   endpoint::LinkUpdate now = update;
   std::erase_if(now.set, [&](const endpoint::Link& link) {
+    // It is the node's after all: what closed it meanwhile goes.
+    if (!endpoint::IsCandidate(link, filter_) && waiting_.erase(link.ifindex) > 0)
+      (void)dataplane_.Detach(link.ifindex);
     bool waits =
         waiting_.contains(link.ifindex) ||
         (IsNew(link) && std::find(reused.begin(), reused.end(), link.ifindex) == reused.end());

@@ -50,7 +50,6 @@ class BothKinds : public Links {
   }
 
   void Close(const std::vector<uint32_t>& interfaces) override {
-    if (!use_tcx_) return;
     for (uint32_t ifindex : interfaces)
       if (tcx_.PlaceOf(ifindex) == TcxLinks::Place::kNone) HoldPlace(ifindex, Role::kPod);
   }

@@ -13,9 +13,9 @@
  * over from older ones (agent/dataplane/upgrade.h); a newer one's are not ours to touch.
  */
 #ifndef SP_NEXT
-#define SP_ABI_VERSION 5
-#else /* tests only: the version after this one, with other layouts */
 #define SP_ABI_VERSION 6
+#else /* tests only: the version after this one, with other layouts */
+#define SP_ABI_VERSION 7
 #endif
 /*
  * The first version from which on a map can be taken over as it is: its layout and its meaning are
@@ -73,6 +73,21 @@
 #define SP_FRAGMENTS 8192
 /* IPv6 extension headers walked in a packet. */
 #define SP_MAX_EXT_HEADERS 8
+
+/*
+ * Egress IPs that this node sends through or forwards for, less one: number 0 is none. Pin sets, and
+ * the trie nodes of their destinations.
+ */
+#define SP_EGRESS_IPS 256
+#define SP_PIN_SETS 4096
+#define SP_PIN_NODES 32768
+/* Ports of an egress IP have owners in groups of so many: the smallest port block. */
+#define SP_PORT_GROUP 64
+#define SP_PORT_GROUPS (65536 / SP_PORT_GROUP)
+/* Nodes that the tunnel leads to, less one: number 0 is none. */
+#define SP_TUNNEL_NODES 8192
+/* Ports that are tried for a new translation. */
+#define SP_PORT_TRIES 64
 
 /* Ring buffer of drop events, bytes; power of two, multiple of the page size. */
 #define SP_EVENTS_BYTES (1 << 18)

@@ -65,6 +65,8 @@ struct sp_control {
 #define SP_ENDPOINT_DIRECT 2u /* nothing else on the interface needs its packets: hand them over */
 /* << enum sp_direction: connections that were established stay, whatever the set says by now */
 #define SP_ENDPOINT_KEEP 4u
+/* Upper bits of the flags: the number of its pin set, 0: nothing is pinned. */
+#define SP_ENDPOINT_PINS_SHIFT 16
 struct sp_endpoint {
 	__u32 ifindex;   /* host side; 0: free */
 	__u32 flags[2];  /* [half] SP_ENDPOINT_* */
@@ -155,7 +157,8 @@ struct sp_flow_key {
 		struct {
 			__be16 low_port, high_port; /* ICMP echo: the identifier; none: 0 */
 			__u8 protocol;
-			__u8 pad[3];
+			__u8 outside; /* 1: a flow as the outside sees it, from an egress IP (egress.h) */
+			__u8 pad[2];
 		};
 		__u64 tail; /* the same as one word */
 	};
@@ -169,6 +172,7 @@ struct sp_flow_key {
 #define SP_FLOW_RESET 0x0040u
 #define SP_FLOW_CUT 0x0080u      /* policy has ended it, until it allows it or it is opened anew */
 #define SP_FLOW_DIRECT 0x0100u   /* both ends are endpoints here that may be handed packets */
+#define SP_FLOW_PINNED 0x0100u /* nobody here is the other end: leaves through an egress IP (egress.h) */
 #define SP_FLOW_CARRIED 0x0200u  /* the opener's packets leave it with SP_TAG_UNJUDGED */
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */
@@ -203,12 +207,13 @@ struct sp_flow_bucket {
 #define SP_TAG_SENDER 0x7fffu
 #define SP_TAG_CLOSED 0x7fffu /* as a sender: an interface without an endpoint */
 #define SP_TAG_UNJUDGED 0x8000u
+#define SP_TAG_BACK 0xffffu /* an answer to a pinned flow that the node has to translate back */
 
 /* The places in map "gates": one version's program for a hook, and the one that comes after it. */
 #define SP_GATES_FORMER 0
 #define SP_GATES_NEXT 1
 #define SP_GATE(role, direction, which) (((role)*2 + (direction)) * 2 + (which))
-#define SP_GATES 12
+#define SP_GATES 16
 
 /* map "fragments" (LRU hash): first fragments that were allowed. */
 struct sp_fragment_key {

@@ -18,6 +18,8 @@
 #define GLOBAL __attribute__((noinline))
 /* Out of line, but checked with its callers. */
 #define OUTLINE static __attribute__((noinline))
+/* From a part of a program that answers for some packets only: this is none of them. */
+#define NO_OPINION -2
 #define barrier() asm volatile("" ::: "memory")
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))

@@ -88,10 +88,15 @@ static __always_inline int is_open(const struct context *c)
 	return e && (endpoint_flags(e, c->half) & SP_ENDPOINT_OPEN);
 }
 
-/* What cannot be judged by ports passes only where nothing is to be judged. */
+/* What cannot be judged by ports passes only where nothing is to be judged, nor pinned. */
 static __always_inline int unless_isolated(struct context *c, int verdict)
 {
+	struct sp_endpoint *e = endpoint_at(c->endpoint);
+
 	c->judge.set = own_set(c, c->judge.direction);
+	if (c->judge.direction == SP_EGRESS && e &&
+	    endpoint_flags(e, c->half) >> SP_ENDPOINT_PINS_SHIFT)
+		return verdict;
 	return c->judge.set ? verdict : SP_PASS;
 }
 

@@ -7,6 +7,7 @@
 #define SALLYPORT_LIB_JUDGE_H
 
 #include "context.h"
+#include "egress.h"
 #include "flow_insert.h"
 #include "policy.h"
 #include "sender.h"
@@ -116,6 +117,15 @@ static __always_inline __u32 deferral(const struct context *c, __u64 peer)
 	return c->judge.set && !peer_is_pod(peer) ? SP_FLOW_CARRIED : 0;
 }
 
+/* Does what E opens to this peer leave through an egress IP? Never to who is of the cluster. */
+static __always_inline int is_pinned(const struct context *c, const struct sp_endpoint *own, __u64 peer)
+{
+	__u32 pins = endpoint_pins(own, c->half);
+
+	return pins && !peer_is_pod(peer) && !peer_is_any_node(peer) && !peer_is_service(peer) &&
+	       pin_target(pins, peer_address(c));
+}
+
 /*
  * Judges the flow of this packet for E, as opened by E or by the peer; for the other end as well if
  * it is known, or if `both`.
@@ -143,6 +153,8 @@ GLOBAL int judge_flow(struct context *c, int own_opens, int both, struct decisio
 		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
 		if (out->flags & SP_FLOW_DEFERRED)
 			return SP_PASS;
+		if (is_pinned(c, own, peer))
+			out->flags = SP_FLOW_EGRESS | SP_FLOW_PINNED;
 	}
 	verdict = policy_allows(c->judge.set, peer_identity(peer), c->packet.protocol, port);
 	if (verdict == -SP_DROP_POLICY && !peer_is_service(peer) &&
@@ -174,6 +186,8 @@ GLOBAL int judge_flow(struct context *c, int own_opens, int both, struct decisio
 /* The way on for an allowed packet of a flow with these flags; `other`: interface of its other end. */
 static __always_inline int go(struct context *c, __u64 flags, int opener, __u32 other)
 {
+	if ((flags & SP_FLOW_PINNED) && !other)
+		return opener ? SP_PINNED : SP_PASS;
 	c->judge.unjudged = opener && (flags & SP_FLOW_CARRIED) ? SP_TAG_UNJUDGED : 0;
 	if (c->at_node || (flags & SP_FLOW_JOINT) || !config.fast_path ||
 	    !(flags & SP_FLOW_DIRECT) || !other || c->judge.direction != SP_EGRESS ||
@@ -274,6 +288,9 @@ GLOBAL int judge_new(struct context *c)
 	verdict = judge_flow(c, egress || c->at_node, from_start, &d);
 	if (verdict < 0 || d.flags == 0)
 		return verdict;
+	/* It goes on outside with the address that it began with, or not at all. */
+	if ((d.flags & SP_FLOW_PINNED) && !d.other && !from_start)
+		return -SP_DROP_OTHER_ADDRESS;
 	/* What opens nothing is an answer to the node, as far as can be told. */
 	deferred = d.flags & SP_FLOW_DEFERRED;
 	if (deferred && !(c->packet.opening || c->packet.protocol == IPPROTO_UDP))
@@ -348,6 +365,24 @@ static __always_inline int answers_node(const struct context *c, int opener)
 	       peer_is_node(peer_find(&c->packet.destination, c->half));
 }
 
+/* The flow's far end is nobody's here, and it leaves through an egress IP. */
+static __always_inline int flow_is_pinned(const struct flow_ref *ref)
+{
+	struct sp_flow *f = flow_at(ref->place);
+
+	return f && (ref->state & SP_FLOW_PINNED) &&
+	       !READ_ONCE(f->ifindex[ref->state & SP_FLOW_FROM_HIGH ? 0 : 1]);
+}
+
+/* Is the outside to see another address than the flow began with? `flags`: as it is judged now. */
+static __always_inline int changes_address(const struct context *c, __u32 flags, __u32 other)
+{
+	int is = !other && (flags & SP_FLOW_PINNED);
+
+	return is_connection(c->packet.protocol) && !c->packet.opening &&
+	       flow_is_pinned(&c->ref) != is;
+}
+
 /* From judge_again: the flow is no more, and this packet is the first of another. */
 #define JUDGE_NEW 0x100
 
@@ -385,6 +420,8 @@ GLOBAL int judge_again(struct context *c)
 	c->established = 0;
 	if (verdict == SP_PASS && d.flags == 0)
 		return SP_PASS;
+	if (verdict == SP_PASS && own_opens && changes_address(c, d.flags, d.other))
+		return -SP_DROP_OTHER_ADDRESS;
 	if (verdict == SP_PASS) {
 		if (state_generation(ref->state) == c->judge.generation) {
 			d.flags |= state & (SP_FLOW_EGRESS | SP_FLOW_INGRESS | SP_FLOW_KEPT);

@@ -13,6 +13,7 @@
 #define SALLYPORT_LIB_NODE_H
 
 #include "addressed.h"
+#include "gateway.h"
 #include "usual.h"
 
 /* By the node itself, on its way here: what is inside can be judged no more. */
@@ -90,6 +91,10 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
 	verdict = direction == SP_EGRESS ? judge_leaving(ctx, &c, at) : judge_coming(&c);
 	if (verdict < 0)
 		return report_drop(ctx, &c.packet, &c.judge, (__u32)-verdict);
+	if (verdict == SP_PINNED && direction == SP_EGRESS && at == ETH_HLEN)
+		return pinned_action(&c);
+	if (verdict == SP_PINNED && direction == SP_EGRESS)
+		return report_drop(ctx, &c.packet, &c.judge, SP_DROP_UNTRANSLATABLE);
 	if (direction == SP_EGRESS) {
 		ctx->mark |= config.mark;
 		tag_packet(ctx, c.tag & SP_TAG_SENDER);
@@ -98,7 +103,7 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
 }
 
 /* Flags of a flow that node_usual() does not pass. */
-#define NODE_UNUSUAL (SP_FLOW_RESET | SP_FLOW_CUT | SP_FLOW_DEFERRED)
+#define NODE_UNUSUAL (SP_FLOW_RESET | SP_FLOW_CUT | SP_FLOW_DEFERRED | SP_FLOW_PINNED)
 
 /*
  * TCP or UDP behind plain headers: of a flow that the endpoint behind it has allowed under this
@@ -106,7 +111,7 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
  */
 OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation, const __u32 at)
 {
-	__u32 now = tick_now(), place, ifindex;
+	__u32 now = tick_now(), place = 0, ifindex;
 	struct sp_endpoint *sender;
 	struct sp_flow_key key;
 	struct sp_flow *f;
@@ -119,7 +124,7 @@ OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 		return 0;
 	high = flow_key(&key, &e.source, &e.destination, e.source_port, e.destination_port,
 			e.protocol);
-	f = usual_flow(&key, &tag);
+	f = usual_flow(&key, &tag, &place);
 	if (!f)
 		return direction == SP_INGRESS;
 	state = READ_ONCE(f->state);
@@ -146,6 +151,16 @@ OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 	return 1;
 }
 
+static __always_inline int node_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation,
+					 const __u32 at)
+{
+	int action = node_way(ctx, direction, generation, at);
+
+	return direction == SP_EGRESS && is_pinned_action(action)
+		       ? pin_out(ctx, (__u32)action, generation)
+		       : action;
+}
+
 static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, const __u32 at)
 {
 	__u32 zero = 0, generation;
@@ -156,7 +171,7 @@ static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, c
 	generation = READ_ONCE(control_word->generation);
 	if (node_usual(ctx, direction, generation, at))
 		return TC_ACT_UNSPEC;
-	return node_way(ctx, direction, generation, at);
+	return node_long_way(ctx, direction, generation, at);
 }
 
 /* What the node forwards without a mark: it may have left an endpoint all the same. */
@@ -167,7 +182,7 @@ static __always_inline int handle_unmarked(struct __sk_buff *ctx, const __u32 at
 
 	if (!control_word)
 		return TC_ACT_SHOT;
-	return node_way(ctx, SP_EGRESS, READ_ONCE(control_word->generation), at);
+	return node_long_way(ctx, SP_EGRESS, READ_ONCE(control_word->generation), at);
 }
 
 static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
@@ -181,7 +196,19 @@ static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
 
 static __always_inline int handle_coming(struct __sk_buff *ctx, const __u32 at)
 {
-	return handle_node(ctx, SP_INGRESS, at);
+	__u32 zero = 0;
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+	int action = NO_OPINION;
+
+	if (!control_word)
+		return TC_ACT_SHOT;
+	if (at == ETH_HLEN)
+		action = from_outside(ctx);
+	if (action == FOR_US) {
+		action = give_back(ctx, READ_ONCE(control_word->generation));
+		return action < 0 ? drop_at_gateway(0, SP_INGRESS, (__u32)-action) : action;
+	}
+	return action == NO_OPINION ? handle_node(ctx, SP_INGRESS, at) : action;
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include "endpoint.h"
 #include "flow.h"
 #include "peer.h"
+#include "pin.h"
 #include "policy.h"
 #include "report.h"
 
@@ -37,9 +38,6 @@ static __always_inline int confirms(__u64 state, int opener)
 {
 	return opener && (state & SP_FLOW_ANSWERED) && !(state & SP_FLOW_CONFIRMED);
 }
-
-/* From usual_packet() and its parts: not a usual packet. */
-#define NO_OPINION -2
 
 struct ends {
 	struct sp_address source, destination;
@@ -129,7 +127,7 @@ static __always_inline int parse_usual(struct __sk_buff *ctx, struct ends *e, co
 }
 
 static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
-						     const struct sp_flow_key *key)
+						     const struct sp_flow_key *key, __u32 *place)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 
@@ -143,13 +141,17 @@ static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
 			continue;
 #pragma unroll
 		for (__u32 k = 0; k < 4 && i * 4 + k < SP_FLOW_WAYS; k++)
-			if ((hits >> (16 * k) & 0x8000) && same_key(&b->flow[i * 4 + k].key, key))
+			if ((hits >> (16 * k) & 0x8000) && same_key(&b->flow[i * 4 + k].key, key)) {
+				*place = bucket << 4 | (i * 4 + k);
 				return &b->flow[i * 4 + k];
+			}
 	}
 	return NULL;
 }
 
-static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key, __u16 *tag)
+/* `place`: as in struct flow_ref. */
+static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key, __u16 *tag,
+						  __u32 *place)
 {
 	__u64 hash = sp_hash_flow(config.hash_seed, key), tags;
 	__u32 bucket = sp_bucket((__u32)hash, config.flow_mask);
@@ -160,13 +162,14 @@ static __always_inline struct sp_flow *usual_flow(const struct sp_flow_key *key,
 		return NULL;
 	*tag = flow_tag(hash);
 	f = &b->flow[flow_home(*tag)];
+	*place = bucket << 4 | flow_home(*tag);
 	if ((__u16)(READ_ONCE(f->state) >> 16) == *tag && same_key(&f->key, key))
 		return f;
 	tags = *tag * 0x0001000100010001ULL;
-	f = usual_flow_in(bucket, tags, key);
+	f = usual_flow_in(bucket, tags, key, place);
 	if (f || !is_overflowed(bucket))
 		return f;
-	return usual_flow_in(sp_other_bucket((__u32)hash, config.flow_mask), tags, key);
+	return usual_flow_in(sp_other_bucket((__u32)hash, config.flow_mask), tags, key, place);
 }
 
 /* May the node have sent it to the pod? What came in through an interface, or left a pod, it has not. */
@@ -215,7 +218,7 @@ GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 
 	return TC_ACT_SHOT;
 }
 
-/* Deals with a usual packet: the program's answer, or NO_OPINION. */
+/* Deals with a usual packet: the program's answer, PINNED_AT where it is, or NO_OPINION. */
 static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 					__u32 now)
 {
@@ -227,7 +230,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	struct ends e;
 	__u64 state;
 	int high, opener, verdict = SP_PASS;
-	__u32 other = 0, carried = at + 1;
+	__u32 other = 0, carried = at + 1, place = 0;
 	__u16 tag;
 
 	if (!endpoint || !c || READ_ONCE(endpoint->ifindex) != ctx->ifindex ||
@@ -242,7 +245,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 		return NO_OPINION;
 	high = flow_key(&key, &e.source, &e.destination, e.source_port, e.destination_port,
 			e.protocol);
-	f = usual_flow(&key, &tag);
+	f = usual_flow(&key, &tag, &place);
 	if (!f && events_are_spent(c, now))
 		return usual_denial(ctx, at, direction, half);
 	if (!f || e.turning)
@@ -270,10 +273,12 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 			return NO_OPINION;
 		WRITE_ONCE(f->seen, now);
 	}
-	if (config.fast_path && direction == SP_EGRESS && (state & SP_FLOW_DIRECT)) {
+	if (direction == SP_EGRESS && (state & SP_FLOW_DIRECT)) {
 		other = READ_ONCE(f->ifindex[high ? 0 : 1]);
-		if (other)
+		if (other && config.fast_path)
 			verdict = SP_DIRECT;
+		else if (!other && opener)
+			return (int)(PINNED_AT | PINNED_USUAL | place);
 	}
 	if (opener && (state & SP_FLOW_CARRIED))
 		carried |= SP_TAG_UNJUDGED;

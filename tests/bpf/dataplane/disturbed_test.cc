@@ -164,10 +164,8 @@ TEST_P(DisturbedTest, WhatWasTakenOffIsDisturbed) {
 TEST_P(DisturbedTest, ManyAreClosedBeforeTheirLinksCome) {
   Open();
   dataplane_->Close({a_.ifindex(), b_.ifindex(), 99999});
-  if (GetParam() == AttachMode::kTcx) {
-    EXPECT_TRUE(std::filesystem::is_empty(options_.pins + "/links"));
-    EXPECT_FALSE(Reaches());
-  }
+  EXPECT_TRUE(std::filesystem::is_empty(options_.pins + "/links"));
+  EXPECT_FALSE(Reaches());
   AttachBoth();
   EXPECT_FALSE(Reaches());
   EXPECT_THAT(dataplane_->Attached(), ElementsAre(a_.ifindex(), b_.ifindex()));

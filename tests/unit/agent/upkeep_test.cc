@@ -147,5 +147,19 @@ TEST_F(UpkeepTest, WhatIsHeardOfOneThatWaits) {
   EXPECT_FALSE(doorkeeper_->Work());
 }
 
+// It gets the node's address a moment after it has come.
+TEST_F(UpkeepTest, WhatIsTheNodesAfterAllDoesNotStayClosed) {
+  StartListed();
+  Hear({Veth(3, "veth3"), Veth(4, "veth4")});
+  endpoint::Link own = Veth(4, "veth4");
+  own.uplink = true;
+  Hear({own});
+  EXPECT_EQ(Log(), "close 3 4; detach 4");
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].update.set.at(0).ifindex, 4u);
+  EXPECT_FALSE(doorkeeper_->Work());
+  EXPECT_EQ(Log(), "attach 3");
+}
+
 }  // namespace
 }  // namespace sallyport::control

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Pinned flows: what a pod sends leaves with the egress IP as its source, and what comes back finds
+ * the pod. What cannot be sent so is dropped, and never sent otherwise.
+ */
+#ifndef SALLYPORT_LIB_PIN_H
+#define SALLYPORT_LIB_PIN_H
+
+#include "addressed.h"
+#include "ports.h"
+#include "too_big.h"
+#include "translate.h"
+
+/* What the programs' parts return for a packet of a pinned flow: where its entry is. */
+#define PINNED_AT 0x40000000
+#define PINNED_USUAL 0x20000000 /* TCP or UDP, opens nothing, and nothing has changed since the last */
+#define PINNED_PLACE 0x1fffffff
+
+static __always_inline int is_pinned_action(int action)
+{
+	return action > 0 && (action & PINNED_AT);
+}
+
+/* For a flow that was judged just now. */
+static __always_inline int pinned_action(struct context *c)
+{
+	if (c->ref.place == FLOW_NONE)
+		flow_lookup(&c->ref, c->now); /* it is new */
+	if (c->ref.place > PINNED_PLACE)
+		return TC_ACT_SHOT;
+	return (int)(PINNED_AT | c->ref.place);
+}
+
+/* What the packet is, as far as it matters for getting a port. */
+#define LEAVING_OPENS 1
+#define LEAVING_UNTRANSLATABLE 2
+
+/* Ports, or what stands for them. */
+static __always_inline int is_translatable(const struct packet *p)
+{
+	if (p->kind == PACKET_FRAGMENT || p->kind == PACKET_ICMP_ERROR)
+		return 1;
+	if (p->kind != PACKET_TRANSPORT)
+		return 0;
+	if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6)
+		return is_echo(p->protocol, p->icmp_type);
+	if (p->protocol == IPPROTO_SCTP)
+		return !p->in_fragments; /* its checksum is of all of them */
+	return p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP;
+}
+
+GLOBAL __u32 leaving_kind(struct __sk_buff *ctx)
+{
+	struct packet p = {};
+
+	parse_packet(ctx, &p, ETH_HLEN);
+	if (!is_translatable(&p))
+		return LEAVING_UNTRANSLATABLE;
+	return p.kind == PACKET_TRANSPORT && (p.opening || !is_connection(p.protocol))
+		       ? LEAVING_OPENS
+		       : 0;
+}
+
+/* Which end of its flow opened it: that of the pod, or of the egress IP. 1: the high one. */
+static __always_inline int opener_is_high(const struct sp_flow *f)
+{
+	return !!(READ_ONCE(f->state) & SP_FLOW_FROM_HIGH);
+}
+
+static __always_inline void opener_end(const struct sp_flow *f, struct end *e)
+{
+	int high = opener_is_high(f);
+
+	e->address = high ? f->key.high : f->key.low;
+	e->port = high ? f->key.high_port : f->key.low_port;
+}
+
+static __always_inline void other_end(const struct sp_flow *f, struct end *e)
+{
+	int high = opener_is_high(f);
+
+	e->address = high ? f->key.low : f->key.high;
+	e->port = high ? f->key.low_port : f->key.high_port;
+}
+
+/* Are these the two entries of one pair, the pod's and the one that the outside sees? */
+static __always_inline int is_pair(const struct sp_flow *pods, __u32 place,
+				   const struct sp_flow *outsides)
+{
+	struct end a, b;
+	__u64 state = READ_ONCE(outsides->state);
+
+	if (outsides->key.outside != 1 || !state || (state & FLOW_BUSY) ||
+	    outsides->key.protocol != pods->key.protocol ||
+	    READ_ONCE(outsides->ifindex[!opener_is_high(outsides)]) != place + 1)
+		return 0;
+	other_end(pods, &a);
+	other_end(outsides, &b);
+	return a.port == b.port && same_address(&a.address, &b.address);
+}
+
+/* They live alike. */
+static __always_inline void keep_alike(struct sp_flow *f, __u64 of, __u32 now)
+{
+	__u64 state = READ_ONCE(f->state);
+
+	if ((state ^ of) & FLOW_LIFE)
+		__sync_val_compare_and_swap(&f->state, state,
+					    (state & ~(__u64)FLOW_LIFE) | (of & FLOW_LIFE));
+	if (READ_ONCE(f->seen) != now)
+		WRITE_ONCE(f->seen, now);
+}
+
+/* The egress IP that the flow leaves with, now; minus a reason. */
+static __always_inline __s64 choose_egress(__u32 owner, const struct sp_address *remote,
+					   __u32 generation)
+{
+	struct sp_endpoint *e;
+	__u32 place, number;
+
+	e = endpoint_find(owner, &place);
+	if (!e)
+		return -SP_DROP_CLOSED;
+	number = pin_target(endpoint_pins(e, generation & 1), remote);
+	if (!number)
+		return -SP_DROP_OTHER_ADDRESS;
+	return number == SP_PIN_NOWHERE ? -SP_DROP_NO_EGRESS_IP : (__s64)number;
+}
+
+/* A port for a flow that has none; the place of its other entry, or minus a reason. */
+static __always_inline __s64 new_partner(const struct wanted *w, struct sp_egress_ip *e,
+					 struct sp_pin *pin, __u32 at_ifindex)
+{
+	__u32 place = give_port(w, e);
+
+	if (place == PORT_NO_PLACE)
+		return -SP_DROP_FLOWS_FULL;
+	if (place == PORT_TAKEN)
+		return -SP_DROP_NO_PORT;
+	WRITE_ONCE(pin->ifindex, at_ifindex);
+	WRITE_ONCE(pin->egress, w->number);
+	WRITE_ONCE(pin->partner, place);
+	return place;
+}
+
+/*
+ * The entry that the outside sees of the flow at this place, with the egress IP that it is pinned to
+ * now: the one it has, or a new one, but only for what begins a flow. Its place, or minus a reason.
+ */
+GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generation)
+{
+	__u32 place = pinned & PINNED_PLACE, now = tick_now(), partner;
+	struct sp_flow *f = flow_at(place), *outsides;
+	struct sp_pin *pin = pin_at(place);
+	struct wanted w = {};
+	struct sp_egress_ip *e;
+	struct end end;
+	__s64 number;
+	__u64 state;
+
+	if (!f || !pin)
+		return -SP_DROP_INTERNAL;
+	if (kind & LEAVING_UNTRANSLATABLE)
+		return -SP_DROP_UNTRANSLATABLE;
+	state = READ_ONCE(f->state);
+	w.owner = READ_ONCE(f->ifindex[opener_is_high(f)]);
+	other_end(f, &end);
+	w.remote = end.address;
+	w.remote_port = end.port;
+	number = pinned & PINNED_USUAL ? READ_ONCE(pin->egress)
+				       : choose_egress(w.owner, &w.remote, generation);
+	if (number < 0)
+		return number;
+	w.number = (__u32)number;
+	e = egress_ip_at(w.number);
+	if (!e || !e->address.halves[1])
+		return -SP_DROP_NO_EGRESS_IP;
+	if (!READ_ONCE(e->gateway))
+		return -SP_DROP_NO_GATEWAY;
+	partner = READ_ONCE(pin->partner);
+	outsides = flow_at(partner);
+	if (outsides && is_pair(f, place, outsides)) {
+		opener_end(outsides, &end);
+		if (same_address(&end.address, &e->address) &&
+		    !((kind & LEAVING_OPENS) && is_resting(READ_ONCE(outsides->state)))) {
+			keep_alike(outsides, state, now);
+			return partner;
+		}
+	}
+	if (!(kind & LEAVING_OPENS))
+		return -SP_DROP_OTHER_ADDRESS;
+	opener_end(f, &end);
+	w.egress = e->address;
+	w.protocol = f->key.protocol;
+	w.place = place;
+	w.flags = state & FLOW_LIFE;
+	w.now = now;
+	w.own_port = bpf_ntohs(end.port);
+	return new_partner(&w, e, pin, at_ifindex);
+}
+
+/* What the packet becomes: the flow's opener as the outside sees it. `back`: the other way round. */
+static __always_inline int fill_change(struct change *c, __u32 place, __u32 partner, int back)
+{
+	struct sp_flow *pods = flow_at(place), *outsides = flow_at(partner);
+
+	if (!pods || !outsides)
+		return -1;
+	opener_end(back ? outsides : pods, &c->from);
+	opener_end(back ? pods : outsides, &c->to);
+	c->is_source = !back;
+	return 0;
+}
+
+/* As it is to go on. 0, or minus a reason. */
+static __always_inline int change_packet(struct __sk_buff *ctx, const struct packet *p,
+					 struct change *c, __u32 mtu)
+{
+	struct packet quoted = {};
+
+	if (p->kind == PACKET_ICMP_ERROR) {
+		if (parse_quoted(ctx, p, &quoted) != PACKET_TRANSPORT ||
+		    translate_error(ctx, p, &quoted, c, ETH_HLEN))
+			return -SP_DROP_UNTRANSLATABLE;
+		return 0;
+	}
+	if (p->opening || p->answering)
+		clamp_mss(ctx, p, mtu);
+	return translate(ctx, p, c, ETH_HLEN) ? -SP_DROP_UNTRANSLATABLE : 0;
+}
+
+/* Translates the packet and sends it on. An action, or minus a reason. */
+GLOBAL int leave(struct __sk_buff *ctx, __u32 place, __u32 partner)
+{
+	struct sp_pin *pin = pin_at(place);
+	struct sp_tunnel *t = tunnel_word();
+	__u32 number = pin ? READ_ONCE(pin->egress) : 0, gateway;
+	struct sp_egress_ip *e = egress_ip_at(number);
+	struct change change = {};
+	struct packet p = {};
+	int verdict;
+
+	if (!t || !READ_ONCE(t->mtu) || !e || !READ_ONCE(e->gateway))
+		return -SP_DROP_NO_GATEWAY;
+	gateway = READ_ONCE(e->gateway);
+	parse_packet(ctx, &p, ETH_HLEN);
+	if (fill_change(&change, place, partner, 0))
+		return -SP_DROP_INTERNAL;
+	if (is_too_big(ctx, &p, READ_ONCE(t->mtu)))
+		return answer_too_big(ctx, &p, READ_ONCE(t->mtu));
+	verdict = change_packet(ctx, &p, &change, READ_ONCE(t->mtu));
+	if (verdict < 0)
+		return verdict;
+	if (gateway != SP_NODE_SELF)
+		return send_to_node(ctx, gateway);
+	count_egress(number, 0, ctx->len);
+	return send_outside(ctx, number, &p.destination, p.protocol);
+}
+
+GLOBAL int refuse_pinned(struct __sk_buff *ctx, __u32 place, __u32 generation, __u32 reason)
+{
+	struct sp_flow *f = flow_at(place);
+	struct packet p = {};
+	struct judge j = {};
+
+	j.direction = SP_EGRESS;
+	j.generation = generation;
+	j.ifindex = f ? READ_ONCE(f->ifindex[opener_is_high(f)]) : 0;
+	j.place = endpoint_place(j.ifindex);
+	parse_packet(ctx, &p, ETH_HLEN);
+	return report_drop(ctx, &p, &j, reason);
+}
+
+static __always_inline void count_leaving(struct __sk_buff *ctx, __u32 place, __u64 length)
+{
+	struct sp_flow *f = flow_at(place);
+	__u32 at = endpoint_place(f ? READ_ONCE(f->ifindex[opener_is_high(f)]) : 0);
+	struct sp_counters *c = bpf_map_lookup_elem(&counters, &at);
+
+	if (!c)
+		return;
+	c->packets[SP_EGRESS]++;
+	c->bytes[SP_EGRESS] += length;
+}
+
+/* A packet of a pinned flow leaves, at the pod's interface or at one of the node's. */
+static __always_inline int pin_out(struct __sk_buff *ctx, __u32 pinned, __u32 generation)
+{
+	__u32 kind = pinned & PINNED_USUAL ? 0 : leaving_kind(ctx);
+	__u32 place = pinned & PINNED_PLACE;
+	__u64 length = ctx->len;
+	__s64 found = find_port(pinned, kind, ctx->ifindex, generation);
+
+	if (found >= 0)
+		found = leave(ctx, place, (__u32)found);
+	if (found < 0)
+		return refuse_pinned(ctx, place, generation, (__u32)-found);
+	count_leaving(ctx, place, length);
+	return (int)found;
+}
+
+#endif
