@@ -176,7 +176,7 @@ Status KernelDataplane::Start(const Options& options) {
 }
 
 Status KernelDataplane::StartLinks(const Options& options) {
-  for (Role role : {Role::kPod, Role::kNode, Role::kTunnel}) {
+  for (Role role : {Role::kPod, Role::kNode, Role::kTunnel, Role::kEgress}) {
     for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
       int fd = objects_->program(role, direction);
       Result<ProgramInfo> info = InfoOfProgram(fd);

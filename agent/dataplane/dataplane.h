@@ -29,9 +29,10 @@ namespace sallyport::dataplane {
 enum class AttachMode { kAuto, kTcx, kClsact };  // kAuto: tcx where the kernel has it
 
 // What an interface is to the node: a pod's; its own, with frames that have an Ethernet header; its
-// own, a tunnel whose frames begin with the IP header.
-enum class Role { kPod, kNode, kTunnel };
-inline constexpr int kRoles = 3;
+// own, a tunnel whose frames begin with the IP header; the device of the agent's own tunnel to
+// gateways.
+enum class Role { kPod, kNode, kTunnel, kEgress };
+inline constexpr int kRoles = 4;
 
 struct Capacities {  // 0: the default in abi/limits.h; rounded up to what the table needs
   uint32_t endpoints = 0, peers = 0, rules = 0, port_sets = 0, port_pages = 0, prefixes = 0,
@@ -121,7 +122,7 @@ class Dataplane {
   // Puts both programs on the interface and pins the links. Closed until Apply opens it.
   // Idempotent; puts back what someone took off, and to the front what someone displaced.
   virtual Status Attach(uint32_t ifindex, const std::string& name) = 0;
-  // The same with the programs for the node's own interfaces, of role kNode or kTunnel. An
+  // The same with the programs for the node's own interfaces, of another role. An
   // interface has one role: its programs take the place of another's, in one step each.
   virtual Status AttachNode(uint32_t ifindex, const std::string& name, Role role) = 0;
   // Interfaces of pods without any program of ours, many at once: makes sure that nothing passes

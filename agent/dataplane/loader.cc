@@ -89,7 +89,8 @@ class PodObjects : public KernelObjects {
     const auto& all = skeleton_->progs;
     const bpf_program* at[kRoles][2] = {{all.pod_egress, all.pod_ingress},
                                         {all.node_ingress, all.node_egress},
-                                        {all.tunnel_ingress, all.tunnel_egress}};
+                                        {all.tunnel_ingress, all.tunnel_egress},
+                                        {all.egress_in, all.egress_out}};
     return bpf_program__fd(at[static_cast<int>(role)][direction]);
   }
   int control() const override { return bpf_map__fd(skeleton_->maps.control); }
@@ -208,6 +209,9 @@ void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>
                        ": it is in use; sallyportd --detach, then a start, would change it");
     }
   }
+  // One beside each flow, also of those that another version has left.
+  if (!adopted_)
+    bpf_map__set_max_entries(skeleton_->maps.pins, bpf_map__max_entries(skeleton_->maps.flows));
   // Packets that are on their way name their sender by its place.
   if (upgrade_) bpf_map__set_max_entries(skeleton_->maps.endpoints, upgrade_->endpoints());
   if (!adopted_)

@@ -16,6 +16,7 @@ std::optional<Role> RoleByName(const std::string& name) {
   if (name.starts_with("pod_")) return Role::kPod;
   if (name.starts_with("node_")) return Role::kNode;
   if (name.starts_with("tunnel_")) return Role::kTunnel;
+  if (name.starts_with("egress_")) return Role::kEgress;
   return std::nullopt;
 }
 

@@ -148,7 +148,8 @@ Status Upgrade::ReadFormer() {
 Status Upgrade::FindPrograms() {
   static constexpr const char* kNames[kRoles][2] = {{"pod_egress", "pod_ingress"},
                                                     {"node_ingress", "node_egress"},
-                                                    {"tunnel_ingress", "tunnel_egress"}};
+                                                    {"tunnel_ingress", "tunnel_egress"},
+                                                    {"egress_in", "egress_out"}};
   uint32_t newest[kRoles][2] = {};
   for (const std::string& name : NamesIn(pins_ + "/programs")) {
     const std::string path = pins_ + "/programs/" + name;
@@ -189,7 +190,8 @@ Result<Links::Programs> Upgrade::MakeGates(int control, const Links::Programs& o
   const bpf_program* programs[kRoles][2] = {
       {gates_->progs.pod_gate_in, gates_->progs.pod_gate_out},
       {gates_->progs.node_gate_in, gates_->progs.node_gate_out},
-      {gates_->progs.tunnel_gate_in, gates_->progs.tunnel_gate_out}};
+      {gates_->progs.tunnel_gate_in, gates_->progs.tunnel_gate_out},
+      {gates_->progs.egress_gate_in, gates_->progs.egress_gate_out}};
   Links::Programs out;
   out.kept = former_ids_;
   for (int role = 0; role < kRoles; ++role)

@@ -48,12 +48,18 @@ struct sp_egress_ip {
 	__u32 reserved[5];
 };
 
-/* map "port_blocks": [number * SP_PORT_GROUPS + i], i < blocks: first port of a block; 0: none. */
+/* map "port_blocks", by number: i < blocks: the first port of a block; 0: none. */
+struct sp_port_blocks {
+	__u32 first[SP_PORT_GROUPS];
+};
+
 /*
- * map "port_owners": [number * SP_PORT_GROUPS + port / SP_PORT_GROUP]: the node whose flows these
- * ports are, as "tunnel_nodes" has it. 0: not known: who sends from there first. The agent's word
- * counts more.
+ * map "port_owners", by number: the node whose flows a group of ports is for, as "tunnel_nodes" has
+ * it. 0: not known: who sends from there first. The agent's word counts more.
  */
+struct sp_port_owners {
+	__u32 node[SP_PORT_GROUPS];
+};
 
 /* map "tunnel_nodes", by number. */
 #define SP_NODE_SELF 1u

@@ -23,8 +23,8 @@
 EGRESS_ARRAY(pin_sets, SP_PIN_SETS, struct sp_pin_set);
 EGRESS_ARRAY(pin_prefixes, SP_PIN_NODES, struct sp_trie_node);
 EGRESS_ARRAY(egress_ips, SP_EGRESS_IPS, struct sp_egress_ip);
-EGRESS_ARRAY(port_blocks, SP_EGRESS_IPS *SP_PORT_GROUPS, __u32);
-EGRESS_ARRAY(port_owners, SP_EGRESS_IPS *SP_PORT_GROUPS, __u32);
+EGRESS_ARRAY(port_blocks, SP_EGRESS_IPS, struct sp_port_blocks);
+EGRESS_ARRAY(port_owners, SP_EGRESS_IPS, struct sp_port_owners);
 EGRESS_ARRAY(tunnel_nodes, SP_TUNNEL_NODES, struct sp_tunnel_node);
 EGRESS_ARRAY(tunnel, 1, struct sp_tunnel);
 
@@ -98,9 +98,9 @@ static __always_inline struct sp_egress_ip *egress_ip_at(__u32 number)
 /* `port`: in host byte order. */
 static __always_inline __u32 *port_owner(__u32 number, __u32 port)
 {
-	__u32 at = number * SP_PORT_GROUPS + (port & 0xffff) / SP_PORT_GROUP;
+	struct sp_port_owners *owners = bpf_map_lookup_elem(&port_owners, &number);
 
-	return bpf_map_lookup_elem(&port_owners, &at);
+	return owners ? &owners->node[(port & 0xffff) / SP_PORT_GROUP] : NULL;
 }
 
 static __always_inline void count_egress(__u32 number, int from_outside, __u64 bytes)
@@ -111,6 +111,14 @@ static __always_inline void count_egress(__u32 number, int from_outside, __u64 b
 		return;
 	c->packets[from_outside & 1]++;
 	c->bytes[from_outside & 1] += bytes;
+}
+
+static __always_inline void count_opened(__u32 number)
+{
+	struct sp_egress_counters *c = bpf_map_lookup_elem(&egress_counters, &number);
+
+	if (c)
+		c->opened++;
 }
 
 /* What has been judged here, and is on its way: no program of ours on the way out asks again. */

@@ -140,7 +140,7 @@ static __always_inline int forward_in(struct __sk_buff *ctx, __u32 number, int p
 	owner = port_owner(number, (__u32)port);
 	if (!owner || !READ_ONCE(*owner))
 		return -SP_DROP_STRANGER;
-	action = READ_ONCE(*owner) == SP_NODE_SELF ? FOR_US
+	action = READ_ONCE(*owner) == SP_NODE_SELF ? (int)FOR_US(number)
 						   : send_to_node(ctx, READ_ONCE(*owner));
 	if (action >= 0)
 		count_egress(number, 1, length);
@@ -205,7 +205,7 @@ GLOBAL int from_tunnel(struct __sk_buff *ctx, __u32 *number)
 	*number = outside_number(&destination, SP_OUTSIDE_EGRESS);
 	if (!*number)
 		return -SP_DROP_NOT_A_NODE;
-	return FOR_US;
+	return (int)FOR_US(*number);
 }
 
 /* Into the tunnel goes what was sent there, and nothing that the node itself thinks of. */
@@ -223,7 +223,7 @@ static __always_inline int out_of_tunnel(struct __sk_buff *ctx)
 	if (!control_word)
 		return TC_ACT_SHOT;
 	action = from_tunnel(ctx, &number);
-	if (action == FOR_US)
+	if (is_for_us(action))
 		action = give_back(ctx, READ_ONCE(control_word->generation));
 	return action < 0 ? drop_at_gateway(number, SP_EGRESS, (__u32)-action) : action;
 }

@@ -204,9 +204,11 @@ static __always_inline int handle_coming(struct __sk_buff *ctx, const __u32 at)
 		return TC_ACT_SHOT;
 	if (at == ETH_HLEN)
 		action = from_outside(ctx);
-	if (action == FOR_US) {
+	if (is_for_us(action)) {
+		__u32 number = action & 0xffff;
+
 		action = give_back(ctx, READ_ONCE(control_word->generation));
-		return action < 0 ? drop_at_gateway(0, SP_INGRESS, (__u32)-action) : action;
+		return action < 0 ? drop_at_gateway(number, SP_INGRESS, (__u32)-action) : action;
 	}
 	return action == NO_OPINION ? handle_node(ctx, SP_INGRESS, at) : action;
 }

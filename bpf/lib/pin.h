@@ -96,7 +96,8 @@ static __always_inline int is_pair(const struct sp_flow *pods, __u32 place,
 		return 0;
 	other_end(pods, &a);
 	other_end(outsides, &b);
-	return a.port == b.port && same_address(&a.address, &b.address);
+	return (a.port == b.port || is_icmp(pods->key.protocol)) &&
+	       same_address(&a.address, &b.address);
 }
 
 /* They live alike. */
@@ -137,6 +138,7 @@ static __always_inline __s64 new_partner(const struct wanted *w, struct sp_egres
 		return -SP_DROP_FLOWS_FULL;
 	if (place == PORT_TAKEN)
 		return -SP_DROP_NO_PORT;
+	count_opened(w->number);
 	WRITE_ONCE(pin->ifindex, at_ifindex);
 	WRITE_ONCE(pin->egress, w->number);
 	WRITE_ONCE(pin->partner, place);

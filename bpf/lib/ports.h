@@ -43,6 +43,12 @@ static __always_inline __u32 noted_partner(const struct flow_ref *ref)
 	return f ? READ_ONCE(f->ifindex[ref->source_is_high ? 0 : 1]) - 1 : FLOW_NONE;
 }
 
+/* Has one identifier in place of two ports. */
+static __always_inline int is_icmp(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
 /* What a flow wants a port for: to the remote from the egress IP of this number. */
 struct wanted {
 	struct sp_address egress, remote;
@@ -81,8 +87,9 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 
 	if (!w)
 		return PORT_TAKEN;
-	ref.source_is_high = (__u8)flow_key(&ref.key, &w->egress, &w->remote,
-					    bpf_htons((__u16)port), w->remote_port, w->protocol);
+	ref.source_is_high = (__u8)flow_key(
+		&ref.key, &w->egress, &w->remote, bpf_htons((__u16)port),
+		is_icmp(w->protocol) ? bpf_htons((__u16)port) : w->remote_port, w->protocol);
 	ref.key.outside = 1;
 	flow_lookup(&ref, w->now);
 	if (ref.alive && noted_partner(&ref) != w->place && !(hurried && is_resting(ref.state)))
@@ -109,15 +116,14 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 /* The port at this turn; 0: none. */
 static __always_inline __u32 port_at(const struct sp_egress_ip *e, __u32 number, __u32 turn)
 {
-	__u32 blocks = READ_ONCE(e->blocks), size = READ_ONCE(e->block_ports), at;
-	__u32 *first;
+	struct sp_port_blocks *own = bpf_map_lookup_elem(&port_blocks, &number);
+	__u32 blocks = READ_ONCE(e->blocks), size = READ_ONCE(e->block_ports), first;
 
-	if (!blocks || !size)
+	if (!own || !blocks || !size)
 		return 0;
 	turn %= blocks * size;
-	at = number * SP_PORT_GROUPS + (turn / size) % SP_PORT_GROUPS;
-	first = bpf_map_lookup_elem(&port_blocks, &at);
-	return first && READ_ONCE(*first) ? READ_ONCE(*first) + turn % size : 0;
+	first = READ_ONCE(own->first[(turn / size) % SP_PORT_GROUPS]);
+	return first ? first + turn % size : 0;
 }
 
 /* Is it a port that this node may give? */

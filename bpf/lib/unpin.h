@@ -166,8 +166,13 @@ static __always_inline int was_brought_in(struct __sk_buff *ctx)
 	return 1;
 }
 
-/* From the functions that look where a packet is for: to an egress IP, by a port that is this node's. */
-#define FOR_US 0x10000000
+/* From the functions that look where a packet is for: to the egress IP of this number, and a port that is this node's. */
+#define FOR_US(number) (0x10000000 | (number))
+
+static __always_inline int is_for_us(int action)
+{
+	return action > 0 && (action & FOR_US(0));
+}
 
 /* Such a packet to its pod. An action, or minus a reason. */
 static __always_inline int give_back(struct __sk_buff *ctx, __u32 generation)

@@ -12,6 +12,7 @@ sallyport_test(packets LABEL bpf
     packets/icmp_test.cc
     packets/load_test.cc
     packets/malformed_test.cc
+    packets/pin_test.cc
     packets/policy_test.cc
     packets/reasons.cc
     packets/report_test.cc

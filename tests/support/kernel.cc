@@ -113,6 +113,7 @@ class Kernel::Loaded {
   void ClearCounters();
   void ClearFragments();
   void ClearGuarded();
+  void ClearOutside();
 
   std::vector<std::pair<void*, size_t>> mapped_;
   ring_buffer* events_ = nullptr;
@@ -136,6 +137,14 @@ Kernel::Loaded::Loaded(const KernelOptions& options) {
   Map(tables.port_pages, pod_->maps.port_pages);
   Map(tables.prefixes, pod_->maps.prefixes);
   Map(tables.flows, pod_->maps.flows);
+  Map(tables.egress.pin_sets, pod_->maps.pin_sets);
+  Map(tables.egress.pin_prefixes, pod_->maps.pin_prefixes);
+  Map(tables.egress.egress_ips, pod_->maps.egress_ips);
+  Map(tables.egress.port_blocks, pod_->maps.port_blocks);
+  Map(tables.egress.port_owners, pod_->maps.port_owners);
+  Map(tables.egress.tunnel_nodes, pod_->maps.tunnel_nodes);
+  Map(tables.egress.tunnel, pod_->maps.tunnel);
+  Map(tables.egress.pins, pod_->maps.pins);
   auto keep = [](void* self, void* data, size_t size) {
     CHECK(size == sizeof(sp_event)) << "an event of another size";
     static_cast<Loaded*>(self)->new_events_.push_back(*static_cast<sp_event*>(data));
@@ -164,6 +173,7 @@ void Kernel::Loaded::Configure() {
   size(pod_->maps.port_pages, o.port_pages);
   size(pod_->maps.prefixes, o.trie_nodes);
   size(pod_->maps.flows, o.flow_buckets);
+  size(pod_->maps.pins, o.flow_buckets);
   size(pod_->maps.fragments, o.fragments);
   size(pod_->maps.events, o.events_bytes);
   sp_config& c = pod_->rodata->config;
@@ -205,7 +215,17 @@ void Kernel::Loaded::Clear() {
   ClearCounters();
   ClearFragments();
   ClearGuarded();
+  ClearOutside();
   Events();
+}
+
+void Kernel::Loaded::ClearOutside() {
+  int fd = bpf_map__fd(pod_->maps.outside);
+  sp_address address;
+  while (bpf_map_get_next_key(fd, nullptr, &address) == 0) bpf_map_delete_elem(fd, &address);
+  std::vector<sp_egress_counters> zero(static_cast<size_t>(libbpf_num_possible_cpus()));
+  for (uint32_t i = 0; i < SP_EGRESS_IPS; i++)
+    bpf_map_update_elem(bpf_map__fd(pod_->maps.egress_counters), &i, zero.data(), BPF_ANY);
 }
 
 void Kernel::Loaded::ClearCounters() {
@@ -272,6 +292,18 @@ void Kernel::RemovePrefix(const char* cidr) {
   stated_->prefixes.erase({prefix.mapped_length(), prefix.address()});
 }
 
+void Kernel::SetPin(uint32_t set, const char* cidr, uint32_t egress_ip) {
+  net::Cidr prefix = net::Cidr::Parse(cidr).value();
+  stated_->pins[set][{prefix.mapped_length(), prefix.address()}] = egress_ip;
+  WritePins(loaded_.tables, *stated_);
+}
+
+void Kernel::SetOutside(Ip address, uint32_t value) {
+  sp_address key = ToAbi(address);
+  CHECK(bpf_map_update_elem(bpf_map__fd(loaded_.pod_->maps.outside), &key, &value, BPF_ANY) == 0)
+      << "cannot say what an address is";
+}
+
 void Kernel::NextGeneration() {
   const Tables& t = loaded_.tables;
   WriteHalf(t, *stated_, (t.control->generation + 1) & 1);
@@ -295,27 +327,55 @@ Outcome Kernel::ToPod(uint32_t ifindex, const Packet& packet, const Arrival& arr
   return outcome;
 }
 
+Outcome Kernel::ToNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival) {
+  Outcome outcome = RunOnNode(ifindex, packet.bytes(), arrival);
+  outcome.packet = "to the node: " + packet.ToString();
+  return outcome;
+}
+
+Outcome Kernel::RunOnNode(uint32_t ifindex, const Bytes& frame, const Arrival& arrival) {
+  return RunProgram(bpf_program__fd(loaded_.pod_->progs.node_ingress), frame, ifindex, ifindex,
+                    arrival);
+}
+
+Outcome Kernel::FromNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival) {
+  Outcome outcome = RunProgram(bpf_program__fd(loaded_.pod_->progs.node_egress), packet.bytes(),
+                               ifindex, Interfaces::Index(kInterfaces - 1), arrival);
+  outcome.packet = "from the node: " + packet.ToString();
+  return outcome;
+}
+
 Outcome Kernel::Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
                     const Arrival& arrival) {
+  return RunProgram(loaded_.ProgramFd(direction), frame, ifindex,
+                    direction == SP_EGRESS ? ifindex : Interfaces::Index(kInterfaces - 1), arrival);
+}
+
+Outcome Kernel::RunProgram(int program, const Bytes& frame, uint32_t ifindex,
+                           uint32_t ingress_ifindex, const Arrival& arrival) {
   __sk_buff in = {}, out = {};
   in.ifindex = ifindex;
-  in.ingress_ifindex = direction == SP_EGRESS ? ifindex : Interfaces::Index(kInterfaces - 1);
-  if (arrival.ingress_ifindex) in.ingress_ifindex = *arrival.ingress_ifindex;
+  in.ingress_ifindex = arrival.ingress_ifindex.value_or(ingress_ifindex);
   in.mark = arrival.mark;
   in.gso_size = arrival.gso_size;
+  Bytes left(frame.size() + 256);
   LIBBPF_OPTS(bpf_test_run_opts, run);
   run.data_in = frame.data();
   run.data_size_in = static_cast<uint32_t>(frame.size());
+  run.data_out = left.data();
+  run.data_size_out = static_cast<uint32_t>(left.size());
   run.ctx_in = &in;
   run.ctx_size_in = sizeof(in);
   run.ctx_out = &out;
   run.ctx_size_out = sizeof(out);
-  int failed = bpf_prog_test_run_opts(loaded_.ProgramFd(direction), &run);
+  int failed = bpf_prog_test_run_opts(program, &run);
   CHECK(failed == 0) << "cannot run a frame of " << frame.size()
                      << " bytes: " << std::strerror(-failed);
   Outcome outcome;
   outcome.action = static_cast<Action>(static_cast<int32_t>(run.retval));
   outcome.mark = out.mark;
+  left.resize(run.data_size_out);
+  outcome.frame = std::move(left);
   outcome.packet = "a frame of " + std::to_string(frame.size()) + " bytes";
   if (auto events = loaded_.Events(); !events.empty()) {
     outcome.event = events.back();
@@ -373,6 +433,11 @@ void Kernel::AttachNode(uint32_t ifindex, Hook hook, bool tunnel) {
   AttachBoth(ifindex, hook,
              bpf_program__fd(tunnel ? programs.tunnel_ingress : programs.node_ingress),
              bpf_program__fd(tunnel ? programs.tunnel_egress : programs.node_egress));
+}
+
+void Kernel::AttachTunnel(uint32_t ifindex, Hook hook) {
+  AttachBoth(ifindex, hook, bpf_program__fd(loaded_.pod_->progs.egress_in),
+             bpf_program__fd(loaded_.pod_->progs.egress_out));
 }
 
 std::vector<sp_event> Kernel::TakeEvents() { return loaded_.Events(); }
@@ -445,6 +510,26 @@ sp_port_set* Kernel::port_sets() { return loaded_.tables.port_sets; }
 sp_port_page* Kernel::port_pages() { return loaded_.tables.port_pages; }
 sp_trie_node* Kernel::prefixes() { return loaded_.tables.prefixes; }
 sp_flow_bucket* Kernel::flows() { return loaded_.tables.flows; }
+
+const EgressTables& Kernel::egress() { return loaded_.tables.egress; }
+
+sp_egress_counters Kernel::EgressCounters(uint32_t number) {
+  std::vector<sp_egress_counters> each(static_cast<size_t>(libbpf_num_possible_cpus()));
+  CHECK(bpf_map_lookup_elem(bpf_map__fd(loaded_.pod_->maps.egress_counters), &number,
+                            each.data()) == 0)
+      << "cannot read counters";
+  sp_egress_counters sum = {};
+  for (const sp_egress_counters& one : each) {
+    for (int way : {0, 1}) {
+      sum.packets[way] += one.packets[way];
+      sum.bytes[way] += one.bytes[way];
+    }
+    sum.opened += one.opened;
+    sum.strangers += one.strangers;
+    sum.foreign += one.foreign;
+  }
+  return sum;
+}
 
 uint32_t Kernel::VerifiedInstructions(sp_direction direction) {
   bpf_prog_info info = {};

@@ -24,6 +24,7 @@
 #include <string>
 #include <vector>
 
+#include "abi/egress.h"
 #include "abi/tables.h"
 #include "base/unique_fd.h"
 #include "support/packet.h"
@@ -77,9 +78,10 @@ struct Endpoint {
   uint32_t egress = 0;  // policy sets
   uint32_t ingress = 0;
   uint32_t flags = SP_ENDPOINT_OPEN | SP_ENDPOINT_DIRECT;
+  uint32_t pins = 0;  // pin set
 };
 
-enum class Action { kPass = -1, kDrop = 2, kDirect = 7 };
+enum class Action { kPass = -1, kDrop = 2, kDirect = 7 };  // kDirect: sent to an interface
 
 // What became of a packet.
 struct Outcome {
@@ -88,6 +90,19 @@ struct Outcome {
   uint32_t mark = 0;              // of the packet, afterwards
   std::optional<sp_event> event;  // the last one that came
   std::string packet;             // for messages
+  Bytes frame;                    // as the program left it
+};
+
+// The tables of egress IPs (abi/egress.h), as they are.
+struct EgressTables {
+  sp_pin_set* pin_sets = nullptr;
+  sp_trie_node* pin_prefixes = nullptr;
+  sp_egress_ip* egress_ips = nullptr;
+  sp_port_blocks* port_blocks = nullptr;
+  sp_port_owners* port_owners = nullptr;
+  sp_tunnel_node* tunnel_nodes = nullptr;
+  sp_tunnel* tunnel = nullptr;
+  sp_pin_bucket* pins = nullptr;
 };
 
 // How a packet arrives at the programs.
@@ -116,6 +131,11 @@ class Kernel {
   void RemovePrefix(const char* cidr);
   void SetRule(uint32_t set, uint32_t identity, const Ports& ports);
   void RemoveRule(uint32_t set, uint32_t identity);
+  // A pin set, at once: of flows to `cidr`, the number of an egress IP, 0 or SP_PIN_NOWHERE. Shorter
+  // prefixes first.
+  void SetPin(uint32_t set, const char* cidr, uint32_t egress_ip);
+  // In map "outside".
+  void SetOutside(Ip address, uint32_t value);
   // Writes what was stated to the half that is not in force, and puts that half in force.
   void NextGeneration();
   // Fills all places of the half that is not in force with ones.
@@ -126,12 +146,19 @@ class Kernel {
   Outcome Run(sp_direction direction, uint32_t ifindex, const Bytes& frame,
               const Arrival& arrival = {});
 
+  // At an interface of the node's: what comes to it, and what is about to leave.
+  Outcome ToNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival = {});
+  Outcome RunOnNode(uint32_t ifindex, const Bytes& frame, const Arrival& arrival = {});
+  Outcome FromNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival = {});
+
   // As Attach() does for the table of guarded interfaces.
   void Guard(uint32_t ifindex);
   // Puts both programs for pods on an interface until the Kernel goes.
   void Attach(uint32_t ifindex, Hook hook = Hook::kTcx);
   // The same with those for the node's own interfaces; `tunnel`: frames there begin with IP.
   void AttachNode(uint32_t ifindex, Hook hook = Hook::kTcx, bool tunnel = false);
+  // The same for our own tunnel's device.
+  void AttachTunnel(uint32_t ifindex, Hook hook = Hook::kTcx);
   // The events that came since the last packet that was run, or the last call.
   std::vector<sp_event> TakeEvents();
 
@@ -157,11 +184,16 @@ class Kernel {
   sp_port_page* port_pages();
   sp_trie_node* prefixes();
   sp_flow_bucket* flows();
+  const EgressTables& egress();
+  // Of an egress IP, summed over processors.
+  sp_egress_counters EgressCounters(uint32_t number);
   uint32_t VerifiedInstructions(sp_direction direction);
 
  private:
   class Loaded;
   struct Stated;
+  Outcome RunProgram(int program, const Bytes& frame, uint32_t ifindex, uint32_t ingress_ifindex,
+                     const Arrival& arrival);
   void AttachBoth(uint32_t ifindex, Hook hook, int at_ingress, int at_egress);
   Loaded& loaded_;
   std::unique_ptr<Stated> stated_;

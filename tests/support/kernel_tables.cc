@@ -51,7 +51,7 @@ void WriteEndpoints(const Tables& t, const Statement& stated, uint32_t half) {
     e.address[1] = said.v6 ? ToAbi(Ip(said.v6)) : sp_address{};
     e.set[half][SP_EGRESS] = TableSet(said.egress, half);
     e.set[half][SP_INGRESS] = TableSet(said.ingress, half);
-    e.flags[half] = said.flags;
+    e.flags[half] = said.flags | said.pins << SP_ENDPOINT_PINS_SHIFT;
   }
 }
 
@@ -149,7 +149,7 @@ void WriteRules(const Tables& t, const Statement& stated, uint32_t half) {
 // One trie of a half; prefixes come shorter ones first.
 class TrieWriter {
  public:
-  TrieWriter(const Tables& t, Part& nodes) : t_(t), nodes_(nodes) {}
+  TrieWriter(sp_trie_node* table, Part& nodes) : table_(table), nodes_(nodes) {}
 
   void Insert(const net::Address& address, int length, int first_nibble, uint32_t identity) {
     Insert(root_, address, length, first_nibble, identity);
@@ -165,10 +165,10 @@ class TrieWriter {
     }
     if (!(slot & SP_TRIE_NODE)) {
       uint32_t node = nodes_.Take();
-      for (uint32_t& below : t_.prefixes[node].slot) below = slot;
+      for (uint32_t& below : table_[node].slot) below = slot;
       slot = SP_TRIE_NODE | node;
     }
-    uint32_t* slots = t_.prefixes[slot & ~SP_TRIE_NODE].slot;
+    uint32_t* slots = table_[slot & ~SP_TRIE_NODE].slot;
     uint8_t byte = address.bytes()[static_cast<size_t>(nibble) / 2];
     uint32_t digit = nibble % 2 ? byte & 15u : byte >> 4u;
     uint32_t count = length >= 4 ? 1 : 1u << (4 - length);
@@ -176,23 +176,30 @@ class TrieWriter {
       Insert(slots[i], address, length - 4, nibble + 1, identity);
   }
 
-  const Tables& t_;
+  sp_trie_node* table_;
   Part& nodes_;
   uint32_t root_ = 0;
 };
 
-void WritePrefixes(const Tables& t, const Statement& stated, uint32_t half) {
-  Part nodes(t.capacity.trie_nodes, 1, half);
-  TrieWriter v4(t, nodes), v6(t, nodes);
-  for (const auto& [prefix, identity] : stated.prefixes) {
+// Roots: IPv4, IPv6.
+void WriteTries(sp_trie_node* table, Part& nodes,
+                const std::map<std::pair<int, net::Address>, uint32_t>& prefixes,
+                uint32_t (&roots)[2]) {
+  TrieWriter v4(table, nodes), v6(table, nodes);
+  for (const auto& [prefix, identity] : prefixes) {
     const auto& [mapped_length, address] = prefix;
     if (mapped_length >= 96 && address.IsV4())
       v4.Insert(address, mapped_length - 96, 24, identity);
     else
       v6.Insert(address, mapped_length, 0, identity);
   }
-  t.control->trie[half][0] = v4.root();
-  t.control->trie[half][1] = v6.root();
+  roots[0] = v4.root();
+  roots[1] = v6.root();
+}
+
+void WritePrefixes(const Tables& t, const Statement& stated, uint32_t half) {
+  Part nodes(t.capacity.trie_nodes, 1, half);
+  WriteTries(t.prefixes, nodes, stated.prefixes, t.control->trie[half]);
 }
 
 }  // namespace
@@ -208,6 +215,12 @@ void WriteHalf(const Tables& tables, const Statement& stated, uint32_t half) {
   WritePrefixes(tables, stated, half);
   WritePeers(tables, stated, half);
   WriteEndpoints(tables, stated, half);
+}
+
+void WritePins(const Tables& tables, const Statement& stated) {
+  Part nodes(SP_PIN_NODES, 1, 0);
+  for (const auto& [set, pins] : stated.pins)
+    WriteTries(tables.egress.pin_prefixes, nodes, pins, tables.egress.pin_sets[set].trie);
 }
 
 void FreeEndpoints(const Tables& tables, const Statement& stated) {

@@ -29,6 +29,7 @@ struct Tables {
   sp_port_page* port_pages = nullptr;
   sp_trie_node* prefixes = nullptr;
   sp_flow_bucket* flows = nullptr;
+  EgressTables egress;
   KernelOptions capacity;
 };
 
@@ -43,6 +44,8 @@ struct Statement {
   // By family and length first: a longer prefix comes after those that contain it.
   std::map<std::pair<int, net::Address>, uint32_t> prefixes;
   std::map<std::pair<uint32_t, uint32_t>, Ports> rules;
+  // By pin set; then as `prefixes`.
+  std::map<uint32_t, std::map<std::pair<int, net::Address>, uint32_t>> pins;
 };
 
 sp_address ToAbi(const net::Address& address);
@@ -50,6 +53,8 @@ inline uint32_t TableSet(uint32_t set, uint32_t half) { return set ? 2 * set + h
 
 // Writes all of `stated` to `half` of the tables, and nothing of it to the other half.
 void WriteHalf(const Tables& tables, const Statement& stated, uint32_t half);
+// Writes all pin sets anew. They have no halves.
+void WritePins(const Tables& tables, const Statement& stated);
 // Frees the places of endpoints that are not stated any more: neither half may need them.
 void FreeEndpoints(const Tables& tables, const Statement& stated);
 // Fills every word of `half` with something that is wrong.
