@@ -178,7 +178,8 @@ void Cursor::Known(const std::vector<std::string_view>& fields) const {
     if (std::find(fields.begin(), fields.end(), key) != fields.end()) continue;
     Cursor unknown(member, *this);
     unknown.key_ = key;
-    std::string message = "unknown field, ignored";
+    bool refused = report_->unknown() == Severity::kError;
+    std::string message = refused ? "unknown field" : "unknown field, ignored";
     if (std::string_view near = Nearest(key, fields); !near.empty()) {
       message.append("; did you mean ").append(near).append("?");
     } else if (fields.size() <= kFew) {
@@ -186,7 +187,7 @@ void Cursor::Known(const std::vector<std::string_view>& fields) const {
         message.append(i == 0 ? "; known here: " : ", ").append(fields[i]);
       }
     }
-    unknown.Warn(std::move(message));
+    report_->Add(report_->unknown(), unknown.line(), unknown.Path(), std::move(message));
   }
 }
 

@@ -29,6 +29,9 @@ class Report {
   void Add(Severity severity, int line, std::string field, std::string message);
   // The object is broken, for a reason that was reported elsewhere.
   void Fail() { failed_ = true; }
+  // From now on members that the API does not have are errors.
+  void RefuseUnknown() { unknown_ = Severity::kError; }
+  Severity unknown() const { return unknown_; }
   bool failed() const { return failed_; }
   const std::string& file() const { return file_; }
 
@@ -38,6 +41,7 @@ class Report {
   std::string kind_;
   ObjectName name_;
   bool failed_ = false;
+  Severity unknown_ = Severity::kWarning;
 };
 
 class Cursor {
@@ -94,7 +98,7 @@ class Cursor {
   bool IsMapping() const;
   bool IsString() const;
 
-  // Warns of members that the API does not have here.
+  // Warns of members that the API does not have here, or refuses them (Report::RefuseUnknown).
   void Known(const std::vector<std::string_view>& fields) const;
 
  private:

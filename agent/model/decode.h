@@ -18,6 +18,8 @@ namespace sallyport::model {
 struct Meta {
   ObjectName name;  // valid if the name and the namespace are; else empty
   std::string uid;
+  std::string created;     // creationTimestamp as it stands, or ""
+  int64_t generation = 0;  // 0: it does not say
   Labels labels;
 };
 
@@ -32,6 +34,8 @@ Meta DecodeMeta(const Cursor& object, Kind kind, const MetaRules& rules,
 
 // meta/v1 LabelSelector at the cursor.
 Selector DecodeSelector(const Cursor& at);
+// That of the member `key`; nullopt where absent, which differs from empty.
+std::optional<Selector> DecodeSelectorAt(const Cursor& parent, std::string_view key);
 
 // What an object has at its top.
 inline const std::vector<std::string_view> kObjectFields = {"apiVersion", "kind", "metadata",
@@ -43,6 +47,7 @@ PodPtr DecodePod(const Cursor& object, Meta meta);
 NetworkPolicyPtr DecodeNetworkPolicy(const Cursor& object, Meta meta);
 ServicePtr DecodeService(const Cursor& object, Meta meta);
 EndpointSlicePtr DecodeEndpointSlice(const Cursor& object, Meta meta);
+EgressGatewayPtr DecodeEgressGateway(const Cursor& object, Meta meta);
 
 // Where the object stands.
 Place PlaceOf(const Cursor& object);

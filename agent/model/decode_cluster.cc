@@ -16,6 +16,8 @@ const std::vector<std::string_view> kNodeStatusFields = {
     "daemonEndpoints", "features",        "declaredFeatures", "images",      "nodeInfo",
     "phase",           "runtimeHandlers", "volumesAttached",  "volumesInUse"};
 const std::vector<std::string_view> kNodeAddressFields = {"address", "type"};
+const std::vector<std::string_view> kNodeConditionFields = {
+    "lastHeartbeatTime", "lastTransitionTime", "message", "reason", "status", "type"};
 
 // spec.podCIDR is the first of spec.podCIDRs; where they differ the API server takes it alone.
 std::vector<net::Cidr> DecodePodCidrs(const Cursor& spec) {
@@ -35,7 +37,11 @@ std::vector<net::Cidr> DecodePodCidrs(const Cursor& spec) {
   return {*cidr};
 }
 
-void DecodeNodeAddress(const Cursor& item, std::vector<net::Address>& out) {
+void AddOnce(const net::Address& address, std::vector<net::Address>& out) {
+  if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(address);
+}
+
+void DecodeNodeAddress(const Cursor& item, Node& out) {
   constexpr std::array<std::string_view, 3> kNames = {"Hostname", "InternalDNS", "ExternalDNS"};
   if (!item.IsMapping()) return;
   item.Known(kNodeAddressFields);
@@ -56,7 +62,26 @@ void DecodeNodeAddress(const Cursor& item, std::vector<net::Address>& out) {
     item.ErrorAt("address", parsed.error().message);
     return;
   }
-  if (std::find(out.begin(), out.end(), *parsed) == out.end()) out.push_back(*parsed);
+  AddOnce(*parsed, out.addresses);
+  if (*type == "InternalIP") AddOnce(*parsed, out.internal_addresses);
+}
+
+// Only Ready counts, and only True is good: "Unknown" is what a node that is silent is said to be.
+void DecodeNodeCondition(const Cursor& item, Node& out) {
+  if (!item.IsMapping()) return;
+  item.Known(kNodeConditionFields);
+  const std::string* type = item.String("type");
+  const std::string* status = item.String("status");
+  if (type && status && *type == "Ready") out.ready = *status == "True";
+}
+
+void DecodeNodeStatus(const Cursor& status, Node& out) {
+  status.Known(kNodeStatusFields);
+  status.Each("addresses", [&](const Cursor& item) { DecodeNodeAddress(item, out); });
+  status.Each("conditions", [&](const Cursor& item) { DecodeNodeCondition(item, out); });
+  if (auto info = status.Mapping("nodeInfo")) {
+    if (const std::string* boot_id = info->String("bootID")) out.boot_id = *boot_id;
+  }
 }
 
 }  // namespace
@@ -89,11 +114,9 @@ NodePtr DecodeNode(const Cursor& object, Meta meta) {
   if (auto spec = object.Mapping("spec")) {
     spec->Known(kNodeSpecFields);
     out->pod_cidrs = DecodePodCidrs(*spec);
+    out->unschedulable = spec->Bool("unschedulable").value_or(false);
   }
-  if (auto status = object.Mapping("status")) {
-    status->Known(kNodeStatusFields);
-    status->Each("addresses", [&](const Cursor& item) { DecodeNodeAddress(item, out->addresses); });
-  }
+  if (auto status = object.Mapping("status")) DecodeNodeStatus(*status, *out);
   return out;
 }
 

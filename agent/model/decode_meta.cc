@@ -131,12 +131,8 @@ void CheckOwners(const Cursor& meta) {
 }
 
 void CheckUnusedFields(const Cursor& meta) {
-  for (std::string_view key :
-       {"creationTimestamp", "deletionTimestamp", "resourceVersion", "selfLink"}) {
+  for (std::string_view key : {"deletionTimestamp", "resourceVersion", "selfLink"}) {
     meta.String(key);
-  }
-  if (meta.Integer("generation").value_or(0) < 0) {
-    meta.ErrorAt("generation", "must not be negative");
   }
   meta.Integer("deletionGracePeriodSeconds");
   meta.Each("finalizers", [](const Cursor& item) {
@@ -188,6 +184,9 @@ Meta DecodeMeta(const Cursor& object, Kind kind, const MetaRules& rules,
   }
   meta->Known(kMetaFields);
   if (const std::string* uid = meta->String("uid")) out.uid = *uid;
+  if (const std::string* created = meta->String("creationTimestamp")) out.created = *created;
+  out.generation = meta->Integer("generation").value_or(0);
+  if (out.generation < 0) meta->ErrorAt("generation", "must not be negative");
   out.labels = DecodeLabels(*meta, "labels");
   CheckUnusedFields(*meta);
   return out;

@@ -79,13 +79,6 @@ Requirement DecodeExpression(const Cursor& item) {
   return out;
 }
 
-// nullopt where absent, which differs from empty.
-std::optional<Selector> DecodeSelectorAt(const Cursor& parent, std::string_view key) {
-  std::optional<Cursor> at = parent.Mapping(key);
-  if (!at) return std::nullopt;
-  return DecodeSelector(*at);
-}
-
 IpBlock DecodeIpBlock(const Cursor& at) {
   IpBlock out;
   at.Known(kBlockFields);
@@ -258,6 +251,12 @@ Selector DecodeSelector(const Cursor& at) {
   at.Each("matchExpressions",
           [&](const Cursor& item) { requirements.push_back(DecodeExpression(item)); });
   return Selector(std::move(requirements));
+}
+
+std::optional<Selector> DecodeSelectorAt(const Cursor& parent, std::string_view key) {
+  std::optional<Cursor> at = parent.Mapping(key);
+  if (!at) return std::nullopt;
+  return DecodeSelector(*at);
 }
 
 NetworkPolicyPtr DecodeNetworkPolicy(const Cursor& object, Meta meta) {

@@ -108,11 +108,12 @@ class Hasher {
     return out;
   }
 
- private:
   void AddIfThere(const std::optional<Selector>& selector) {
     Add(static_cast<uint64_t>(selector.has_value()));
     if (selector) Add(*selector);
   }
+
+ private:
   void Byte(uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3; }
   uint64_t value_ = 0xcbf29ce484222325;
 };
@@ -126,7 +127,10 @@ void Add(const Node& node, Hasher& hasher) {
   hasher.Add(node.name);
   hasher.Add(node.labels);
   hasher.AddAll(node.addresses);
+  hasher.AddAll(node.internal_addresses);
   hasher.AddAll(node.pod_cidrs);
+  hasher.Add(static_cast<uint64_t>(node.ready | node.unschedulable << 1));
+  hasher.Add(node.boot_id);
 }
 
 void Add(const Pod& pod, Hasher& hasher) {
@@ -171,6 +175,21 @@ void Add(const EndpointSlice& slice, Hasher& hasher) {
   hasher.AddAll(slice.ports);
 }
 
+void Add(const EgressGateway& gateway, Hasher& hasher) {
+  hasher.Add(gateway.name);
+  hasher.Add(gateway.uid);
+  hasher.Add(gateway.created);
+  hasher.Add(static_cast<uint64_t>(gateway.generation));
+  hasher.AddAll(gateway.egress_ips);
+  hasher.AddIfThere(gateway.namespaces);
+  hasher.AddIfThere(gateway.pods);
+  hasher.AddAll(gateway.destinations);
+  hasher.AddAll(gateway.except);
+  hasher.Add(gateway.gateways);
+  hasher.Add(gateway.interface);
+  hasher.Add(static_cast<uint64_t>(gateway.port_block_size));
+}
+
 template <typename Map>
 void AddAll(const Map& objects, Hasher& hasher) {
   hasher.Add(static_cast<uint64_t>(objects.size()));
@@ -187,6 +206,7 @@ std::string Fingerprint(const Snapshot& snapshot) {
   AddAll(snapshot.policies, hasher);
   AddAll(snapshot.services, hasher);
   AddAll(snapshot.endpoint_slices, hasher);
+  AddAll(snapshot.egress_gateways, hasher);
   return hasher.ToString();
 }
 

@@ -9,9 +9,9 @@
 
 namespace sallyport::model {
 
-// Of namespaces, nodes, pods, policies, Services and their EndpointSlices; not of local addresses,
-// which each node has its own. 16 hexadecimal digits; the same on every machine for the same
-// version of Sallyport.
+// Of namespaces, nodes, pods, policies, Services and their EndpointSlices, and EgressGateways; not
+// of local addresses, which each node has its own. 16 hexadecimal digits; the same on every machine
+// for the same version of Sallyport.
 std::string Fingerprint(const Snapshot& snapshot);
 
 }  // namespace sallyport::model

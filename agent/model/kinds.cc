@@ -15,8 +15,10 @@ using What = Classified::What;
 
 constexpr std::string_view kNetworking = "networking.k8s.io";
 constexpr std::string_view kDiscovery = "discovery.k8s.io";
-constexpr std::array<Kind, 6> kOurs = {Kind::kNamespace,     Kind::kNode,    Kind::kPod,
-                                       Kind::kNetworkPolicy, Kind::kService, Kind::kEndpointSlice};
+constexpr std::string_view kSallyport = "sallyport.io";
+constexpr std::array<Kind, 7> kOurs = {Kind::kNamespace,     Kind::kNode,    Kind::kPod,
+                                       Kind::kNetworkPolicy, Kind::kService, Kind::kEndpointSlice,
+                                       Kind::kEgressGateway};
 
 // The kinds of the groups that ours are in.
 const std::vector<std::string_view> kCoreKinds = {"Binding",
@@ -41,6 +43,7 @@ const std::vector<std::string_view> kCoreKinds = {"Binding",
 const std::vector<std::string_view> kDiscoveryKinds = {"EndpointSlice"};
 const std::vector<std::string_view> kNetworkingKinds = {"Ingress", "IngressClass", "IPAddress",
                                                         "NetworkPolicy", "ServiceCIDR"};
+const std::vector<std::string_view> kSallyportKinds = {"EgressGateway"};
 
 std::string_view WithoutList(std::string_view kind) {
   constexpr std::string_view kList = "List";
@@ -55,12 +58,22 @@ std::optional<Kind> OurKind(std::string_view name) {
   return std::nullopt;
 }
 
-// Kubernetes' own, as against a custom resource's: those have a dot, and another domain.
-bool IsBuiltInGroup(std::string_view group) {
+// Kubernetes' own or ours, as against another's: those have a dot, and another domain.
+bool IsGroupOfOurs(std::string_view group) {
   constexpr std::string_view kDomain = ".k8s.io";
   if (group.find('.') == std::string_view::npos) return true;
-  if (EditDistance(group, kNetworking) <= 3 || EditDistance(group, kDiscovery) <= 3) return true;
+  for (std::string_view known : {kNetworking, kDiscovery, kSallyport}) {
+    if (EditDistance(group, known) <= 3) return true;
+  }
   return group.size() > kDomain.size() && group.substr(group.size() - kDomain.size()) == kDomain;
+}
+
+// nullptr: a group that none of ours is in.
+const std::vector<std::string_view>* KindsOf(std::string_view api_version, std::string_view group) {
+  if (api_version == "v1") return &kCoreKinds;
+  if (group == kNetworking) return &kNetworkingKinds;
+  if (group == kDiscovery) return &kDiscoveryKinds;
+  return group == kSallyport ? &kSallyportKinds : nullptr;
 }
 
 Classified Mistake(std::string message) { return {What::kMistake, {}, std::move(message)}; }
@@ -72,8 +85,9 @@ Classified WrongVersion(std::string_view api_version, std::string_view name, Kin
 
 // A kind that these groups do not have, as far as we know: one of ours with a typo, or a new one.
 Classified UnknownKind(std::string_view api_version, std::string_view name) {
-  static const std::vector<std::string_view> ours = {
-      "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "List"};
+  static const std::vector<std::string_view> ours = {"Namespace",     "Node",    "Pod",
+                                                     "NetworkPolicy", "Service", "EndpointSlice",
+                                                     "EgressGateway", "List"};
   std::string_view near = Nearest(name, ours);
   if (near.empty()) near = Nearest(WithoutList(name), ours);
   if (near.empty()) return {What::kSkipped, {}, ""};
@@ -89,6 +103,8 @@ std::string_view ApiVersionOf(Kind kind) {
       return "networking.k8s.io/v1";
     case Kind::kEndpointSlice:
       return "discovery.k8s.io/v1";
+    case Kind::kEgressGateway:
+      return "sallyport.io/v1alpha1";
     default:
       return "v1";
   }
@@ -104,15 +120,12 @@ Classified Classify(std::string_view api_version, std::string_view name) {
     if (api_version == ApiVersionOf(*kind)) {
       return {singular == name ? What::kObject : What::kList, kind, ""};
     }
-    if (IsBuiltInGroup(group)) return WrongVersion(api_version, name, *kind);
+    if (IsGroupOfOurs(group)) return WrongVersion(api_version, name, *kind);
     return {What::kSkipped, {}, ""};
   }
-  bool core = api_version == "v1";
-  if (!core && group != kNetworking && group != kDiscovery) return {What::kSkipped, {}, ""};
-  const std::vector<std::string_view>& known = core                   ? kCoreKinds
-                                               : group == kNetworking ? kNetworkingKinds
-                                                                      : kDiscoveryKinds;
-  bool exists = std::find(known.begin(), known.end(), singular) != known.end();
+  const std::vector<std::string_view>* known = KindsOf(api_version, group);
+  if (!known) return {What::kSkipped, {}, ""};
+  bool exists = std::find(known->begin(), known->end(), singular) != known->end();
   return exists ? Classified{What::kSkipped, {}, ""} : UnknownKind(api_version, name);
 }
 

@@ -41,6 +41,7 @@ MetaRules RulesOf(Kind kind) {
     case Kind::kNamespace:
       return {false, CheckDnsLabel};
     case Kind::kNode:
+    case Kind::kEgressGateway:
       return {false, CheckDnsSubdomain};
     case Kind::kService:
       return {true, CheckDnsLabel};
@@ -140,6 +141,8 @@ Delta Decoder::MakeObject(const Cursor& object, Kind kind, Meta meta) {
       return Delta::Set(DecodeService(object, std::move(meta)));
     case Kind::kEndpointSlice:
       return Delta::Set(DecodeEndpointSlice(object, std::move(meta)));
+    case Kind::kEgressGateway:
+      return Delta::Set(DecodeEgressGateway(object, std::move(meta)));
     default:
       return Delta::Set(DecodeNetworkPolicy(object, std::move(meta)));
   }

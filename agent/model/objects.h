@@ -45,7 +45,11 @@ struct Node {
   std::string name;
   Labels labels;
   std::vector<net::Address> addresses;  // status.addresses of type InternalIP and ExternalIP
-  std::vector<net::Cidr> pod_cidrs;     // spec.podCIDRs
+  std::vector<net::Address> internal_addresses;  // those of type InternalIP, in order
+  std::vector<net::Cidr> pod_cidrs;              // spec.podCIDRs
+  bool ready = false;                            // status.conditions: Ready is True
+  bool unschedulable = false;                    // spec.unschedulable
+  std::string boot_id;                           // status.nodeInfo.bootID, may be empty
   Place place;
   friend bool operator==(const Node&, const Node&) = default;
 };
@@ -196,6 +200,26 @@ struct EndpointSlice {
   std::vector<SlicePort> ports;
   Place place;
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+};
+
+// sallyport.io/v1alpha1 EgressGateway: the pods that it selects are seen by its destinations as one
+// of its egress IPs (of the destination's family; none: they do not get there). Cluster-scoped.
+struct EgressGateway {
+  std::string name;
+  std::string uid;      // may be empty
+  std::string created;  // metadata.creationTimestamp (RFC 3339 in UTC: sorts as text); "" has none
+                        // yet, and is the youngest
+  int64_t generation = 0;                // metadata.generation; 0 unknown
+  std::vector<net::Address> egress_ips;  // in order, unique; empty: pinned to nothing
+  std::optional<Selector> namespaces;    // spec.pods.namespaceSelector; absent: every namespace
+  std::optional<Selector> pods;          // spec.pods.podSelector; absent: every pod
+  std::vector<net::Cidr> destinations;   // sorted, unique; empty: all that is not the cluster
+  std::vector<net::Cidr> except;         // sorted, unique: not pinned by this object
+  Selector gateways;                     // spec.gateways.nodeSelector, for the labels of nodes
+  std::string interface;                 // spec.gateways.interface; "": the route's
+  int port_block_size = 1024;            // a power of two from 64 to 16384
+  Place place;
+  friend bool operator==(const EgressGateway&, const EgressGateway&) = default;
 };
 
 }  // namespace sallyport::model

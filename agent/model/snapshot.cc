@@ -34,6 +34,8 @@ std::string ToString(Kind kind) {
       return "Service";
     case Kind::kEndpointSlice:
       return "EndpointSlice";
+    case Kind::kEgressGateway:
+      return "EgressGateway";
     case Kind::kLocalAddresses:
       return "LocalAddresses";
     case Kind::kNamespacesListed:
@@ -72,6 +74,11 @@ Delta Delta::Set(EndpointSlicePtr object) {
   return Delta{Kind::kEndpointSlice, std::move(name), std::move(object)};
 }
 
+Delta Delta::Set(EgressGatewayPtr object) {
+  ObjectName name{"", object->name};
+  return Delta{Kind::kEgressGateway, std::move(name), std::move(object)};
+}
+
 Delta Delta::Set(LocalAddresses addresses) {
   return Delta{Kind::kLocalAddresses, {}, std::move(addresses)};
 }
@@ -107,6 +114,9 @@ bool Snapshot::Apply(const Delta& delta) {
       return ApplyTo(services, delta.name, std::get_if<ServicePtr>(&delta.object));
     case Kind::kEndpointSlice:
       return ApplyTo(endpoint_slices, delta.name, std::get_if<EndpointSlicePtr>(&delta.object));
+    case Kind::kEgressGateway:
+      return ApplyTo(egress_gateways, delta.name.name,
+                     std::get_if<EgressGatewayPtr>(&delta.object));
     case Kind::kLocalAddresses: {
       const auto* set = std::get_if<LocalAddresses>(&delta.object);
       LocalAddresses next = set ? *set : LocalAddresses{};

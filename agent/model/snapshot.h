@@ -21,6 +21,7 @@ using PodPtr = std::shared_ptr<const Pod>;
 using NetworkPolicyPtr = std::shared_ptr<const NetworkPolicy>;
 using ServicePtr = std::shared_ptr<const Service>;
 using EndpointSlicePtr = std::shared_ptr<const EndpointSlice>;
+using EgressGatewayPtr = std::shared_ptr<const EgressGateway>;
 
 // The addresses that the node of this agent has by itself (its interfaces), beyond those that its
 // Node object lists. Known to the live agent only; empty offline.
@@ -39,11 +40,12 @@ enum class Kind {
   kNetworkPolicy,
   kService,
   kEndpointSlice,
+  kEgressGateway,
   kLocalAddresses,
   kNamespacesListed
 };
-// "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "LocalAddresses",
-// "NamespacesListed"
+// "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "EgressGateway",
+// "LocalAddresses", "NamespacesListed"
 std::string ToString(Kind kind);
 
 struct Delta {
@@ -51,7 +53,7 @@ struct Delta {
   ObjectName name;  // empty for kLocalAddresses and kNamespacesListed
   // The new object (never a null pointer), or monostate: it is gone.
   std::variant<std::monostate, NamespacePtr, NodePtr, PodPtr, NetworkPolicyPtr, ServicePtr,
-               EndpointSlicePtr, LocalAddresses, NamespacesListed>
+               EndpointSlicePtr, EgressGatewayPtr, LocalAddresses, NamespacesListed>
       object;
 
   static Delta Set(NamespacePtr object);
@@ -60,6 +62,7 @@ struct Delta {
   static Delta Set(NetworkPolicyPtr object);
   static Delta Set(ServicePtr object);
   static Delta Set(EndpointSlicePtr object);
+  static Delta Set(EgressGatewayPtr object);
   static Delta Set(LocalAddresses addresses);
   static Delta Set(NamespacesListed listed);
   static Delta Remove(Kind kind, ObjectName name);
@@ -75,6 +78,7 @@ struct Snapshot {
   std::map<ObjectName, NetworkPolicyPtr> policies;
   std::map<ObjectName, ServicePtr> services;
   std::map<ObjectName, EndpointSlicePtr> endpoint_slices;
+  std::map<std::string, EgressGatewayPtr> egress_gateways;
   LocalAddresses local_addresses;
   // Then a namespace that is not among `namespaces` is one whose labels nobody has told yet.
   bool namespaces_listed = false;

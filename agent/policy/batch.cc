@@ -76,6 +76,8 @@ Batch Fold(model::Snapshot& snapshot, const std::vector<model::Delta>& deltas) {
       case model::Kind::kEndpointSlice:
         slices.Remember(delta.name);
         break;
+      case model::Kind::kEgressGateway:
+        break;  // no policy of ours depends on it
       case model::Kind::kNamespacesListed:
         break;  // compared below
     }

@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "base/check.h"
-#include "policy/prefix_search.h"
+#include "net/prefix_search.h"
 
 namespace sallyport::policy {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "policy/prefix_search.h"
+#include "net/prefix_search.h"
 
 namespace sallyport::policy {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "policy/prefix_search.h"
+#include "net/prefix_search.h"
 
 namespace sallyport::policy {
 namespace {

@@ -17,6 +17,8 @@ const std::vector<WatchedKind>& WatchedKinds() {
       {{"networkpolicies.networking.k8s.io", "/apis/networking.k8s.io/v1/networkpolicies", "",
         false},
        Kind::kNetworkPolicy},
+      {{"egressgateways.sallyport.io", "/apis/sallyport.io/v1alpha1/egressgateways", "", true},
+       Kind::kEgressGateway},
   };
   return kinds;
 }

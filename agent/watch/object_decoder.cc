@@ -33,8 +33,11 @@ const Shape kPolicyMeta = {
 
 const Shape kNamespace = {{{"metadata", &kMeta}}};
 
-const Shape kNodeSpec = {{{"podCIDR"}, {"podCIDRs"}}};
-const Shape kNodeStatus = {{{"addresses"}}};
+const Shape kNodeSpec = {{{"podCIDR"}, {"podCIDRs"}, {"unschedulable"}}};
+const Shape kNodeCondition = {{{"type"}, {"status"}}};
+const Shape kNodeInfo = {{{"bootID"}}};
+const Shape kNodeStatus = {
+    {{"addresses"}, {"conditions", &kNodeCondition}, {"nodeInfo", &kNodeInfo}}};
 const Shape kNode = {{{"metadata", &kMeta}, {"spec", &kNodeSpec}, {"status", &kNodeStatus}}};
 
 const Shape kContainer = {{{"name"}, {"ports"}, {"restartPolicy"}}};
@@ -61,6 +64,19 @@ const Shape kPolicy = {{{"metadata", &kPolicyMeta}, {"spec", &kPolicySpec}}};
 const Shape kPolicyTarget = {{{"podSelector", &kSelector}, {"policyTypes"}}};
 const Shape kPolicyTargetOnly = {{{"metadata", &kMeta}, {"spec", &kPolicyTarget}}};
 
+const Shape kGatewayMeta = {
+    {{"name"}, {"namespace"}, {"uid"}, {"creationTimestamp"}, {"generation"}}};
+const Shape kGatewayPods = {{{"namespaceSelector", &kSelector}, {"podSelector", &kSelector}}, true};
+const Shape kDestinations = {{{"cidrs"}, {"except"}}, true};
+const Shape kGatewayNodes = {{{"nodeSelector", &kSelector}, {"interface"}}, true};
+const Shape kGatewaySpec = {{{"egressIPs"},
+                             {"pods", &kGatewayPods},
+                             {"destinations", &kDestinations},
+                             {"gateways", &kGatewayNodes},
+                             {"portBlockSize"}},
+                            true};
+const Shape kGateway = {{{"metadata", &kGatewayMeta}, {"spec", &kGatewaySpec}}};
+
 const Shape kService = {{{"metadata", &kMeta}, {"spec"}, {"status"}}};
 const Shape kSlice = {{{"metadata", &kMeta}, {"addressType"}, {"endpoints"}, {"ports"}}};
 
@@ -76,6 +92,8 @@ const Shape& ShapeOf(Kind kind) {
       return kService;
     case Kind::kEndpointSlice:
       return kSlice;
+    case Kind::kEgressGateway:
+      return kGateway;
     default:
       return kPolicy;
   }
@@ -83,6 +101,7 @@ const Shape& ShapeOf(Kind kind) {
 
 std::string_view ApiVersion(Kind kind) {
   if (kind == Kind::kNetworkPolicy) return "networking.k8s.io/v1";
+  if (kind == Kind::kEgressGateway) return "sallyport.io/v1alpha1";
   return kind == Kind::kEndpointSlice ? "discovery.k8s.io/v1" : "v1";
 }
 
@@ -168,7 +187,8 @@ DecodedObject Decode(Kind kind, std::string_view object, const Shape& shape) {
   for (model::Diagnostic& diagnostic : manifest.diagnostics) {
     if (diagnostic.severity == model::Severity::kError) {
       out.errors.push_back(std::move(diagnostic));
-    } else if (diagnostic.field.find(model::kEstablished) != std::string::npos) {
+    } else if (kind == Kind::kEgressGateway ||
+               diagnostic.field.find(model::kEstablished) != std::string::npos) {
       out.warnings.push_back(std::move(diagnostic));
     }
   }
@@ -180,9 +200,12 @@ DecodedObject Decode(Kind kind, std::string_view object, const Shape& shape) {
   }
   for (const std::string& path : pruner.unknown()) {
     out.delta.reset();
-    out.errors.push_back(Problem(kind, out.name, path,
-                                 "is a field that this version of Sallyport does not know: it may "
-                                 "narrow what the policy allows"));
+    out.errors.push_back(
+        Problem(kind, out.name, path,
+                "is a field that this version of Sallyport does not know: it may "
+                "narrow what " +
+                    std::string(kind == Kind::kEgressGateway ? "the gateway is for"
+                                                             : "the policy allows")));
   }
   return out;
 }
@@ -200,6 +223,63 @@ bool HasEgress(std::string_view object) {
     });
   });
   return has;
+}
+
+// What `object` has at `spec.*path`, as it stands; "" where there is nothing, or null.
+std::string SpecPart(std::string_view object, std::initializer_list<std::string_view> path) {
+  std::string part;
+  EachMember(object, [&](std::string_view key, std::string_view value) {
+    if (key == "spec") part = value;
+  });
+  for (std::string_view wanted : path) {
+    std::string inner;
+    EachMember(part, [&](std::string_view key, std::string_view value) {
+      if (key == wanted && value != "null") inner = value;
+    });
+    part = std::move(inner);
+  }
+  return part;
+}
+
+// A gateway that has nothing of its own but these two parts of a spec; nullptr if they are not
+// understood.
+model::EgressGatewayPtr GatewayWith(const std::string& pods, const std::string& destinations) {
+  std::string text = R"({"metadata":{"name":"a"},"spec":{"egressIPs":["192.0.2.1"],"pods":)" +
+                     (pods.empty() ? "{}" : pods) + R"(,"destinations":)" +
+                     (destinations.empty() ? "{}" : destinations) +
+                     R"(,"gateways":{"nodeSelector":{}}}})";
+  DecodedObject decoded = Decode(Kind::kEgressGateway, text, kGateway);
+  if (!decoded.delta) return nullptr;
+  return std::get<model::EgressGatewayPtr>(decoded.delta->object);
+}
+
+// Each alone: what one narrows counts, whatever the other is.
+void ReadTarget(std::string_view object, model::EgressGateway& out) {
+  for (const char* key : {"namespaceSelector", "podSelector"}) {
+    std::string selector = SpecPart(object, {"pods", key});
+    if (selector.empty()) continue;
+    auto known = GatewayWith("{\"" + std::string(key) + "\":" + selector + "}", "");
+    if (known && known->namespaces) out.namespaces = known->namespaces;
+    if (known && known->pods) out.pods = known->pods;
+  }
+}
+
+// Those of a field that is not known may be any.
+void ReadDestinations(std::string_view object, model::EgressGateway& out) {
+  std::string all = SpecPart(object, {"destinations"});
+  if (all.empty()) return;
+  model::EgressGatewayPtr known = GatewayWith("", all);
+  bool only_ours = true;
+  bool formed = EachMember(all, [&](std::string_view key, std::string_view) {
+    only_ours &= key == "cidrs" || key == "except";
+  });
+  std::string cidrs = SpecPart(object, {"destinations", "cidrs"});
+  if (!known && formed && only_ours && !cidrs.empty()) {
+    known = GatewayWith("", "{\"cidrs\":" + cidrs + "}");
+  }
+  if (!known) return;
+  out.destinations = known->destinations;
+  out.except = known->except;
 }
 
 }  // namespace
@@ -231,6 +311,21 @@ model::Delta ClosedPolicy(const model::ObjectName& name, std::string_view object
   policy->isolates_ingress = known.isolates_ingress;
   policy->isolates_egress = known.isolates_egress || HasEgress(object);
   return model::Delta::Set(model::NetworkPolicyPtr(std::move(policy)));
+}
+
+model::Delta ClosedGateway(const model::ObjectName& name, std::string_view object) {
+  auto gateway = std::make_shared<model::EgressGateway>();
+  gateway->name = name.name;
+  EachMember(object, [&](std::string_view key, std::string_view metadata) {
+    if (key != "metadata") return;
+    EachMember(metadata, [&](std::string_view field, std::string_view value) {
+      if (field == "uid") gateway->uid = PlainString(value);
+      if (field == "creationTimestamp") gateway->created = PlainString(value);
+    });
+  });
+  ReadTarget(object, *gateway);
+  ReadDestinations(object, *gateway);
+  return model::Delta::Set(model::EgressGatewayPtr(std::move(gateway)));
 }
 
 }  // namespace sallyport::watch

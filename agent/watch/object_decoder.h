@@ -3,8 +3,8 @@
 //
 // First what is not used is left out, without being looked at (most of a pod is managedFields,
 // environment and volumes), then the decoders of model/ read the rest. Unknown fields pass, except
-// in what a NetworkPolicy says: a field that this version does not know may narrow what is allowed,
-// so a policy that has one is not understood.
+// in what a NetworkPolicy or an EgressGateway says: a field that this version does not know may
+// narrow what is allowed, or pinned, so an object that has one is not understood.
 #pragma once
 
 #include <optional>
@@ -33,5 +33,9 @@ model::ObjectName ReadName(std::string_view object);
 // as that can be read (else all of its namespace), isolates them for the same directions (else
 // both), and allows nothing.
 model::Delta ClosedPolicy(const model::ObjectName& name, std::string_view object);
+
+// What stands in for an EgressGateway that is not understood, until it is: it selects the same pods
+// and the same destinations as far as they can be read (else all), and has no egress IP for them.
+model::Delta ClosedGateway(const model::ObjectName& name, std::string_view object);
 
 }  // namespace sallyport::watch

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "watch/object_set.h"
 
+#include <optional>
 #include <utility>
 
 #include "watch/object_decoder.h"
@@ -29,6 +30,8 @@ bool Same(Kind kind, const void* a, const void* b) {
       return SameAs<model::EndpointSlice>(a, b);
     case Kind::kNetworkPolicy:
       return SameAs<model::NetworkPolicy>(a, b);
+    case Kind::kEgressGateway:
+      return SameAs<model::EgressGateway>(a, b);
     default:
       return false;
   }
@@ -44,6 +47,14 @@ std::shared_ptr<const void> ObjectOf(const model::Delta& delta) {
         }
       },
       delta.object);
+}
+
+// What is in force for an object that was never understood; nullopt: nothing, which opens nothing.
+std::optional<model::Delta> Closed(Kind kind, const model::ObjectName& name,
+                                   std::string_view object) {
+  if (kind == Kind::kNetworkPolicy) return ClosedPolicy(name, object);
+  if (kind == Kind::kEgressGateway) return ClosedGateway(name, object);
+  return std::nullopt;
 }
 
 // Under which what has no name is reported.
@@ -96,13 +107,15 @@ void ObjectSet::TakeBad(const model::ObjectName& name, model::Diagnostics errors
   Known& known = known_[name];
   known.seen = list_;
   std::string meanwhile = "; what it was before stays in force";
-  bool close = kind_ == Kind::kNetworkPolicy && (!known.object || known.stands_in);
-  if (close) {
-    meanwhile = "; until it is understood, it isolates the pods it selects and allows nothing";
-    model::Delta delta = ClosedPolicy(name, object);
-    known.object = ObjectOf(delta);
+  std::optional<model::Delta> closed;
+  if (!known.object || known.stands_in) closed = Closed(kind_, name, object);
+  if (closed) {
+    meanwhile = kind_ == Kind::kNetworkPolicy
+                    ? "; until it is understood, it isolates the pods it selects and allows nothing"
+                    : "; until it is understood, the pods it selects do not reach its destinations";
+    known.object = ObjectOf(*closed);
     known.stands_in = true;
-    update_.deltas.push_back(std::move(delta));
+    update_.deltas.push_back(std::move(*closed));
   } else if (!known.object) {
     meanwhile = "; it counts as absent";
   }

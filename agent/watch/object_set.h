@@ -2,10 +2,9 @@
 // The objects of one resource as the model has them: what a reflector tells becomes deltas. Pure.
 //
 // Bad input removes nothing: an object that is not understood keeps its last good version. A
-// NetworkPolicy that never had one is closed meanwhile (object_decoder.h); any other object is
-// absent, which opens nothing (a namespace that is absent may have any labels, once all have been
-// listed). Where not even a name could be read in a list, that list removes
-// nothing.
+// NetworkPolicy or an EgressGateway that never had one is closed meanwhile (object_decoder.h); any
+// other object is absent, which opens nothing (a namespace that is absent may have any labels, once
+// all have been listed). Where not even a name could be read in a list, that list removes nothing.
 #pragma once
 
 #include <functional>

@@ -2,6 +2,7 @@
 sallyport_test(model LABEL unit
   SOURCES
     model/document_test.cc
+    model/egress_test.cc
     model/fingerprint_test.cc
     model/labels_test.cc
     model/manifest_test.cc

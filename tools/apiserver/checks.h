@@ -40,5 +40,7 @@ Check CheckCronJob;
 Check CheckService;
 Check CheckEndpointSlice;
 Check CheckNetworkPolicy;
+Check CheckLease;
+Check CheckEvent;
 
 }  // namespace sallyport::apiserver

@@ -58,15 +58,11 @@ Value CellOf(const PrinterColumn& column, const Value& object, WallTime now) {
     if (!time) return String("<unknown>");
     return String(HumanDuration(std::chrono::system_clock::to_time_t(now) - *time));
   }
-  if (found.size() == 1) {
-    const Value& value = *found[0];
-    bool scalar = value.type != Value::Type::kSequence && value.type != Value::Type::kMapping;
-    if (scalar && column.type != "string") return value;
-    return String(scalar ? Text(&value) : ToJson(value));
-  }
-  std::string all;
-  for (const Value* value : found) all += (all.empty() ? "" : ",") + Text(value);
-  return String(all);
+  // Of several the first, as the real one has it.
+  const Value& value = *found[0];
+  bool scalar = value.type != Value::Type::kSequence && value.type != Value::Type::kMapping;
+  if (scalar && column.type != "string") return value;
+  return String(scalar ? Text(&value) : ToJson(value));
 }
 
 Value MetadataTree(const Value& object) {

@@ -105,6 +105,8 @@ Check* CheckOf(const std::string& store_key) {
       {"cronjobs.batch", CheckCronJob},
       {"networkpolicies.networking.k8s.io", CheckNetworkPolicy},
       {"endpointslices.discovery.k8s.io", CheckEndpointSlice},
+      {"leases.coordination.k8s.io", CheckLease},
+      {"events", CheckEvent},
       {"roles.rbac.authorization.k8s.io", CheckRole},
       {"clusterroles.rbac.authorization.k8s.io", CheckRole},
       {"rolebindings.rbac.authorization.k8s.io", CheckRoleBinding},

@@ -45,6 +45,13 @@ bool SameSpec(const Value& a, const Value& b) {
   return SameContent(left, right);
 }
 
+Failure OtherUid(const Target& target, const std::string& wanted, const std::string& is) {
+  return Conflict(target.kind->Resource(), target.name,
+                  "StorageError: invalid object, Code: 4, Precondition failed: UID in "
+                  "precondition: " +
+                      wanted + ", UID in object meta: " + is);
+}
+
 void TakeMember(Value& object, std::string_view key, const Value& from) {
   if (const Value* value = from.Find(key)) {
     Set(object, key, *value);
@@ -291,13 +298,9 @@ Writer::Written Writer::Replace(const Target& target, Value object, const Stored
     throw BadRequest("the namespace of the object (" + ns +
                      ") does not match the namespace on the URL (" + target.ns + ")");
   std::string uid = TextAt(object, {"metadata", "uid"});
-  if (!uid.empty() && uid != stored->uid)
-    throw Conflict(kind.Resource(), name,
-                   "StorageError: invalid object, Code: 4, Precondition failed: UID in "
-                   "precondition: " +
-                       uid + ", UID in object meta: " + stored->uid);
+  if (!uid.empty() && uid != stored->uid) throw OtherUid(target, uid, stored->uid);
   std::string version = TextAt(object, {"metadata", "resourceVersion"});
-  if (version.empty() && kind.custom)
+  if (version.empty() && (kind.custom || kind.StoreKey() == "leases.coordination.k8s.io"))
     throw Invalid(
         kind.group, kind.kind, name,
         {BadValue("metadata.resourceVersion", Integer(0), "must be specified for an update")});
@@ -336,8 +339,12 @@ Writer::Written Writer::Update(const Target& target, const Request& request) {
   // Kinds that may be created by an update.
   std::string key = target.kind->StoreKey();
   if (!stored && (key == "endpoints" || key == "leases.coordination.k8s.io" || key == "events" ||
-                  key == "endpointslices.discovery.k8s.io"))
+                  key == "endpointslices.discovery.k8s.io")) {
+    // Who names an object that was does not mean a new one.
+    if (std::string uid = TextAt(object, {"metadata", "uid"}); !uid.empty())
+      throw OtherUid(target, uid, "");
     return CreateLocked(target, std::move(object), options, std::move(warnings));
+  }
   stored = Existing(target);
   return Replace(target, std::move(object), stored, options, std::move(warnings));
 }

@@ -11,8 +11,10 @@ namespace {
 constexpr const char* kCluster = R"(
 {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
 ---
-{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: {podCIDRs: [10.1.0.0/24]},
- status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}}
+{apiVersion: v1, kind: Node, metadata: {name: n1},
+ spec: {podCIDRs: [10.1.0.0/24], unschedulable: true},
+ status: {addresses: [{type: InternalIP, address: 192.0.2.1}], nodeInfo: {bootID: boot-1},
+ conditions: [{type: Ready, status: Unknown}]}}
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, labels: {app: web}},
  spec: {nodeName: n1, containers: [{name: c, image: i, ports: [{name: http, containerPort: 80}]}]},
@@ -44,6 +46,16 @@ metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: we
 addressType: IPv4
 endpoints: [{addresses: [10.1.0.9], conditions: {ready: true}, nodeName: n9}]
 ports: [{name: main, port: 8088}]
+---
+apiVersion: sallyport.io/v1alpha1
+kind: EgressGateway
+metadata: {name: partner, uid: u-7, creationTimestamp: "2026-01-02T03:04:05Z", generation: 3}
+spec:
+  egressIPs: [203.0.113.10]
+  pods: {namespaceSelector: {matchLabels: {tier: x}}, podSelector: {matchLabels: {role: db}}}
+  destinations: {cidrs: [192.0.2.0/24], except: [192.0.2.64/26]}
+  gateways: {nodeSelector: {matchLabels: {egress: z}}, interface: eth1}
+  portBlockSize: 256
 )";
 
 Snapshot ReadSnapshot(const std::string& text) {
@@ -95,7 +107,22 @@ TEST(Fingerprint, EveryFieldThatPolicyReadsCounts) {
                                std::pair("10.1.0.9", "10.1.0.8"),
                                std::pair("ready: true", "ready: false"),
                                std::pair("n9", "n8"),
-                               std::pair("8088", "8089")}) {
+                               std::pair("8088", "8089"),
+                               std::pair("InternalIP", "ExternalIP"),
+                               std::pair("unschedulable: true", "unschedulable: false"),
+                               std::pair("boot-1", "boot-2"),
+                               std::pair("status: Unknown", "status: 'True'"),
+                               std::pair("u-7", "u-8"),
+                               std::pair("03:04:05Z", "03:04:06Z"),
+                               std::pair("generation: 3", "generation: 4"),
+                               std::pair("203.0.113.10", "203.0.113.11"),
+                               std::pair("tier: x", "tier: z"),
+                               std::pair("role: db", "role: x"),
+                               std::pair("192.0.2.0/24", "192.0.0.0/16"),
+                               std::pair("192.0.2.64/26", "192.0.2.64/27"),
+                               std::pair("egress: z", "egress: zz"),
+                               std::pair("interface: eth1", "interface: eth2"),
+                               std::pair("portBlockSize: 256", "portBlockSize: 512")}) {
     std::string changed = text;
     changed.replace(changed.find(before), std::string_view(before).size(), after);
     EXPECT_NE(Fingerprint(ReadSnapshot(changed)), fingerprint) << before << " -> " << after;

@@ -139,6 +139,26 @@ TEST(NodeSemantics, AddressesAndPodCidrs) {
   ASSERT_EQ(node->pod_cidrs.size(), 2u);
   EXPECT_EQ(node->pod_cidrs[1].ToString(), "fd00:1::/64");
   EXPECT_EQ(node->labels.ToString(), "zone=a");
+  ASSERT_EQ(node->internal_addresses.size(), 1u);
+  EXPECT_EQ(node->internal_addresses[0].ToString(), "192.0.2.1");
+  EXPECT_FALSE(node->ready || node->unschedulable) << "nobody says so";
+  EXPECT_EQ(node->boot_id, "");
+}
+
+TEST(NodeSemantics, WhatAGatewayMustBe) {
+  auto node = [](const std::string& status, const std::string& spec = "{}") {
+    return *ReadOne<NodePtr>(
+        "{apiVersion: v1, kind: Node, metadata: {name: n1}, spec: " + spec +
+        ", status: {conditions: [{type: DiskPressure, status: 'True'}, {type: Ready, status: " +
+        status + ", lastHeartbeatTime: x}], nodeInfo: {bootID: b-1, osImage: Some}}}");
+  };
+  EXPECT_TRUE(node("'True'").ready);
+  EXPECT_FALSE(node("'False'").ready);
+  EXPECT_FALSE(node("Unknown").ready);
+  EXPECT_EQ(node("'True'").boot_id, "b-1");
+  EXPECT_FALSE(node("'True'").unschedulable);
+  EXPECT_TRUE(node("'True'", "{unschedulable: true}").unschedulable);
+  EXPECT_FALSE(node("'True'") == node("'False'"));
 }
 
 TEST(NodeSemantics, PodCidrAloneIsEnough) {
@@ -230,8 +250,11 @@ TEST(Manifest, OtherKindsAreCounted) {
            "apiVersion: projectcalico.org/v3\nkind: NetworkPolicy\n---\n"
            "apiVersion: networking.k8s.io/v1\nkind: IngressList\nitems: []\n---\n"
            "apiVersion: v1\nkind: SomethingNew\n---\n"
+           "apiVersion: egressgateway.spidernet.io/v1beta1\nkind: EgressGateway\n---\n"
            "apiVersion: policy.networking.k8s.io/v1alpha1\nkind: AdminNetworkPolicy\n"),
-      "skipped apps/v1 Deployment 2\nskipped networking.k8s.io/v1 IngressList 1\n"
+      "skipped apps/v1 Deployment 2\n"
+      "skipped egressgateway.spidernet.io/v1beta1 EgressGateway 1\n"
+      "skipped networking.k8s.io/v1 IngressList 1\n"
       "skipped policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy 1\n"
       "skipped projectcalico.org/v3 NetworkPolicy 1\nskipped v1 ConfigMap 1\n"
       "skipped v1 SomethingNew 1\n");
@@ -253,6 +276,12 @@ TEST(Manifest, MistakenKindsAreNotSkipped) {
       {"v1, kind: pod", "did you mean Pod?"},
       {"v1, kind: Pods", "did you mean Pod?"},
       {"v1beta1, kind: Node", "write apiVersion: v1"},
+      {"sallyport.io/v1, kind: EgressGateway", "write apiVersion: sallyport.io/v1alpha1"},
+      {"salyport.io/v1alpha1, kind: EgressGateway", "write apiVersion: sallyport.io/v1alpha1"},
+      {"networking.k8s.io/v1, kind: EgressGateway", "write apiVersion: sallyport.io/v1alpha1"},
+      {"v1, kind: EgressGatewayList", "write apiVersion: sallyport.io/v1alpha1"},
+      {"sallyport.io/v1alpha1, kind: EgressGateways", "did you mean EgressGateway?"},
+      {"sallyport.io/v1alpha1, kind: NetworkPolicy", "write apiVersion: networking.k8s.io/v1"},
   };
   for (auto [type, message] : cases) {
     std::string out = Read("{apiVersion: " + std::string(type) + ", metadata: {name: a}}");

@@ -50,6 +50,12 @@ TEST(Snapshot, KeepsKindsApart) {
   slice.name = {"x", "x"};
   EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const Service>(service))));
   EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const EndpointSlice>(slice))));
+  EgressGateway gateway;
+  gateway.name = "x";
+  EXPECT_TRUE(s.Apply(Delta::Set(std::make_shared<const EgressGateway>(gateway))));
+  EXPECT_FALSE(s.Apply(Delta::Set(std::make_shared<const EgressGateway>(gateway))));
+  EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kEgressGateway, {"", "x"})));
+  EXPECT_TRUE(s.egress_gateways.empty());
   EXPECT_TRUE(s.Apply(Delta::Remove(Kind::kService, {"x", "x"})));
   EXPECT_TRUE(s.services.empty());
   EXPECT_EQ(s.endpoint_slices.size(), 1u);

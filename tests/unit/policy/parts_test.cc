@@ -2,10 +2,10 @@
 // The compiler's parts, each by itself.
 #include <gtest/gtest.h>
 
+#include "net/prefix_search.h"
 #include "policy/interner.h"
 #include "policy/pod_index.h"
 #include "policy/port_spec.h"
-#include "policy/prefix_search.h"
 #include "policy/selector_index.h"
 #include "support/random.h"
 #include "support/world.h"

@@ -93,6 +93,80 @@ TEST(DecodeObjectTest, APolicyThatSaysMoreThanIsKnownIsNotUnderstood) {
   }
 }
 
+std::string GatewayText(const std::string& spec) {
+  return R"({"apiVersion":"sallyport.io/v1alpha1","kind":"EgressGateway","metadata":{"name":"g",)"
+         R"("uid":"u-1","generation":3,"creationTimestamp":"2026-01-02T03:04:05Z",)"
+         R"("resourceVersion":"9","managedFields":[{"manager":"kubectl"}]},"spec":)" +
+         spec + R"(,"status":{"conditions":[{"type":"Ready"}],"addresses":[]}})";
+}
+
+// A good spec, but for what `more` says.
+std::string GatewaySpec(const std::string& more, const std::string& pods = R"({"podSelector":{}})",
+                        const std::string& destinations = R"({"cidrs":["198.51.100.0/24"]})") {
+  return R"({"egressIPs":["203.0.113.10"],"gateways":{"nodeSelector":{}},"pods":)" + pods +
+         R"(,"destinations":)" + destinations + more + "}";
+}
+
+model::EgressGatewayPtr GatewayOf(const model::Delta& delta) {
+  return std::get<model::EgressGatewayPtr>(delta.object);
+}
+
+TEST(DecodeObjectTest, EgressGateway) {
+  DecodedObject decoded =
+      DecodeObject(Kind::kEgressGateway, GatewayText(GatewaySpec(R"(,"portBlockSize":128)")));
+  EXPECT_THAT(decoded.errors, IsEmpty());
+  EXPECT_THAT(decoded.warnings, IsEmpty());
+  ASSERT_TRUE(decoded.delta);
+  EXPECT_EQ(decoded.delta->name, (ObjectName{"", "g"}));
+  auto gateway = GatewayOf(*decoded.delta);
+  EXPECT_EQ(gateway->uid, "u-1");
+  EXPECT_EQ(gateway->created, "2026-01-02T03:04:05Z");
+  EXPECT_EQ(gateway->generation, 3);
+  EXPECT_THAT(gateway->egress_ips, SizeIs(1));
+  EXPECT_THAT(gateway->destinations, SizeIs(1));
+  EXPECT_EQ(gateway->port_block_size, 128);
+  decoded = DecodeObject(Kind::kEgressGateway, GatewayText(GatewaySpec("", "{}")));
+  EXPECT_TRUE(decoded.delta);
+  EXPECT_THAT(decoded.warnings, SizeIs(1)) << "nobody else says it";
+}
+
+TEST(DecodeObjectTest, AnEgressGatewayThatSaysMoreThanIsKnownIsNotUnderstood) {
+  for (const std::string& spec :
+       {GatewaySpec(R"(,"narrow":1)"), GatewaySpec("", R"({"podSelector":{},"narrow":1})"),
+        GatewaySpec("", R"({"podSelector":{"narrow":1}})"),
+        GatewaySpec("", "{}", R"({"narrow":["a"]})"),
+        GatewaySpec(R"(,"gateways":{"nodeSelector":{},"narrow":1})"),
+        GatewaySpec(R"(,"portBlockSize":100)")}) {
+    DecodedObject decoded = DecodeObject(Kind::kEgressGateway, GatewayText(spec));
+    EXPECT_FALSE(decoded.delta) << spec;
+    EXPECT_THAT(decoded.errors, testing::Not(IsEmpty())) << spec;
+    EXPECT_EQ(decoded.name, (ObjectName{"", "g"}));
+  }
+}
+
+TEST(DecodeObjectTest, OfANodesStatusOnlyWhatIsUsed) {
+  auto node = [](const std::string& heartbeat, const std::string& ready) {
+    DecodedObject decoded = DecodeObject(
+        Kind::kNode, R"({"metadata":{"name":"n1","resourceVersion":")" + heartbeat +
+                         R"("},"spec":{"unschedulable":true},"status":{"addresses":
+      [{"type":"InternalIP","address":"192.168.0.1"},{"type":"ExternalIP","address":"192.0.2.1"}],
+      "conditions":[{"type":"MemoryPressure","status":"False","lastHeartbeatTime":")" +
+                         heartbeat + R"("},{"type":"Ready","lastHeartbeatTime":")" + heartbeat +
+                         R"(","status":")" + ready + R"("}],"nodeInfo":{"bootID":"b-1",
+      "kernelVersion":"6.1"},"allocatable":{"cpu":")" +
+                         heartbeat + R"("}}})");
+    EXPECT_THAT(decoded.errors, IsEmpty());
+    return *std::get<model::NodePtr>(decoded.delta.value().object);
+  };
+  model::Node ready = node("1", "True");
+  EXPECT_TRUE(ready.ready && ready.unschedulable);
+  EXPECT_EQ(ready.boot_id, "b-1");
+  EXPECT_THAT(ready.internal_addresses, ElementsAre(net::Address::Parse("192.168.0.1").value()));
+  EXPECT_THAT(ready.addresses, SizeIs(2));
+  EXPECT_EQ(ready, node("2", "True")) << "a heartbeat is no news";
+  EXPECT_NE(ready, node("2", "Unknown"));
+}
+
 TEST(DecodeObjectTest, AnnotationsAndEscapes) {
   DecodedObject decoded = DecodeObject(
       Kind::kPod, R"({"metadata":{"\u006eame":"web","namespace":"shop","labels":{"a":"\u0062"}},
@@ -145,6 +219,43 @@ TEST(ClosedPolicyTest, SelectsWhatCanBeRead) {
   policy = closed(R"({"podSelector":"odd","policyTypes":["Ingress"]})");
   EXPECT_TRUE(policy->pods.MatchesEverything());
   EXPECT_TRUE(policy->isolates_ingress && policy->isolates_egress);
+}
+
+TEST(ClosedGatewayTest, SelectsWhatCanBeRead) {
+  auto closed = [](const std::string& spec) {
+    auto gateway = GatewayOf(ClosedGateway({"", "g"}, GatewayText(spec)));
+    EXPECT_THAT(gateway->egress_ips, IsEmpty());
+    EXPECT_EQ(gateway->name, "g");
+    EXPECT_EQ(gateway->uid, "u-1");
+    EXPECT_EQ(gateway->created, "2026-01-02T03:04:05Z") << "what is older counts first";
+    return gateway;
+  };
+  const std::string team_a =
+      R"({"namespaceSelector":{"matchLabels":{"team":"a"}},"podSelector":{"matchLabels":{"x":"y"}}})";
+  auto gateway = closed(GatewaySpec(R"(,"odd":1)", team_a));
+  EXPECT_EQ(gateway->namespaces.value().ToString(), "team=a");
+  EXPECT_EQ(gateway->pods.value().ToString(), "x=y");
+  ASSERT_THAT(gateway->destinations, SizeIs(1));
+  EXPECT_EQ(gateway->destinations[0].ToString(), "198.51.100.0/24");
+  gateway = closed(GatewaySpec("", R"({"namespaceSelector":{"matchLabels":{"team":"a"}},
+                                       "podSelector":{"odd":1},"odd":2})"));
+  EXPECT_EQ(gateway->namespaces.value().ToString(), "team=a");
+  EXPECT_FALSE(gateway->pods) << "any";
+  gateway = closed(GatewaySpec("", "[]", "[]"));
+  EXPECT_FALSE(gateway->namespaces || gateway->pods);
+  EXPECT_THAT(gateway->destinations, IsEmpty()) << "all that is not the cluster";
+  gateway = closed(GatewaySpec("", team_a, R"({"cidrs":["10.0.0.0/8","odd"]})"));
+  EXPECT_THAT(gateway->destinations, IsEmpty());
+  gateway = closed(GatewaySpec("", team_a, R"({"cidrs":["10.0.0.0/8"],"except":["odd"]})"));
+  EXPECT_THAT(gateway->destinations, SizeIs(1));
+  EXPECT_THAT(gateway->except, IsEmpty());
+  gateway = closed(GatewaySpec("", team_a, R"({"cidrs":["10.0.0.0/8"],"odd":["a.example"]})"));
+  EXPECT_THAT(gateway->destinations, IsEmpty()) << "it may mean others";
+  gateway = closed(
+      GatewaySpec(R"(,"odd":1)", team_a, R"({"cidrs":["10.0.0.0/8"],"except":["10.1.0.0/16"]})"));
+  EXPECT_THAT(gateway->except, SizeIs(1));
+  gateway = closed("null");
+  EXPECT_THAT(gateway->destinations, IsEmpty());
 }
 
 class ObjectSetTest : public testing::Test {
@@ -276,6 +387,34 @@ TEST_F(ObjectSetTest, ABrokenPolicyIsNeverAbsent) {
   set.Flush();
   EXPECT_THAT(snapshot_.policies, IsEmpty());
   EXPECT_THAT(standing_, IsEmpty());
+}
+
+TEST_F(ObjectSetTest, ABrokenGatewayIsNeverAbsent) {
+  ObjectSet set = Make(Kind::kEgressGateway);
+  const std::string odd = GatewayText(GatewaySpec(R"(,"odd":1)"));
+  set.BeginList();
+  set.Set(odd);
+  set.EndList();
+  set.Flush();
+  ASSERT_EQ(snapshot_.egress_gateways.size(), 1u);
+  EXPECT_THAT(snapshot_.egress_gateways.at("g")->egress_ips, IsEmpty());
+  ASSERT_THAT(standing_, SizeIs(1));
+  EXPECT_THAT(standing_[0].ToString(),
+              HasSubstr("EgressGateway g: spec.odd: is a field that this"));
+  EXPECT_THAT(standing_[0].ToString(), HasSubstr("do not reach its destinations"));
+  set.Set(GatewayText(GatewaySpec("")));
+  set.Flush();
+  EXPECT_THAT(snapshot_.egress_gateways.at("g")->egress_ips, SizeIs(1));
+  EXPECT_THAT(standing_, IsEmpty());
+  Told();
+  set.Set(GatewayText(GatewaySpec("")));
+  set.Set(odd);
+  set.Flush();
+  EXPECT_THAT(Told(), IsEmpty()) << "the last good one stays";
+  EXPECT_THAT(standing_, SizeIs(1));
+  set.Remove(odd);
+  set.Flush();
+  EXPECT_TRUE(snapshot_.egress_gateways.empty());
 }
 
 TEST_F(ObjectSetTest, AListWithSomethingUnreadableRemovesNothing) {

@@ -45,7 +45,10 @@ PURE_FILES = ["agent/dataplane/" + name
               for name in ("buckets", "content_index", "encoder", "endpoint_table", "flows",
                            "identity_uses", "peer_table", "pen", "port_tables", "set_table",
                            "tables", "trie")] + [
-              "agent/egress/plan", "agent/egress/ports"]
+              "agent/egress/" + name
+              for name in ("addresses", "block_leases", "blocks", "claims", "cluster", "diagnose",
+                           "hash", "heartbeat", "holders", "lease", "pin_plan", "port_blocks",
+                           "selects", "successors")]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
           "bpf/", "chrono", "condition_variable", "csignal", "cstdio", "ctime", "dirent.h",
           "fcntl.h", "filesystem", "fstream", "future", "httplib.h", "iostream", "linux/", "mutex",

@@ -11,10 +11,10 @@
 
 #include "net/address.h"
 
-namespace sallyport::policy {
+namespace sallyport::net {
 
 // Leading bits, of 128, that two addresses share.
-inline int CommonBits(const net::Address& a, const net::Address& b) {
+inline int CommonBits(const Address& a, const Address& b) {
   for (size_t i = 0; i < 16; ++i) {
     auto differ = static_cast<uint8_t>(a.bytes()[i] ^ b.bytes()[i]);
     if (differ != 0) return static_cast<int>(i) * 8 + std::countl_zero(differ);
@@ -26,10 +26,10 @@ inline int CommonBits(const net::Address& a, const net::Address& b) {
 // map.end(). Prefixes of both families may be in the map; those of one say nothing about addresses
 // of the other. Map: std::map<net::Cidr, ...>.
 template <typename Map>
-auto LongestPrefix(Map& map, const net::Address& address, int bits = 128) {
+auto LongestPrefix(Map& map, const Address& address, int bits = 128) {
   const int family_bits = address.IsV4() ? 96 : 0;
   while (bits >= family_bits) {
-    auto it = map.upper_bound(net::Cidr(address, bits - family_bits));
+    auto it = map.upper_bound(Cidr(address, bits - family_bits));
     if (it == map.begin()) break;
     --it;
     if (it->first.Contains(address)) return it;
@@ -40,4 +40,4 @@ auto LongestPrefix(Map& map, const net::Address& address, int bits = 128) {
   return map.end();
 }
 
-}  // namespace sallyport::policy
+}  // namespace sallyport::net

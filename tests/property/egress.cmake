@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+sallyport_test(egress LABEL property
+  SOURCES
+    egress/pin_plan_test.cc
+  DEPS sallyport_egress sallyport_test_world)
