@@ -69,6 +69,11 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     return inner_->SweepFlows();
   }
+  // Both go their own way: who tells of gateways does not wait for a change of policy.
+  dataplane::EgressTables* egress() override { return inner_->egress(); }
+  std::map<net::Address, dataplane::EgressUse> ReadEgressUse() override {
+    return inner_->ReadEgressUse();
+  }
   uint32_t generation() const override {
     std::lock_guard lock(tables_);
     return inner_->generation();

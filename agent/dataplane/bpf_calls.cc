@@ -108,12 +108,15 @@ Status ReadElement(int map, uint32_t key, void* value) {
   return ToStatus(bpf_map_lookup_elem(map, &key, value), "read map");
 }
 
-Status WriteElement(int map, uint32_t key, const void* value) {
-  return ToStatus(bpf_map_update_elem(map, &key, value, BPF_ANY), "write map");
+Status WriteElement(int map, uint32_t key, const void* value) { return WriteKey(map, &key, value); }
+Status DeleteElement(int map, uint32_t key) { return DeleteKey(map, &key); }
+
+Status WriteKey(int map, const void* key, const void* value) {
+  return ToStatus(bpf_map_update_elem(map, key, value, BPF_ANY), "write map");
 }
 
-Status DeleteElement(int map, uint32_t key) {
-  int result = bpf_map_delete_elem(map, &key);
+Status DeleteKey(int map, const void* key) {
+  int result = bpf_map_delete_elem(map, key);
   return result == -ENOENT ? Ok() : ToStatus(result, "delete from map");
 }
 

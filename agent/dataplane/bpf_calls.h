@@ -35,6 +35,9 @@ Result<MapInfo> InfoOfMap(int fd);
 Status ReadElement(int map, uint32_t key, void* value);
 Status WriteElement(int map, uint32_t key, const void* value);
 Status DeleteElement(int map, uint32_t key);  // fine if there is none
+// The same of a map with other keys.
+Status WriteKey(int map, const void* key, const void* value);
+Status DeleteKey(int map, const void* key);
 std::vector<uint32_t> KeysOf(int map);
 // Each value of a hash map, in no order: some of what comes or goes meanwhile is missed.
 Status ForEachValue(int map, const std::function<void(const void* value)>& visit);

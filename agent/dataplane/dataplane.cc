@@ -17,6 +17,7 @@
 #include "dataplane/encoder.h"
 #include "dataplane/flow_sweeper.h"
 #include "dataplane/flows.h"
+#include "dataplane/port_use.h"
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
 #include "dataplane/mapped.h"
@@ -91,6 +92,8 @@ class KernelDataplane : public Dataplane {
   void Forget(uint32_t ifindex) override;
   Status Settle() override { return encoder_->Settle(); }
   size_t SweepFlows() override;
+  EgressTables* egress() override { return egress_.get(); }
+  std::map<net::Address, EgressUse> ReadEgressUse() override;
   uint32_t generation() const override { return encoder_->generation(); }
   const std::vector<std::string>& notes() const override { return notes_; }
 
@@ -132,6 +135,7 @@ class KernelDataplane : public Dataplane {
   std::vector<std::string> notes_;
   std::unique_ptr<KernelObjects> objects_;
   GracePeriod grace_;
+  std::unique_ptr<EgressTables> egress_;
   std::unique_ptr<Encoder> encoder_;
   mutable std::mutex links_mutex_;
   std::unique_ptr<Links> links_;
@@ -163,6 +167,15 @@ Status KernelDataplane::Start(const Options& options) {
     (void)WriteElement(objects_->counters(), place, zero.data());  // then they go on counting
   };
   around.before_flip = [this] { return BeforeFlip(); };
+  egress_ = std::make_unique<EgressTables>(
+      objects_->egress(), [this](const sp_address& address, std::optional<uint32_t> what) {
+        return what ? WriteKey(objects_->outside(), &address, &*what)
+                    : DeleteKey(objects_->outside(), &address);
+      });
+  around.egress_number = [this](const net::Address& ip) { return egress_->NumberOf(ip); };
+  around.keep_egress_numbers = [this](const std::set<net::Address>& ips) {
+    egress_->KeepNumbers(ips);
+  };
   if (Status status = StartLinks(options); !status.ok()) return status;
   CloseOthers();
   encoder_ = std::make_unique<Encoder>(objects_->tables(), around);
@@ -290,7 +303,43 @@ std::map<uint32_t, Counters> KernelDataplane::ReadCounters() {
 std::vector<FlowEntry> KernelDataplane::ReadFlows(size_t limit) {
   Result<Mapped> flows = MapFlows();
   if (!flows) return {};
-  return LiveFlows(flows->As<const sp_flow_bucket>(), generation(), TickNow(), limit);
+  Result<Mapped> pins = Mapped::Open(
+      objects_->pins(), objects_->flow_buckets() * sizeof(sp_pin_bucket), /*writable=*/false);
+  std::span<const sp_pin_bucket> beside;
+  if (pins) beside = pins->As<const sp_pin_bucket>();
+  return LiveFlows(flows->As<const sp_flow_bucket>(), beside, generation(), TickNow(), limit);
+}
+
+std::map<net::Address, EgressUse> KernelDataplane::ReadEgressUse() {
+  std::map<net::Address, EgressUse> out;
+  const uint32_t now = TickNow();
+  std::map<net::Address, PortUse> ports;
+  if (Result<Mapped> flows = MapFlows(); flows)
+    ports = ReadPortUse(flows->As<const sp_flow_bucket>(), now);
+  EgressTables::Memory memory = objects_->egress();
+  std::vector<sp_egress_counters> each(static_cast<size_t>(PossibleCpus()));
+  for (const auto& [number, address] : egress_->Numbers()) {
+    EgressUse& use = out[address];
+    for (const auto& [first, group] : ports[address].groups) {
+      if (group.live) use.live[first] = group.live;
+      if (group.resting) use.resting[first] = group.resting;
+      use.idle[first] = now - group.last_seen;
+    }
+    use.refused = memory.ips[number].refused;
+    use.hurried = memory.ips[number].hurried;
+    use.cursor = memory.ips[number].cursor;
+    if (!ReadElement(objects_->egress_counters(), number, each.data()).ok()) continue;
+    for (const sp_egress_counters& one : each) {
+      use.opened += one.opened;
+      use.strangers += one.strangers;
+      use.foreign += one.foreign;
+      for (int way : {0, 1}) {
+        use.packets[way] += one.packets[way];
+        use.bytes[way] += one.bytes[way];
+      }
+    }
+  }
+  return out;
 }
 
 // Closed ones may be opened again: who carries the programs is there.
@@ -342,6 +391,13 @@ Status KernelDataplane::PollEvents(Duration timeout,
 }
 
 }  // namespace
+
+bool operator==(const Binding& a, const Binding& b) {
+  bool alike = a.ifindex == b.ifindex && a.addresses == b.addresses && a.direct == b.direct;
+  if (!alike || a.pins == b.pins) return alike;
+  static const egress::PinSet kNothing;
+  return (a.pins ? *a.pins : kNothing) == (b.pins ? *b.pins : kNothing);
+}
 
 Result<std::unique_ptr<Dataplane>> Dataplane::Open(const Options& options) {
   auto dataplane = std::make_unique<KernelDataplane>();

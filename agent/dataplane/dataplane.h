@@ -21,6 +21,8 @@
 #include "base/result.h"
 #include "model/objects.h"
 #include "net/address.h"
+#include "dataplane/egress_tables.h"
+#include "egress/pin_plan.h"
 #include "net/flow.h"
 #include "policy/image.h"
 
@@ -56,7 +58,9 @@ struct Binding {
   std::vector<net::Address> addresses;  // at most one of each family
   bool direct =
       false;  // nothing on the interface needs to see its packets (no shaping, no filters)
-  friend bool operator==(const Binding&, const Binding&) = default;
+  // What the pod's traffic is pinned to; nullptr or empty: nothing is.
+  std::shared_ptr<const egress::PinSet> pins = nullptr;
+  friend bool operator==(const Binding& a, const Binding& b);
 };
 using Bindings = std::map<model::ObjectName, Binding>;
 
@@ -70,6 +74,9 @@ struct FlowEntry {
   net::FlowTuple tuple;                                  // as opened
   bool egress_allowed = false, ingress_allowed = false;  // under the generation in force
   bool answered = false, closing = false, cut = false, direct = false;
+  bool pinned = false;  // leaves through an egress IP
+  net::Address egress_ip;    // of a pinned one, if it has got a port: all zero if not
+  uint16_t egress_port = 0;  // host byte order
   bool kept = false;  // policy allows no new one like it, and its endpoint keeps it
   uint32_t source_ifindex = 0, destination_ifindex = 0;  // 0: not an endpoint of this node
   int idle_seconds = 0;
@@ -160,6 +167,11 @@ class Dataplane {
   // Takes flows out of which every end was a pod's that has gone, and returns how many. Looks at
   // the whole table, some ms: for an idle moment.
   virtual size_t SweepFlows() = 0;
+
+  // Egress IPs: ports, gateways, the way there. nullptr: this one has none.
+  virtual EgressTables* egress() { return nullptr; }
+  // By egress IP. Looks at the whole table of flows, some ms.
+  virtual std::map<net::Address, EgressUse> ReadEgressUse() { return {}; }
 
   virtual uint32_t generation() const = 0;
   // What a person should know about this start: a capacity that could not be changed, ...

@@ -26,6 +26,7 @@ Encoder::Encoder(const Tables& tables, Surroundings around)
       peers_(tables_, around_, uses_),
       prefixes_(tables_, around_, uses_),
       sets_(tables_, around_, uses_),
+      pins_(tables_, around_),
       endpoints_(tables_, around_) {}
 
 Status Encoder::Adopt() {
@@ -34,6 +35,7 @@ Status Encoder::Adopt() {
   peers_.Adopt(half());
   prefixes_.Adopt(half());
   endpoints_.Adopt(half());
+  pins_.Adopt(half());
   sets_.Adopt(endpoints_.SetsInForce(half()));
   WriteDeferring(half() ^ 1, IsDeferring());
   uses_.Commit();
@@ -94,7 +96,9 @@ Status Encoder::Prepare(const policy::Image& image, const policy::Changes* chang
   auto number = [this](policy::SetId set) {
     return peers_.is_misleading() ? SP_SET_FULL : sets_.Number(set);
   };
-  endpoints_.Prepare(image, admitted.bindings, number, next);
+  pins_.Prepare(admitted.bindings);
+  auto pins = [this](const Binding& binding) { return pins_.Number(binding); };
+  endpoints_.Prepare(image, admitted.bindings, number, pins, next);
   return Ok();
 }
 
@@ -122,10 +126,12 @@ Status Encoder::Flip() {
 void Encoder::Commit(const policy::Image& image, const Admitted& admitted) {
   peers_.Commit(image, admitted.local);
   sets_.Commit();
+  pins_.Commit();
   uses_.Commit();
   std::map<std::string, Shortfall> found;
   for (const auto& [table, count] : sets_.left_out()) found[table].left_out = count;
   found["prefixes"].left_out = prefixes_.left_out();
+  found["pin_prefixes"].left_out = pins_.left_out();
   found["peers"].left_out = peers_.left_out().size();
   found["peers"].denies_all = peers_.is_misleading();
   for (const auto& [name, table] : admitted.refused) {
@@ -144,6 +150,7 @@ void Encoder::Commit(const policy::Image& image, const Admitted& admitted) {
 
 void Encoder::Undo() {
   endpoints_.Undo();
+  pins_.Undo();
   sets_.Undo();
   prefixes_.Undo();
   peers_.Undo();
@@ -160,6 +167,7 @@ Status Encoder::Settle() {
   prefixes_.Settle();
   sets_.Settle();
   endpoints_.Settle();
+  pins_.Settle();
   WriteDeferring(half() ^ 1, IsDeferring());
   settled_ = true;
   return Ok();
@@ -172,7 +180,9 @@ std::vector<TableUse> Encoder::Use() const {
           {"rules", sets_.used(), sets_.capacity()},
           {"port_sets", ports.sets_used(), ports.sets_capacity()},
           {"port_pages", ports.pages_used(), ports.pages_capacity()},
-          {"prefixes", prefixes_.used(), prefixes_.capacity()}};
+          {"prefixes", prefixes_.used(), prefixes_.capacity()},
+          {"pin_sets", pins_.sets(), pins_.most_sets()},
+          {"pin_prefixes", pins_.used(), pins_.capacity()}};
 }
 
 }  // namespace sallyport::dataplane

@@ -19,6 +19,7 @@
 #include "dataplane/endpoint_table.h"
 #include "dataplane/identity_uses.h"
 #include "dataplane/peer_table.h"
+#include "dataplane/pin_table.h"
 #include "dataplane/set_table.h"
 #include "dataplane/tables.h"
 #include "dataplane/trie.h"
@@ -73,6 +74,7 @@ class Encoder {
   PeerTable peers_;
   PrefixTrie prefixes_;
   SetTable sets_;
+  PinTable pins_;
   EndpointTable endpoints_;
   std::vector<Shortfall> shortfalls_;  // of what is in force
   bool synced_ = false;  // an image of this process is in force, all of it: changes mean something

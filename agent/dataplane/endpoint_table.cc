@@ -104,7 +104,8 @@ Result<Bindings> EndpointTable::Admit(const policy::Image& image, const Bindings
 }
 
 void EndpointTable::Prepare(const policy::Image& image, const Bindings& admitted,
-                            const SetNumber& set_number, uint32_t next) {
+                            const SetNumber& set_number, const PinsNumber& pins_number,
+                            uint32_t next) {
   next_ = next;
   std::set<uint32_t> open;
   for (const auto& [name, binding] : admitted) {
@@ -115,7 +116,8 @@ void EndpointTable::Prepare(const policy::Image& image, const Bindings& admitted
     edit.after = Of(binding);
     edit.state.flags = SP_ENDPOINT_OPEN | (binding.direct ? SP_ENDPOINT_DIRECT : 0) |
                        (endpoint.keep_egress ? SP_ENDPOINT_KEEP << SP_EGRESS : 0) |
-                       (endpoint.keep_ingress ? SP_ENDPOINT_KEEP << SP_INGRESS : 0);
+                       (endpoint.keep_ingress ? SP_ENDPOINT_KEEP << SP_INGRESS : 0) |
+                       pins_number(binding) << SP_ENDPOINT_PINS_SHIFT;
     edit.state.set[SP_EGRESS] = set_number(endpoint.egress);
     edit.state.set[SP_INGRESS] = set_number(endpoint.ingress);
     Edited(edit, next);

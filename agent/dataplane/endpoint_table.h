@@ -20,6 +20,9 @@ class EndpointTable {
   // The kernel's number of a policy set of the image; requires that it is in the image.
   using SetNumber = std::function<uint32_t(policy::SetId)>;
 
+  // The same of what a binding is pinned to, 0 for nothing.
+  using PinsNumber = std::function<uint32_t(const Binding&)>;
+
   // Both outlive the table.
   EndpointTable(Tables& tables, const Surroundings& around);
 
@@ -33,7 +36,7 @@ class EndpointTable {
   Result<Bindings> Admit(const policy::Image& image, const Bindings& bindings);
   // Writes into half `next` what differs from the other: open are `admitted`, or some of them.
   void Prepare(const policy::Image& image, const Bindings& admitted, const SetNumber& set_number,
-               uint32_t next);
+               const PinsNumber& pins_number, uint32_t next);
   bool changed() const { return !edits_.empty(); }
   // Some endpoint has not got all of its addresses before Settle().
   bool readdresses() const;

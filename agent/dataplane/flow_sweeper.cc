@@ -7,6 +7,7 @@ namespace sallyport::dataplane {
 namespace {
 
 constexpr uint64_t kBusy = 0x8000;  // FLOW_BUSY of bpf/lib/flow.h
+constexpr uint64_t kOver = SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER;
 constexpr uint64_t kTag = uint64_t{0xffff} << 16;
 
 template <typename Word>
@@ -17,6 +18,7 @@ Word Load(Word& word) {
 // 0: nobody is noted there. Without any, nothing is known about whose it is.
 bool IsAbandoned(sp_flow& flow, const std::function<bool(uint32_t)>& is_there) {
   bool noted = false;
+  if (flow.key.outside == 1) return !is_there(Load(flow.owner));
   for (__u32* end : {&flow.ifindex[0], &flow.ifindex[1], &flow.owner}) {
     uint32_t ifindex = Load(*end);
     if (ifindex != 0 && is_there(ifindex)) return false;
@@ -32,6 +34,10 @@ bool Free(sp_flow_bucket& bucket, int way, const std::function<bool(uint32_t)>& 
   std::atomic_ref<__u64> word(flow.state);
   __u64 state = word.load();
   if ((state & kTag) == 0 || (state & kBusy) != 0 || !IsAbandoned(flow, is_there)) return false;
+  if (flow.key.outside == 1) {  // its port rests: whoever it spoke to has not heard that it ended
+    word.compare_exchange_strong(state, state | kOver);
+    return false;
+  }
   __u64 before = state;
   if (!word.compare_exchange_strong(before, (state & kTag) | kBusy)) return false;
   if (!IsAbandoned(flow, is_there)) {

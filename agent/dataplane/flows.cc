@@ -51,12 +51,31 @@ std::optional<sp_flow> Live(const sp_flow& flow, uint32_t now) {
   return copy;
 }
 
+// With the place of each.
 template <typename Visit>
 void ForEachLive(std::span<const sp_flow_bucket> buckets, uint32_t now, const Visit& visit) {
-  for (const sp_flow_bucket& bucket : buckets)
-    for (const sp_flow& flow : bucket.flow)
-      if (std::optional<sp_flow> live = Live(flow, now))
-        if (!visit(*live)) return;
+  for (size_t i = 0; i < buckets.size(); ++i)
+    for (size_t way = 0; way < SP_FLOW_WAYS; ++way)
+      if (std::optional<sp_flow> live = Live(buckets[i].flow[way], now))
+        if (!visit(*live, i << 4 | way)) return;
+}
+
+bool IsPinned(const sp_flow& flow) {
+  bool from_high = (flow.state & SP_FLOW_FROM_HIGH) != 0;
+  return (flow.state & SP_FLOW_PINNED) != 0 && flow.ifindex[from_high ? 0 : 1] == 0;
+}
+
+// What the outside sees of the pinned flow at this place, if it is known.
+void AddOutside(std::span<const sp_flow_bucket> buckets, std::span<const sp_pin_bucket> pins,
+                size_t place, uint32_t now, FlowEntry& out) {
+  uint32_t partner = Load(pins[place >> 4].pin[place & 15].partner);
+  if (partner >> 4 >= buckets.size() || (partner & 15) >= SP_FLOW_WAYS) return;
+  std::optional<sp_flow> outside = Live(buckets[partner >> 4].flow[partner & 15], now);
+  if (!outside || outside->key.outside != 1) return;
+  bool high = (outside->state & SP_FLOW_FROM_HIGH) != 0;
+  if (outside->ifindex[high ? 0 : 1] != place + 1) return;
+  out.egress_ip = FromAbi(high ? outside->key.high : outside->key.low);
+  out.egress_port = ntohs(high ? outside->key.high_port : outside->key.low_port);
 }
 
 // Another generation decides anew.
@@ -79,7 +98,8 @@ FlowEntry ToEntry(const sp_flow& flow, uint32_t generation, uint32_t now) {
       (state & SP_FLOW_RESET) || ((state & SP_FLOW_FIN_OPENER) && (state & SP_FLOW_FIN_OTHER));
   out.cut = state & SP_FLOW_CUT;
   out.kept = IsKept(state, generation);
-  out.direct = state & SP_FLOW_DIRECT;
+  out.pinned = IsPinned(flow);
+  out.direct = (state & SP_FLOW_DIRECT) && !out.pinned;
   out.source_ifindex = flow.ifindex[from_high ? 1 : 0];
   out.destination_ifindex = flow.ifindex[from_high ? 0 : 1];
   out.idle_seconds = static_cast<int>((now - flow.seen) * kTickNs / 1'000'000'000);
@@ -121,12 +141,20 @@ uint32_t FlowLife(uint64_t state, uint8_t protocol) {
                                                           : SP_LIFE_ESTABLISHED;
 }
 
-std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
+void ForEachLiveFlow(std::span<const sp_flow_bucket> buckets, uint32_t now,
+                     const std::function<bool(const sp_flow&)>& visit) {
+  ForEachLive(buckets, now, [&](const sp_flow& flow, size_t) { return visit(flow); });
+}
+
+std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets,
+                                 std::span<const sp_pin_bucket> pins, uint32_t generation,
                                  uint32_t now, size_t limit) {
   std::vector<FlowEntry> out;
-  ForEachLive(buckets, now, [&](const sp_flow& flow) {
+  ForEachLive(buckets, now, [&](const sp_flow& flow, size_t place) {
     if (out.size() == limit) return false;
+    if (flow.key.outside == 1) return true;
     out.push_back(ToEntry(flow, generation, now));
+    if (out.back().pinned && !pins.empty()) AddOutside(buckets, pins, place, now, out.back());
     return true;
   });
   return out;
@@ -134,7 +162,7 @@ std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32
 
 uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now) {
   uint64_t count = 0;
-  ForEachLive(buckets, now, [&](const sp_flow&) {
+  ForEachLive(buckets, now, [&](const sp_flow&, size_t) {
     ++count;
     return true;
   });
@@ -144,7 +172,7 @@ uint64_t CountLiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t now) {
 uint64_t CountKeptFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
                         uint32_t now) {
   uint64_t count = 0;
-  ForEachLive(buckets, now, [&](const sp_flow& flow) {
+  ForEachLive(buckets, now, [&](const sp_flow& flow, size_t) {
     count += IsKept(flow.state, generation) ? 1 : 0;
     return true;
   });

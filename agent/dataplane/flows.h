@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
+#include "abi/egress.h"
 #include "abi/tables.h"
 #include "dataplane/dataplane.h"
 
@@ -14,8 +16,13 @@ namespace sallyport::dataplane {
 // Ticks that a flow lives after its last packet: flow_life() of bpf/lib/flow.h.
 uint32_t FlowLife(uint64_t state, uint8_t protocol);
 
-// Live ones, at most `limit`. `now` in ticks.
-std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets, uint32_t generation,
+// All that is alive, copies in which key and state belong together, also flows as the outside sees
+// them, until `visit` says false.
+void ForEachLiveFlow(std::span<const sp_flow_bucket> buckets, uint32_t now,
+                     const std::function<bool(const sp_flow&)>& visit);
+// Live ones, at most `limit`. `now` in ticks. `pins`: beside the flows, or empty.
+std::vector<FlowEntry> LiveFlows(std::span<const sp_flow_bucket> buckets,
+                                 std::span<const sp_pin_bucket> pins, uint32_t generation,
                                  uint32_t now, size_t limit);
 // What later fragments may still be placed by: it stays in its table until others need the room.
 bool FragmentIsLive(const sp_fragment& fragment, uint32_t now);

@@ -85,6 +85,7 @@ class PodObjects : public KernelObjects {
   Status Start(const Options& options, const Upgrade* upgrade, std::vector<std::string>* notes);
 
   Tables tables() const override;
+  EgressTables::Memory egress() const override;
   int program(Role role, sp_direction direction) const override {
     const auto& all = skeleton_->progs;
     const bpf_program* at[kRoles][2] = {{all.pod_egress, all.pod_ingress},
@@ -97,6 +98,9 @@ class PodObjects : public KernelObjects {
   int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
   int flows() const override { return bpf_map__fd(skeleton_->maps.flows); }
+  int pins() const override { return bpf_map__fd(skeleton_->maps.pins); }
+  int outside() const override { return bpf_map__fd(skeleton_->maps.outside); }
+  int egress_counters() const override { return bpf_map__fd(skeleton_->maps.egress_counters); }
   int guarded() const override { return bpf_map__fd(skeleton_->maps.guarded); }
   int fragments() const override { return bpf_map__fd(skeleton_->maps.fragments); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
@@ -265,8 +269,10 @@ Status PodObjects::PinMaps() {
 
 Status PodObjects::MapMemory() {
   const auto& maps = skeleton_->maps;
-  for (const bpf_map* map : {maps.control, maps.endpoints, maps.peers, maps.rules, maps.port_sets,
-                             maps.port_pages, maps.prefixes}) {
+  for (const bpf_map* map :
+       {maps.control, maps.endpoints, maps.peers, maps.rules, maps.port_sets, maps.port_pages,
+        maps.prefixes, maps.pin_sets, maps.pin_prefixes, maps.egress_ips, maps.port_blocks,
+        maps.port_owners, maps.tunnel_nodes, maps.tunnel}) {
     size_t size = size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
     Result<Mapped> memory = Mapped::Open(bpf_map__fd(map), size, /*writable=*/true);
     if (!memory) return std::move(memory).error().Context(PathOf(map));
@@ -285,8 +291,19 @@ Tables PodObjects::tables() const {
   out.port_sets = memory_.at(maps.port_sets).As<sp_port_set>();
   out.port_pages = memory_.at(maps.port_pages).As<sp_port_page>();
   out.prefixes = memory_.at(maps.prefixes).As<sp_trie_node>();
+  out.pin_sets = memory_.at(maps.pin_sets).As<sp_pin_set>();
+  out.pin_prefixes = memory_.at(maps.pin_prefixes).As<sp_trie_node>();
   out.hash_seed = hash_seed_;
   return out;
+}
+
+EgressTables::Memory PodObjects::egress() const {
+  const auto& maps = skeleton_->maps;
+  return {memory_.at(maps.egress_ips).As<sp_egress_ip>(),
+          memory_.at(maps.port_blocks).As<sp_port_blocks>(),
+          memory_.at(maps.port_owners).As<sp_port_owners>(),
+          memory_.at(maps.tunnel_nodes).As<sp_tunnel_node>(),
+          memory_.at(maps.tunnel).As<sp_tunnel>().data()};
 }
 
 Status PodObjects::Start(const Options& options, const Upgrade* upgrade,

@@ -39,12 +39,16 @@ class KernelObjects {
   virtual ~KernelObjects() = default;
 
   virtual Tables tables() const = 0;
+  virtual EgressTables::Memory egress() const = 0;
   // `direction` says the hook, as for a pod: SP_EGRESS is the interface's ingress.
   virtual int program(Role role, sp_direction direction) const = 0;
   virtual int control() const = 0;
   virtual int counters() const = 0;
   virtual int events() const = 0;
   virtual int flows() const = 0;
+  virtual int pins() const = 0;     // as many buckets as flows
+  virtual int outside() const = 0;
+  virtual int egress_counters() const = 0;
   virtual int guarded() const = 0;
   virtual int fragments() const = 0;
   virtual uint32_t flow_buckets() const = 0;

@@ -4,9 +4,11 @@
 
 #include <cstring>
 #include <functional>
+#include <set>
 #include <span>
 #include <string>
 
+#include "abi/egress.h"
 #include "abi/hash.h"
 #include "abi/tables.h"
 #include "base/result.h"
@@ -23,6 +25,8 @@ struct Tables {
   std::span<sp_port_set> port_sets;
   std::span<sp_port_page> port_pages;
   std::span<sp_trie_node> prefixes;
+  std::span<sp_pin_set> pin_sets;  // may be empty: then everything that is pinned is dropped
+  std::span<sp_trie_node> pin_prefixes;
   uint32_t hash_seed = 0;
 };
 
@@ -34,6 +38,12 @@ struct Surroundings {
   std::function<void(uint32_t place)> reset_counters = [](uint32_t) {};
   // All is written that the next generation needs; it is stored right after this.
   std::function<Status()> before_flip = [] { return Ok(); };
+  // The number of an egress IP, SP_PIN_NOWHERE if it has none.
+  std::function<uint32_t(const net::Address& egress_ip)> egress_number =
+      [](const net::Address&) { return SP_PIN_NOWHERE; };
+  // All pin sets in force are pinned to these.
+  std::function<void(const std::set<net::Address>& egress_ips)> keep_egress_numbers =
+      [](const std::set<net::Address>&) {};
   Pen pen;
 };
 

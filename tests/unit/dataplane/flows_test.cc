@@ -29,7 +29,7 @@ class FlowsTest : public ::testing::Test {
     return flow;
   }
   std::vector<FlowEntry> Live(size_t limit = 100) {
-    return LiveFlows(buckets_, kGeneration, kNow, limit);
+    return LiveFlows(buckets_, {}, kGeneration, kNow, limit);
   }
 
   std::vector<sp_flow_bucket> buckets_{2};
