@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Leases (coordination.k8s.io/v1), as far as egress uses them: what holds for those of port blocks
+// and for those of egress IPs.
+//
+// Other nodes' clocks are not trusted: a Lease is expired when *this* node has seen the same
+// renewTime for longer than its duration.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace sallyport::egress {
+
+// Milliseconds of a clock of this node's that counts from its boot, also while it sleeps
+// (CLOCK_BOOTTIME). Never compared with another node's.
+using Millis = int64_t;
+inline constexpr Millis kSecond = 1000;
+inline constexpr Millis kMinute = 60 * kSecond;
+
+// What a Lease object has beside its meaning.
+struct LeaseMeta {
+  std::string uid;       // of this creation; never empty in what a server tells
+  uint64_t version = 0;  // metadata.resourceVersion: later ones are greater
+  std::string created;   // metadata.creationTimestamp
+  friend bool operator==(const LeaseMeta&, const LeaseMeta&) = default;
+};
+
+// What came of a request.
+enum class Outcome {
+  kDone,
+  // It is not as the precondition says: it exists already, has changed, or is gone. Whoever asked
+  // has read it since, and tells what stands there now.
+  kConflict,
+  kFailed,  // the server could not be reached or did not answer: perhaps it was done, perhaps not
+};
+
+}  // namespace sallyport::egress
