@@ -392,13 +392,6 @@ Status KernelDataplane::PollEvents(Duration timeout,
 
 }  // namespace
 
-bool operator==(const Binding& a, const Binding& b) {
-  bool alike = a.ifindex == b.ifindex && a.addresses == b.addresses && a.direct == b.direct;
-  if (!alike || a.pins == b.pins) return alike;
-  static const egress::PinSet kNothing;
-  return (a.pins ? *a.pins : kNothing) == (b.pins ? *b.pins : kNothing);
-}
-
 Result<std::unique_ptr<Dataplane>> Dataplane::Open(const Options& options) {
   auto dataplane = std::make_unique<KernelDataplane>();
   if (Status status = dataplane->Start(options); !status.ok()) return std::move(status).error();

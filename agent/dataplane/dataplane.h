@@ -60,7 +60,11 @@ struct Binding {
       false;  // nothing on the interface needs to see its packets (no shaping, no filters)
   // What the pod's traffic is pinned to; nullptr or empty: nothing is.
   std::shared_ptr<const egress::PinSet> pins = nullptr;
-  friend bool operator==(const Binding& a, const Binding& b);
+  friend bool operator==(const Binding& a, const Binding& b) {
+    static const egress::PinSet kNothing;
+    if (a.ifindex != b.ifindex || a.addresses != b.addresses || a.direct != b.direct) return false;
+    return a.pins == b.pins || (a.pins ? *a.pins : kNothing) == (b.pins ? *b.pins : kNothing);
+  }
 };
 using Bindings = std::map<model::ObjectName, Binding>;
 
