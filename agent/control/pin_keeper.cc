@@ -22,6 +22,7 @@ bool PinKeeper::Update(const model::Snapshot& objects) {
   if (!stale_) return false;
   stale_ = false;
   plan_ = egress::MakePinPlan(objects, node_);
+  addresses_ = egress::AddressesOf(objects);
   return true;
 }
 
@@ -33,7 +34,7 @@ void PinKeeper::Pin(dataplane::Bindings& bindings) const {
 }
 
 EgressNews PinKeeper::News(const model::Snapshot& objects) const {
-  return {objects.egress_gateways, objects.nodes, plan_.block_sizes};
+  return {objects.egress_gateways, objects.nodes, plan_.block_sizes, addresses_};
 }
 
 }  // namespace sallyport::control

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dataplane/dataplane.h"
+#include "egress/addresses.h"
 #include "egress/pin_plan.h"
 #include "model/snapshot.h"
 
@@ -18,6 +19,7 @@ struct EgressNews {
   std::map<std::string, model::NodePtr> nodes;
   // The egress IPs that pods here are pinned to, and how many ports a block has.
   std::map<net::Address, int> needed;
+  egress::Addresses addresses;  // all egress IPs, and who may hold them
   friend bool operator==(const EgressNews&, const EgressNews&) = default;
 };
 
@@ -42,6 +44,7 @@ class PinKeeper {
   const std::string node_;
   model::LocalAddresses local_;
   egress::PinPlan plan_;
+  egress::Addresses addresses_;
   bool stale_ = true;
 };
 

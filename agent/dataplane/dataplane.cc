@@ -323,7 +323,7 @@ std::map<net::Address, EgressUse> KernelDataplane::ReadEgressUse() {
     for (const auto& [first, group] : ports[address].groups) {
       if (group.live) use.live[first] = group.live;
       if (group.resting) use.resting[first] = group.resting;
-      use.idle[first] = now - group.last_seen;
+      if (group.busiest) use.busiest[first] = group.busiest;
     }
     use.refused = memory.ips[number].refused;
     use.hurried = memory.ips[number].hurried;

@@ -150,8 +150,16 @@ void EgressTables::WriteOwners(uint32_t number, const EgressState& state,
   told = std::move(now);
 }
 
-// Ports are given only from blocks whose owner is known to be this node.
 void EgressTables::WriteIp(uint32_t number, const EgressState& state, const EgressState::Ip& ip) {
+  sp_egress_ip& entry = memory_.ips[number];
+  if (state.ports_known) WritePorts(number, state, ip);
+  pen_.Update(entry.uplink, ip.uplink);
+  if (ip.gateway_known) pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
+}
+
+// Ports are given only from blocks whose owner is known to be this node.
+void EgressTables::WritePorts(uint32_t number, const EgressState& state,
+                              const EgressState::Ip& ip) {
   sp_egress_ip& entry = memory_.ips[number];
   sp_port_blocks& blocks = memory_.blocks[number];
   WriteOwners(number, state, ip);
@@ -162,8 +170,8 @@ void EgressTables::WriteIp(uint32_t number, const EgressState& state, const Egre
   for (uint32_t i = 0; i < SP_PORT_GROUPS; ++i)
     pen_.Update(blocks.first[i], i < count ? ip.blocks[i] : 0u);
   pen_.Update(entry.blocks, count);
-  pen_.Update(entry.uplink, ip.uplink);
-  pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
+  pen_.Update(entry.use_until, ip.use_until);
+  pen_.Update(entry.keep_until, ip.keep_until);
 }
 
 Status EgressTables::Apply(const EgressState& state) {

@@ -45,7 +45,9 @@ struct sp_egress_ip {
 	__u32 cursor;	   /* the programs': the last port that was tried, counted through all blocks */
 	__u32 refused;	   /* the programs': flows that found no port, modulo 2^32 */
 	__u32 hurried;	   /* the programs': ports given again while the last remote may still wait */
-	__u32 reserved[5];
+	__u32 use_until;   /* ticks: then no more ports are given, 0: never; the node has lost its Leases */
+	__u32 keep_until;  /* then nothing leaves through it either */
+	__u32 reserved[3];
 };
 
 /* map "port_blocks", by number: i < blocks: the first port of a block; 0: none. */

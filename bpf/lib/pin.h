@@ -179,6 +179,8 @@ GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generat
 		return -SP_DROP_NO_EGRESS_IP;
 	if (!READ_ONCE(e->gateway))
 		return -SP_DROP_NO_GATEWAY;
+	if (has_ended(READ_ONCE(e->keep_until), now))
+		return -SP_DROP_NO_PORT;
 	partner = READ_ONCE(pin->partner);
 	outsides = flow_at(partner);
 	if (outsides && is_pair(f, place, outsides)) {

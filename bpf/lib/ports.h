@@ -126,6 +126,12 @@ static __always_inline __u32 port_at(const struct sp_egress_ip *e, __u32 number,
 	return first ? first + turn % size : 0;
 }
 
+/* Is it past a time that is not to come? */
+static __always_inline int has_ended(__u32 until, __u32 now)
+{
+	return until && (__s32)(now - until) > 0;
+}
+
 /* Is it a port that this node may give? */
 static __always_inline int is_own_port(__u32 number, __u32 port)
 {
@@ -142,7 +148,7 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 {
 	__u32 place, number = w->number;
 
-	if (!READ_ONCE(e->blocks))
+	if (!READ_ONCE(e->blocks) || has_ended(READ_ONCE(e->use_until), w->now))
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);
