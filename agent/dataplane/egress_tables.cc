@@ -157,6 +157,96 @@ void EgressTables::WriteIp(uint32_t number, const EgressState& state, const Egre
   if (ip.gateway_known) pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
 }
 
+// What is no block of ours any more goes before its owner changes, what is one comes after it has.
+void EgressTables::WritePorts(uint32_t number, const EgressState& state,
+                              const EgressState::Ip& ip) {
+  sp_egress_ip& entry = memory_.ips[number];
+  std::span<uint32_t> firsts = memory_.blocks[number].first;
+  bool resized = ip.block_ports != entry.block_ports;
+  if (resized) pen_.Update(entry.blocks, 0);
+  for (uint32_t& first : firsts) {
+    bool stays = !resized && std::find(ip.blocks.begin(), ip.blocks.end(), first) != ip.blocks.end();
+    if (first != 0 && !stays) pen_.Update(first, 0);
+  }
+  pen_.Update(entry.block_ports, ip.block_ports);
+  WriteOwners(number, state, ip);
+  size_t count = std::min<size_t>(ip.blocks.size(), SP_PORT_GROUPS);
+  for (size_t i = 0; i < firsts.size(); ++i)
+    pen_.Update(firsts[i], i < count ? uint32_t{ip.blocks[i]} : 0u);
+  pen_.Update(entry.blocks, static_cast<uint32_t>(count));
+  pen_.Update(entry.use_until, ip.use_until);
+  pen_.Update(entry.keep_until, ip.keep_until);
+}
+
+Status EgressTables::ApplyNodes(const EgressState& state) {
+  for (const auto& [name, address] : state.nodes) {
+    bool self = name == state.self;
+    auto known = nodes_.find(address);
+    bool right = known != nodes_.end() && (known->second == SP_NODE_SELF) == self;
+    if (right) continue;
+    uint32_t number = SP_NODE_SELF;
+    while (!self && ++number < memory_.nodes.size() &&
+           !IsFree(memory_.nodes[number].address)) {
+    }
+    if (number >= memory_.nodes.size())
+      return Error{"table \"tunnel_nodes\" is full (" + std::to_string(memory_.nodes.size() - 1) +
+                   "): node " + name + " gets nothing from gateways"};
+    sp_address abi = ToAbi(address);
+    // Of one that moves only itself is concerned, and only as the tunnel's end.
+    for (int half : {0, 1}) pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
+    if (self) std::erase_if(nodes_, [](const auto& e) { return e.second == SP_NODE_SELF; });
+    nodes_[address] = number;
+    Status status = tell_(abi, SP_OUTSIDE_NODE | number);
+    if (!status.ok()) return status;
+  }
+  return Ok();
+}
+
+// Those that are no more: nothing is taken from them, and nothing goes there.
+Status EgressTables::DropNodes(const EgressState& state) {
+  std::set<net::Address> there;
+  for (const auto& [name, address] : state.nodes) there.insert(address);
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    if (there.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    if (Status status = tell_(ToAbi(it->first), std::nullopt); !status.ok()) return status;
+    for (sp_port_owners& owners : memory_.owners)
+      for (uint32_t& owner : owners.node)
+        if (owner == it->second) pen_.Update(owner, 0);
+    pen_.Update(memory_.nodes[it->second].address.halves[1], 0);
+    pen_.Update(memory_.nodes[it->second].address.halves[0], 0);
+    it = nodes_.erase(it);
+  }
+  return Ok();
+}
+
+void EgressTables::WriteOwners(uint32_t number, const EgressState& state,
+                               const EgressState::Ip& ip) {
+  std::set<uint32_t>& told = told_owners_[number];
+  std::set<uint32_t> now;
+  sp_port_owners& owners = memory_.owners[number];
+  for (const auto& [ports, node] : ip.owners) {
+    uint32_t owner = NodeNumber(state, node);
+    for (uint32_t group = ports.first / SP_PORT_GROUP; group <= ports.last / SP_PORT_GROUP;
+         ++group) {
+      now.insert(group);
+      pen_.Update(owners.node[group], owner);
+    }
+  }
+  for (uint32_t group : told)
+    if (!now.contains(group)) pen_.Update(owners.node[group], 0);
+  told = std::move(now);
+}
+
+void EgressTables::WriteIp(uint32_t number, const EgressState& state, const EgressState::Ip& ip) {
+  sp_egress_ip& entry = memory_.ips[number];
+  if (state.ports_known) WritePorts(number, state, ip);
+  pen_.Update(entry.uplink, ip.uplink);
+  if (ip.gateway_known) pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
+}
+
 // Ports are given only from blocks whose owner is known to be this node.
 void EgressTables::WritePorts(uint32_t number, const EgressState& state,
                               const EgressState::Ip& ip) {

@@ -2,6 +2,7 @@
 sallyport_test(dataplane LABEL unit
   SOURCES
     dataplane/buckets_test.cc
+    dataplane/egress_tables_test.cc
     dataplane/encoder_test.cc
     dataplane/endpoint_table_test.cc
     dataplane/flow_sweeper_test.cc
