@@ -196,7 +196,7 @@ std::vector<Option> MakeOptions() {
        Text(&Config::node, "the node's name")},
       {"manifests", "DIR", "",
        "directory of manifests (Namespaces, Nodes, Pods with status, Services, EndpointSlices, "
-       "NetworkPolicies) to enforce; "
+       "NetworkPolicies, EgressGateways) to enforce; "
        "followed as it changes",
        Text(&Config::manifests, "a directory")},
       {"kubeconfig", "FILE", "",
