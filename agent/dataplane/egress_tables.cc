@@ -104,10 +104,16 @@ Status EgressTables::ApplyNodes(const EgressState& state) {
     sp_address abi = ToAbi(address);
     // Of one that moves only itself is concerned, and only as the tunnel's end.
     for (int half : {0, 1}) pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
-    if (self) std::erase_if(nodes_, [](const auto& e) { return e.second == SP_NODE_SELF; });
+    if (Status status = tell_(abi, SP_OUTSIDE_NODE | number); !status.ok()) {
+      for (int half : {1, 0}) pen_.Update(memory_.nodes[number].address.halves[half], 0);
+      return status;
+    }
+    for (auto it = nodes_.begin(); self && it != nodes_.end();) {
+      bool former = it->second == SP_NODE_SELF && it->first != address;
+      if (former) (void)tell_(ToAbi(it->first), std::nullopt);  // who sends from there is nobody
+      it = former ? nodes_.erase(it) : std::next(it);
+    }
     nodes_[address] = number;
-    Status status = tell_(abi, SP_OUTSIDE_NODE | number);
-    if (!status.ok()) return status;
   }
   return Ok();
 }
@@ -174,92 +180,6 @@ void EgressTables::WritePorts(uint32_t number, const EgressState& state,
   for (size_t i = 0; i < firsts.size(); ++i)
     pen_.Update(firsts[i], i < count ? uint32_t{ip.blocks[i]} : 0u);
   pen_.Update(entry.blocks, static_cast<uint32_t>(count));
-  pen_.Update(entry.use_until, ip.use_until);
-  pen_.Update(entry.keep_until, ip.keep_until);
-}
-
-Status EgressTables::ApplyNodes(const EgressState& state) {
-  for (const auto& [name, address] : state.nodes) {
-    bool self = name == state.self;
-    auto known = nodes_.find(address);
-    bool right = known != nodes_.end() && (known->second == SP_NODE_SELF) == self;
-    if (right) continue;
-    uint32_t number = SP_NODE_SELF;
-    while (!self && ++number < memory_.nodes.size() &&
-           !IsFree(memory_.nodes[number].address)) {
-    }
-    if (number >= memory_.nodes.size())
-      return Error{"table \"tunnel_nodes\" is full (" + std::to_string(memory_.nodes.size() - 1) +
-                   "): node " + name + " gets nothing from gateways"};
-    sp_address abi = ToAbi(address);
-    // Of one that moves only itself is concerned, and only as the tunnel's end.
-    for (int half : {0, 1}) pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
-    if (self) std::erase_if(nodes_, [](const auto& e) { return e.second == SP_NODE_SELF; });
-    nodes_[address] = number;
-    Status status = tell_(abi, SP_OUTSIDE_NODE | number);
-    if (!status.ok()) return status;
-  }
-  return Ok();
-}
-
-// Those that are no more: nothing is taken from them, and nothing goes there.
-Status EgressTables::DropNodes(const EgressState& state) {
-  std::set<net::Address> there;
-  for (const auto& [name, address] : state.nodes) there.insert(address);
-  for (auto it = nodes_.begin(); it != nodes_.end();) {
-    if (there.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    if (Status status = tell_(ToAbi(it->first), std::nullopt); !status.ok()) return status;
-    for (sp_port_owners& owners : memory_.owners)
-      for (uint32_t& owner : owners.node)
-        if (owner == it->second) pen_.Update(owner, 0);
-    pen_.Update(memory_.nodes[it->second].address.halves[1], 0);
-    pen_.Update(memory_.nodes[it->second].address.halves[0], 0);
-    it = nodes_.erase(it);
-  }
-  return Ok();
-}
-
-void EgressTables::WriteOwners(uint32_t number, const EgressState& state,
-                               const EgressState::Ip& ip) {
-  std::set<uint32_t>& told = told_owners_[number];
-  std::set<uint32_t> now;
-  sp_port_owners& owners = memory_.owners[number];
-  for (const auto& [ports, node] : ip.owners) {
-    uint32_t owner = NodeNumber(state, node);
-    for (uint32_t group = ports.first / SP_PORT_GROUP; group <= ports.last / SP_PORT_GROUP;
-         ++group) {
-      now.insert(group);
-      pen_.Update(owners.node[group], owner);
-    }
-  }
-  for (uint32_t group : told)
-    if (!now.contains(group)) pen_.Update(owners.node[group], 0);
-  told = std::move(now);
-}
-
-void EgressTables::WriteIp(uint32_t number, const EgressState& state, const EgressState::Ip& ip) {
-  sp_egress_ip& entry = memory_.ips[number];
-  if (state.ports_known) WritePorts(number, state, ip);
-  pen_.Update(entry.uplink, ip.uplink);
-  if (ip.gateway_known) pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
-}
-
-// Ports are given only from blocks whose owner is known to be this node.
-void EgressTables::WritePorts(uint32_t number, const EgressState& state,
-                              const EgressState::Ip& ip) {
-  sp_egress_ip& entry = memory_.ips[number];
-  sp_port_blocks& blocks = memory_.blocks[number];
-  WriteOwners(number, state, ip);
-  uint32_t count = static_cast<uint32_t>(std::min<size_t>(ip.blocks.size(), SP_PORT_GROUPS));
-  if (ip.block_ports != entry.block_ports) pen_.Update(entry.blocks, 0);
-  pen_.Update(entry.block_ports, ip.block_ports);
-  if (count < entry.blocks) pen_.Update(entry.blocks, count);
-  for (uint32_t i = 0; i < SP_PORT_GROUPS; ++i)
-    pen_.Update(blocks.first[i], i < count ? ip.blocks[i] : 0u);
-  pen_.Update(entry.blocks, count);
   pen_.Update(entry.use_until, ip.use_until);
   pen_.Update(entry.keep_until, ip.keep_until);
 }
