@@ -27,6 +27,8 @@ LAYERS = {
     "agent/dataplane": ["agent/base", "agent/net", "agent/model", "agent/policy/image.h",
                         "bpf/abi"],
     "agent/egress": ["agent/base", "agent/net", "agent/model", "bpf/abi"],
+    "agent/gateway": ["agent/base", "agent/net", "agent/model", "agent/kube", "agent/watch",
+                      "agent/egress"],
     "agent/observe": ["agent/base", "agent/net", "agent/model", "agent/policy", "agent/dataplane",
                       "bpf/abi"],
     "agent/control": ["agent", "bpf/abi"],
@@ -48,7 +50,9 @@ PURE_FILES = ["agent/dataplane/" + name
               "agent/egress/" + name
               for name in ("addresses", "block_leases", "blocks", "claims", "cluster", "diagnose",
                            "hash", "heartbeat", "holders", "lease", "pin_plan", "port_blocks",
-                           "selects", "successors")]
+                           "selects", "successors")] + [
+              "agent/gateway/" + name
+              for name in ("announce_frames", "lease_object", "status_object")]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
           "bpf/", "chrono", "condition_variable", "csignal", "cstdio", "ctime", "dirent.h",
           "fcntl.h", "filesystem", "fstream", "future", "httplib.h", "iostream", "linux/", "mutex",
