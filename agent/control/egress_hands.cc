@@ -136,17 +136,15 @@ void EgressHands::AnnounceDue(Millis now) {
     if (held.next > now) continue;
     Status status = gateway::Announce(held.ifindex, address);
     Say("announcing " + address.ToString(), status);
-    held.next = now + (held.announced < static_cast<int>(std::size(kAgain))
-                           ? kAgain[held.announced]
-                           : kNowAndThen);
+    held.next = now + (held.announced < static_cast<int>(std::size(kAgain)) ? kAgain[held.announced]
+                                                                            : kNowAndThen);
     ++held.announced;
   }
 }
 
 std::optional<Millis> EgressHands::next_announcement() const {
   std::optional<Millis> out;
-  for (const auto& [address, held] : held_)
-    out = out ? std::min(*out, held.next) : held.next;
+  for (const auto& [address, held] : held_) out = out ? std::min(*out, held.next) : held.next;
   return out;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is done about egress IPs on this node's interfaces: the tunnel's device, the addresses that it
-// holds, and that the network is told. The thin shell around Steward (steward.h).
+// What is done about egress IPs on this node's interfaces: the tunnel's device, the addresses that
+// it holds, and that the network is told. The thin shell around Steward (steward.h).
 #pragma once
 
 #include <map>
@@ -21,13 +21,13 @@ class EgressHands {
   // Egress IPs that interfaces have from an earlier agent.
   std::set<net::Address> Configured();
 
-  // Looks at most once a second whether the device is as it has to be, once there is anything to send;
-  // `own`: where this node's end of the tunnel is. What it cannot do it logs once.
+  // Looks at most once a second whether the device is as it has to be, once there is anything to
+  // send; `own`: where this node's end of the tunnel is. What it cannot do it logs once.
   dataplane::EgressState::Tunnel Tunnel(const net::Address& own, egress::Millis now);
   // The interface of each egress IP, where this node has one that works.
   std::map<net::Address, uint32_t> Uplinks(const egress::Addresses& addresses, egress::Millis now);
-  // Makes the interfaces have these and no others of ours, and tells the network of each that is new,
-  // several times, and from time to time of all. Returns what it could not do, by address.
+  // Makes the interfaces have these and no others of ours, and tells the network of each that is
+  // new, several times, and from time to time of all. Returns what it could not do, by address.
   std::map<net::Address, std::string> Hold(const std::map<net::Address, uint32_t>& hold,
                                            const std::map<net::Address, uint32_t>& uplinks,
                                            egress::Millis now);

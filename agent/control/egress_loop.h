@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece of
-// news, and does it. The kernel goes on without it.
+// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece
+// of news, and does it. The kernel goes on without it.
 #pragma once
 
 #include <atomic>
@@ -45,10 +45,11 @@ struct EgressReport {
 
 class EgressLoop {
  public:
-  // `client`: nullptr where objects do not come from an API server; then no ports can be leased, and
-  // what is pinned is dropped. Both references must outlive it. Starts the thread.
+  // `client`: nullptr where objects do not come from an API server; then no ports can be leased,
+  // and what is pinned is dropped. Both references must outlive it. Starts the thread.
   EgressLoop(const EgressOptions& options, dataplane::Dataplane& dataplane, kube::Client* client);
-  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and ends.
+  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and
+  // ends.
   ~EgressLoop();
 
   // Thread-safe.

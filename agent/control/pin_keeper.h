@@ -27,8 +27,8 @@ class PinKeeper {
  public:
   explicit PinKeeper(std::string node) : node_(std::move(node)) {}
 
-  // The node's addresses as the kernel has them; as policy is to know them. Objects may bring others:
-  // then Own() has another answer.
+  // The node's addresses as the kernel has them; as policy is to know them. Objects may bring
+  // others: then Own() has another answer.
   void SetLocal(model::LocalAddresses addresses) { local_ = std::move(addresses); }
   model::LocalAddresses Own(const model::Snapshot& objects) const;
 

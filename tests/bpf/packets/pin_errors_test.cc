@@ -17,7 +17,9 @@ class PinErrorsTest : public PinTest {
     options.push_back(static_cast<uint8_t>(mss));
     options.resize(odd ? 8 : 4, 1);
     return Between(from, to) /
-           TCP{.sport = sport, .dport = dport, .flags = flags,
+           TCP{.sport = sport,
+               .dport = dport,
+               .flags = flags,
                .doff = static_cast<uint8_t>(5 + options.size() / 4)} /
            Payload(options);
   }
@@ -48,22 +50,31 @@ TEST_P(PinErrorsTest, ThePodsErrorsLeaveAsTheFlowDoes) {
 }
 
 TEST_P(PinErrorsTest, FragmentsBothWays) {
-  auto fragment = [&](const Host& from, const Host& to, uint16_t offset, bool more, const Packet& rest) {
+  auto fragment = [&](const Host& from, const Host& to, uint16_t offset, bool more,
+                      const Packet& rest) {
     if (v6()) {
       return Ethernet() / IPv6{.src = from.v6, .dst = to.v6} /
              Fragment{.offset = offset, .more = more, .id = 9, .next = 17} / rest;
     }
-    return Ethernet() / IPv4{.src = from.v4, .dst = to.v4, .protocol = 17, .id = 9, .more = more,
-                             .offset = offset} / rest;
+    return Ethernet() /
+           IPv4{.src = from.v4,
+                .dst = to.v4,
+                .protocol = 17,
+                .id = 9,
+                .more = more,
+                .offset = offset} /
+           rest;
   };
   Payload rest(24);
   EXPECT_DROP(FromWeb(fragment(kWeb, kPartner, 3, false, rest)), "fragment");
-  Outcome first = FromWeb(fragment(kWeb, kPartner, 0, true, UDP{.sport = 1024, .dport = 53, .length = 48} / Payload(16)));
+  Outcome first = FromWeb(fragment(kWeb, kPartner, 0, true,
+                                   UDP{.sport = 1024, .dport = 53, .length = 48} / Payload(16)));
   EXPECT_DIRECT(first);
   ExpectBecomes(FromWeb(fragment(kWeb, kPartner, 3, false, rest)),
                 fragment(kEgress, kPartner, 3, false, rest));
   EXPECT_EQ(FromPartner(fragment(kPartner, kEgress, 3, false, rest)).action, Action::kDrop);
-  EXPECT_DIRECT(FromPartner(fragment(kPartner, kEgress, 0, true, UDP{.sport = 53, .dport = Port(), .length = 48} / Payload(16))));
+  EXPECT_DIRECT(FromPartner(fragment(
+      kPartner, kEgress, 0, true, UDP{.sport = 53, .dport = Port(), .length = 48} / Payload(16))));
   ExpectBecomes(FromPartner(fragment(kPartner, kEgress, 3, false, rest)),
                 fragment(kPartner, kWeb, 3, false, rest));
 }
@@ -79,12 +90,14 @@ TEST_P(PinErrorsTest, TheHandshakeSaysWhatFits) {
                 Syn(kEgress, Port(2), kPartner, 443, 500));
 }
 
-// As a router would say it, to be believed by the pod's kernel: where it is from, how large a packet
-// may be, and which packet it was.
+// As a router would say it, to be believed by the pod's kernel: where it is from, how large a
+// packet may be, and which packet it was.
 TEST_P(PinErrorsTest, WhatIsTooBigIsAnswered) {
   EXPECT_DIRECT(FromWeb(Udp(kWeb, 1024, kPartner, 53)));
-  Packet big = v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6} / UDP{.dport = 53} / Payload(1500)
-                    : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4} / UDP{.dport = 53} / Payload(1500);
+  Packet big = v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6} / UDP{.dport = 53} /
+                          Payload(1500)
+                    : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4} / UDP{.dport = 53} /
+                          Payload(1500);
   Bytes frame = big.bytes();
   if (!v6()) {
     EXPECT_DIRECT(k.Run(SP_EGRESS, web, frame)) << "may be cut on the way";
@@ -116,7 +129,8 @@ TEST_P(PinErrorsTest, WhatIsTooBigIsAnswered) {
 TEST_P(PinErrorsTest, TheOutsideIsAnsweredToo) {
   k.egress().port_owners[number()].node[2048 / SP_PORT_GROUP] = kOtherNode;
   if (!v6()) return;
-  Packet big = Ethernet() / IPv6{.src = kPartner.v6, .dst = kEgress.v6} / UDP{.sport = 53, .dport = 2100} / Payload(1500);
+  Packet big = Ethernet() / IPv6{.src = kPartner.v6, .dst = kEgress.v6} /
+               UDP{.sport = 53, .dport = 2100} / Payload(1500);
   Outcome answer = FromPartner(big);
   EXPECT_DIRECT(answer);
   Bytes frame = big.bytes();

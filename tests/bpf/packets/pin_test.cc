@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pinned flows at the pod's interface and at the gateway's: what a packet becomes, byte by byte, and
-// what is dropped instead.
+// Pinned flows at the pod's interface and at the gateway's: what a packet becomes, byte by byte,
+// and what is dropped instead.
 #include <cstring>
 
 #include "bpf/packets/pinned.h"
@@ -28,8 +28,7 @@ TEST_P(PinTest, TcpBothWays) {
 TEST_P(PinTest, UdpBothWays) {
   for (int i = 0; i < 3; i++) {
     ExpectBecomes(FromWeb(Udp(kWeb, 1024, kPartner, 53)), Udp(kEgress, Port(), kPartner, 53));
-    ExpectBecomes(FromPartner(Udp(kPartner, 53, kEgress, Port())),
-                  Udp(kPartner, 53, kWeb, 1024));
+    ExpectBecomes(FromPartner(Udp(kPartner, 53, kEgress, Port())), Udp(kPartner, 53, kWeb, 1024));
   }
 }
 
@@ -66,7 +65,8 @@ TEST_P(PinTest, SctpBothWaysWithARightChecksum) {
       EXPECT_DIRECT(outcome);
       EXPECT_EQ(Inside(outcome.frame), right) << more;
     };
-    run(Sctp(kWeb, 1024, kPartner, 80) / Payload(more), Sctp(kEgress, Port(), kPartner, 80) / Payload(more), true);
+    run(Sctp(kWeb, 1024, kPartner, 80) / Payload(more),
+        Sctp(kEgress, Port(), kPartner, 80) / Payload(more), true);
     run(Sctp(kPartner, 80, kEgress, Port(), kSctpInitAck) / Payload(more),
         Sctp(kPartner, 80, kWeb, 1024, kSctpInitAck) / Payload(more), false);
   }
@@ -120,10 +120,13 @@ TEST_P(PinTest, NothingLeavesWhereSomethingIsMissing) {
 }
 
 TEST_P(PinTest, WhatCannotBeTranslatedIsDropped) {
-  EXPECT_DROP(FromWeb(v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6, .next = 47} / Payload(20)
-                           : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4, .protocol = 47} / Payload(20)),
+  EXPECT_DROP(
+      FromWeb(v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6, .next = 47} / Payload(20)
+                   : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4, .protocol = 47} /
+                         Payload(20)),
+      "untranslatable");
+  EXPECT_DROP(FromWeb(Between(kWeb, kPartner) / Icmp(kTimestamp, 139) / Payload(12)),
               "untranslatable");
-  EXPECT_DROP(FromWeb(Between(kWeb, kPartner) / Icmp(kTimestamp, 139) / Payload(12)), "untranslatable");
   // An error about nothing that is known.
   EXPECT_DROP(FromWeb(Error(kWeb, kPartner, Udp(kPartner, 5, kWeb, 6))), "untranslatable");
 }
@@ -142,7 +145,8 @@ TEST_P(PinTest, ConnectionsDoNotChangeTheirAddress) {
   EXPECT_DIRECT(FromWeb(Tcp(kWeb, 1025, kPartner, 443)));
   Pinned(0);
   EXPECT_DROP(FromWeb(Tcp(kWeb, 1025, kPartner, 443, kAck)), "other-address");
-  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kPartner, 443, kAck))) << "the first one has its address again";
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kPartner, 443, kAck)))
+      << "the first one has its address again";
 }
 
 // Another egress IP than before.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod that is pinned, its egress IPs and a partner outside: the world of the tests of pinned packets.
+// A pod that is pinned, its egress IPs and a partner outside: the world of the tests of pinned
+// packets.
 #pragma once
 
 #include <cstring>
