@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece
-// of news, and does it. The kernel goes on without it.
+// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece of
+// news, and does it. The kernel goes on without it.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,13 +17,13 @@
 #include "control/steward.h"
 #include "gateway/heartbeat_socket.h"
 #include "gateway/lease_client.h"
-#include "gateway/object_writer.h"
 #include "kube/client.h"
 
 namespace sallyport::control {
 
 struct EgressOptions {
   std::string node;
+  std::string boot_id;
   std::string lease_namespace;
   uint16_t tunnel_port = 0, heartbeat_port = 0;
   uint32_t vni = 0;
@@ -37,62 +36,79 @@ struct EgressReport {
   Intent intent;
   std::map<net::Address, dataplane::EgressUse> use;
   egress::BlockLeases leases;
-  std::map<net::Address, std::string> failed;  // what could not be held, and why
-  std::map<net::Address, egress::Millis> held_since;
+  std::map<net::Address, std::string> failed;           // what could not be held, and why
+  std::map<net::Address, egress::Millis> held_since;    // by the clock of `now`
+  std::map<std::string, egress::Millis> heard;          // nodes
   uint64_t takeovers = 0;
   egress::Millis now = 0;
+  bool api_reachable = false;
 };
 
-class EgressLoop {
+class EgressLoop : private gateway::LeaseEvents {
  public:
-  // `client`: nullptr where objects do not come from an API server; then no ports can be leased,
-  // and what is pinned is dropped. Both references must outlive it. Starts the thread.
+  // `client`: nullptr where objects do not come from an API server; then no ports can be leased, and
+  // what is pinned is dropped. Both references must outlive it. Starts the thread.
   EgressLoop(const EgressOptions& options, dataplane::Dataplane& dataplane, kube::Client* client);
-  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and
-  // ends.
-  ~EgressLoop();
+  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and ends.
+  ~EgressLoop() override;
 
   // Thread-safe.
   void Tell(EgressNews news);
   EgressReport Report() const;
+  // Called on the thread after each turn in which something changed that status should say.
+  using OnChange = std::function<void(const EgressReport&)>;
 
  private:
   using Task = std::function<void()>;
+  // On the Lease client's threads: what they say waits for this one.
+  void Set(const egress::BlockLease& lease) override;
+  void Set(const egress::AddressLease& lease) override;
+  void RemoveBlock(const egress::BlockId& id, const std::string& uid) override;
+  void RemoveAddress(const net::Address& address, const std::string& uid) override;
+  void Listed() override;
+  void Done(const egress::BlockAction& action, egress::Outcome outcome,
+            const std::optional<egress::BlockLease>& stands, const std::string& error) override;
+  void Done(const egress::AddressAction& action, egress::Outcome outcome,
+            const std::optional<egress::AddressLease>& stands, const std::string& error) override;
+  void Problem(const std::string& problem) override;
+  void State(const watch::WatchState& state) override;
+
   void Run();
   Duration Patience() const;
   void Turn();
   void Listen();
+  void OpenSocket();
   void Hear(const gateway::ReceivedHeartbeat& received);
   void Speak(const Intent& intent);
   void Ask(const Intent& intent);
   void Publish(Intent intent, std::map<net::Address, std::string> failed);
-  bool IsAtRest() const;
   Moment MomentNow();
 
   const EgressOptions options_;
   dataplane::Dataplane& dataplane_;
-  kube::Client* const client_;
   EgressHands hands_;
   Steward steward_;
-  std::unique_ptr<gateway::LeaseClient> leases_;
-  std::unique_ptr<gateway::ObjectWriter> writer_;
-  std::optional<gateway::HeartbeatSocket> socket_;
-  std::vector<net::Address> socket_addresses_;
-  std::jthread listener_;
 
   // The thread's own.
-  bool told_ = false;
-  bool leaving_ = false;
+  bool told_ = false, leaving_ = false, ended_ = false;
   bool api_reachable_ = false, leases_listed_ = false;
-  egress::Millis last_word_ = 0, last_use_ = 0, last_status_ = 0;
-  bool gateway_ = false;  // heartbeats are to be sent
-  std::string said_;      // the last error of the tables
+  egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0;
+  bool beats_ = false;  // heartbeats are to be sent
+  std::string said_;    // the last error of the tables
+  std::map<net::Address, dataplane::EgressUse> use_;
+  std::map<net::Address, egress::Millis> held_since_;
+  std::map<std::string, egress::Millis> heard_;
+  uint64_t takeovers_ = 0;
+  std::optional<gateway::HeartbeatSocket> socket_;
+  std::vector<net::Address> socket_addresses_;
+  std::string socket_error_;
 
   mutable std::mutex mutex_;
   EgressReport report_;
 
   Queue<Task> queue_;
-  std::jthread thread_;
+  std::jthread thread_, listener_;
+  std::unique_ptr<gateway::LeaseClient> leases_;  // first to go: its threads speak to the queue
 };
 
 }  // namespace sallyport::control
