@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may say that it is a gateway: HMAC-SHA256 over the heartbeat, in the room that its format
-// leaves at the end (egress/heartbeat.h). Without a key the room is zeros, and whoever can send from
-// a node's address is believed.
+// leaves at the end (egress/heartbeat.h). Without a key the room is zeros, and whoever can send
+// from a node's address is believed.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ class HeartbeatKey {
   // The first is used, all are accepted: so a new one can be given to all nodes as the second, then
   // be made the first, and the old one be taken away, and no heartbeat is refused meanwhile.
   explicit HeartbeatKey(std::vector<std::string> keys) : keys_(std::move(keys)) {}
-  // A file with a key in each line, of 16 characters at least; white space around it does not count.
-  // An error if there is none, or a shorter one: no key at all is said by no file.
+  // A file with a key in each line, of 16 characters at least; white space around it does not
+  // count. An error if there is none, or a shorter one: no key at all is said by no file.
   static Result<HeartbeatKey> Read(const std::string& path);
 
   // Fills the room. Requires a datagram that has it.

@@ -60,9 +60,9 @@ net::Address AddressFrom(const sockaddr_storage& storage) {
 
 // The priority last: the traffic class sets one of its own.
 Status PutAhead(int socket, bool v4) {
-  int done = v4 ? setsockopt(socket, IPPROTO_IP, IP_TOS, &kTrafficClass, sizeof kTrafficClass)
-                : setsockopt(socket, IPPROTO_IPV6, IPV6_TCLASS, &kTrafficClass,
-                             sizeof kTrafficClass);
+  int done =
+      v4 ? setsockopt(socket, IPPROTO_IP, IP_TOS, &kTrafficClass, sizeof kTrafficClass)
+         : setsockopt(socket, IPPROTO_IPV6, IPV6_TCLASS, &kTrafficClass, sizeof kTrafficClass);
   if (done == 0) done = setsockopt(socket, SOL_SOCKET, SO_PRIORITY, &kPriority, sizeof kPriority);
   if (done != 0) return ErrnoError("setting its priority");
   return Ok();
@@ -86,8 +86,7 @@ Result<HeartbeatSocket> HeartbeatSocket::Open(const std::vector<net::Address>& o
     SocketAddress at = SocketAddressOf(address, port);
     if (bind(one.socket.get(), at.get(), at.size) != 0) {
       Error error = ErrnoError(what);
-      if (error.code == EADDRINUSE)
-        error.message += "; give all agents another --heartbeat-port";
+      if (error.code == EADDRINUSE) error.message += "; give all agents another --heartbeat-port";
       return error;
     }
     sockets.push_back(std::move(one));

@@ -23,7 +23,8 @@ struct ReceivedHeartbeat {
 // Not thread-safe, but one thread may send while another receives.
 class HeartbeatSocket {
  public:
-  // `own`: this node's addresses, where the others send to: at least one, of each family one at most.
+  // `own`: this node's addresses, where the others send to: at least one, of each family one at
+  // most.
   static Result<HeartbeatSocket> Open(const std::vector<net::Address>& own, uint16_t port,
                                       HeartbeatKey key = {});
 

@@ -97,8 +97,8 @@ Status Raise(NetlinkSocket& socket, uint32_t ifindex, const TunnelOptions& optio
   request.Put(IFLA_MTU, options.mtu);
   Status status = Change(socket, request);
   if (status) return status;
-  Error error = std::move(status).error().Context("setting the tunnel's device " + options.name +
-                                                  " up");
+  Error error =
+      std::move(status).error().Context("setting the tunnel's device " + options.name + " up");
   if (error.code == EADDRINUSE)
     error.message += ": somebody has UDP port " + std::to_string(options.port) +
                      "; give all agents another --tunnel-port";

@@ -27,13 +27,14 @@ struct TunnelOptions {
 
 struct TunnelDevice {
   uint32_t ifindex = 0;
-  // Nobody's programs are on it yet: it was made, or made anew because the old one had another port.
+  // Nobody's programs are on it yet: it was made, or made anew because the old one had another
+  // port.
   bool made = false;
 };
 
-// Makes it as wanted, or adopts what is there; up, forwarding, with no address. Idempotent, and what
-// of it differs is set right in place where that can be. Errors: a device of that name that is not
-// ours; the port is somebody else's (the message says whose, where that can be known).
+// Makes it as wanted, or adopts what is there; up, forwarding, with no address. Idempotent, and
+// what of it differs is set right in place where that can be. Errors: a device of that name that is
+// not ours; the port is somebody else's (the message says whose, where that can be known).
 Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options);
 
 // Ours only; that there is none is fine.

@@ -122,8 +122,7 @@ Result<uint32_t> UplinkByRoute(const net::Address& destination) {
     type = info.rtm_type;
     out = OutOf(attributes);
   });
-  if (!status)
-    return std::move(status).error().Context("the route to " + destination.ToString());
+  if (!status) return std::move(status).error().Context("the route to " + destination.ToString());
   if (type == RTN_UNICAST && out) return *out;
   return ErrnoError("the route to " + destination.ToString() + " does not leave this node",
                     ENETUNREACH);

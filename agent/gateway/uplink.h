@@ -6,8 +6,8 @@
 // by it. So it is there as /32 with scope host, or as /128 that is deprecated from the start, and
 // without a route of its own. (With arp_ignore=3 the kernel would not answer for it.)
 //
-// Ours is told from the machine's own by a metric that nobody else gives, "saly"; every kernel keeps
-// it, and for want of a route it means nothing else.
+// Ours is told from the machine's own by a metric that nobody else gives, "saly"; every kernel
+// keeps it, and for want of a route it means nothing else.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ struct HeldAddress {
   net::Address address;
   friend auto operator<=>(const HeldAddress&, const HeldAddress&) = default;
 };
-// Ours, on all interfaces, in order. After a start: those that are not to be held are to be dropped.
+// Ours, on all interfaces, in order. After a start: those that are not to be held are to be
+// dropped.
 Result<std::vector<HeldAddress>> HeldAddresses();
 
 }  // namespace sallyport::gateway
