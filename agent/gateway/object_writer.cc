@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <utility>
 
@@ -88,7 +89,7 @@ class ObjectWriter::Impl {
       : on_problem_(std::move(on_problem)),
         requests_(
             [this, &client](const kube::Request& request) {
-              return client.Send(request, thread_.get_stop_token());
+              return client.Send(request, stop_);
             },
             std::move(node)),
         thread_([this](const std::stop_token& stop) { Run(stop); }) {}
@@ -118,6 +119,7 @@ class ObjectWriter::Impl {
 
   // All requests are made without the lock.
   void Run(const std::stop_token& stop) {
+    stop_ = stop;
     Backoff backoff(kFirstPause, kLongestPause);
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
@@ -184,7 +186,8 @@ class ObjectWriter::Impl {
   }
 
   const OnProblem on_problem_;
-  GatewayRequests requests_;  // the thread's
+  std::stop_token stop_;      // the thread's
+  GatewayRequests requests_;  // likewise
   std::mutex mutex_;
   std::condition_variable_any news_;
   std::map<std::string, Wanted> wanted_;

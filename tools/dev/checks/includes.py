@@ -48,9 +48,9 @@ PURE_FILES = ["agent/dataplane/" + name
                            "identity_uses", "peer_table", "pen", "port_tables", "set_table",
                            "tables", "trie")] + [
               "agent/egress/" + name
-              for name in ("addresses", "block_leases", "blocks", "claims", "cluster", "diagnose",
-                           "hash", "heartbeat", "holders", "lease", "pin_plan", "port_blocks",
-                           "selects", "successors")] + [
+              for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
+                           "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
+                           "port_blocks", "selects")] + [
               "agent/gateway/" + name
               for name in ("announce_frames", "lease_object", "status_object")]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
