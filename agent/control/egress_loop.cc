@@ -58,11 +58,11 @@ EgressLoop::EgressLoop(const EgressOptions& options, dataplane::Dataplane& datap
     : options_(options),
       dataplane_(dataplane),
       hands_(dataplane, options.tunnel_port, options.vni),
-      steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()),
-      thread_([this] { Run(); }) {
+      steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()) {
   if (client)
     leases_ = std::make_unique<gateway::LeaseClient>(*client, options.lease_namespace,
                                                      static_cast<gateway::LeaseEvents&>(*this));
+  thread_ = std::jthread([this] { Run(); });
 }
 
 EgressLoop::~EgressLoop() {

@@ -55,8 +55,6 @@ class EgressLoop : private gateway::LeaseEvents {
   // Thread-safe.
   void Tell(EgressNews news);
   EgressReport Report() const;
-  // Called on the thread after each turn in which something changed that status should say.
-  using OnChange = std::function<void(const EgressReport&)>;
 
  private:
   using Task = std::function<void()>;
@@ -76,7 +74,6 @@ class EgressLoop : private gateway::LeaseEvents {
   void Run();
   Duration Patience() const;
   void Turn();
-  void Listen();
   void OpenSocket();
   void Hear(const gateway::ReceivedHeartbeat& received);
   void Speak(const Intent& intent);
@@ -107,8 +104,9 @@ class EgressLoop : private gateway::LeaseEvents {
   EgressReport report_;
 
   Queue<Task> queue_;
-  std::jthread thread_, listener_;
-  std::unique_ptr<gateway::LeaseClient> leases_;  // first to go: its threads speak to the queue
+  std::unique_ptr<gateway::LeaseClient> leases_;
+  std::jthread listener_;
+  std::jthread thread_;
 };
 
 }  // namespace sallyport::control

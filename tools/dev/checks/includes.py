@@ -51,8 +51,8 @@ PURE_FILES = ["agent/dataplane/" + name
               for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
                            "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
                            "port_blocks", "selects")] + [
-               "agent/gateway/" + name
-               for name in ("announce_frames", "lease_object", "status_object")]
+              "agent/gateway/" + name
+              for name in ("announce_frames", "lease_object", "status_object")]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
           "bpf/", "chrono", "condition_variable", "csignal", "cstdio", "ctime", "dirent.h",
           "fcntl.h", "filesystem", "fstream", "future", "httplib.h", "iostream", "linux/", "mutex",
