@@ -61,10 +61,11 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
     auto it = use_.find(id.address);
     auto entry = blocks_.leases().all().find(id);
     if (it == use_.end() || entry == blocks_.leases().all().end()) continue;
-    const int last = id.first + entry->second.lease.size;
-    auto sum = [&](const std::map<uint16_t, uint32_t>& groups) {
+    const uint16_t first = id.first;
+    const int last = first + entry->second.lease.size;
+    auto sum = [first, last](const std::map<uint16_t, uint32_t>& groups) {
       int out = 0;
-      for (auto group = groups.lower_bound(id.first); group != groups.end() && group->first < last;
+      for (auto group = groups.lower_bound(first); group != groups.end() && group->first < last;
            ++group)
         out += static_cast<int>(group->second);
       return out;
