@@ -15,8 +15,8 @@
 namespace sallyport::gateway {
 namespace {
 
-using testing::HasSubstr;
 using test::Shell;
+using testing::HasSubstr;
 
 class TunnelDeviceTest : public testing::Test {
  protected:
@@ -91,8 +91,8 @@ TEST_F(TunnelDeviceTest, IsMadeAnewForAnotherPort) {
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_TRUE(second->made);
   EXPECT_NE(second->ifindex, first->ifindex);
-  EXPECT_EQ(
-      Text(List("ip -j -d link show sallyport").items.at(0), "linkinfo.info_data.port"), "4791");
+  EXPECT_EQ(Text(List("ip -j -d link show sallyport").items.at(0), "linkinfo.info_data.port"),
+            "4791");
 }
 
 TEST_F(TunnelDeviceTest, LeavesOthersAlone) {

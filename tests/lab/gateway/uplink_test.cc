@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Egress IPs on an uplink, and what its network hears of them. The uplink is a veth; its other end is
-// in a pod, which plays the network.
+// Egress IPs on an uplink, and what its network hears of them. The uplink is a veth; its other end
+// is in a pod, which plays the network.
 #include "gateway/uplink.h"
 
 #include <arpa/inet.h>
@@ -23,10 +23,10 @@
 namespace sallyport::gateway {
 namespace {
 
+using test::Shell;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using test::Shell;
 
 const net::Address kV4 = *net::Address::Parse("203.0.113.10");
 const net::Address kV6 = *net::Address::Parse("2001:db8:ffff::10");
@@ -36,7 +36,8 @@ class UplinkTest : public testing::Test {
   void SetUp() override {
     test::EnterSandbox();
     pod_ = std::make_unique<test::Pod>(7);
-    Shell("ip link add spare type veth peer name far && ip link set spare up && ip link set far up");
+    Shell(
+        "ip link add spare type veth peer name far && ip link set spare up && ip link set far up");
     spare_ = if_nametoindex("spare");
   }
   void TearDown() override {
@@ -121,7 +122,8 @@ TEST_F(UplinkTest, HeldAddressesAreNoSourceAndNoRoute) {
   ASSERT_TRUE(HoldAddress(uplink(), kV6));
   EXPECT_EQ(Output("ip route; ip -6 route"), before);
   Shell("ip addr add 192.0.2.77/32 dev lo && ip addr add 2001:db8:77::1/128 dev lo nodad");
-  EXPECT_THAT(Output("ip route get " + pod_->v4().ToString()), testing::Not(HasSubstr("src " + kV4.ToString())));
+  EXPECT_THAT(Output("ip route get " + pod_->v4().ToString()),
+              testing::Not(HasSubstr("src " + kV4.ToString())));
   EXPECT_THAT(Output("ip route get " + pod_->v6().ToString()),
               testing::Not(HasSubstr("src " + kV6.ToString())));
   Shell("ip addr del 192.0.2.77/32 dev lo && ip addr del 2001:db8:77::1/128 dev lo");
