@@ -5,6 +5,11 @@
 
 namespace sallyport::control {
 
+dataplane::Role RoleOf(const endpoint::Link& link) {
+  if (endpoint::IsOwnTunnel(link)) return dataplane::Role::kEgress;
+  return endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
+}
+
 // Not knowing what to leave alone, it leaves everything that is there alone but for what is closed
 // already: a running pod is not cut off because a directory could not be read.
 std::set<uint32_t> Doorkeeper::First(const endpoint::LinkUpdate& update, Doors& doors) {
@@ -36,8 +41,8 @@ void Doorkeeper::Watch(const endpoint::Link& link, Doors& doors) {
   for (const auto* known : {&seen_, &pods_, &watched_}) {
     if (known->contains(link.ifindex)) return;
   }
-  auto role = endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
-  if (!dataplane_.AttachNode(link.ifindex, link.name, role)) return;  // the reconciler tries again
+  if (!dataplane_.AttachNode(link.ifindex, link.name, RoleOf(link)))
+    return;  // the reconciler tries again
   watched_.insert(link.ifindex);
   doors.watched.insert(link.ifindex);
 }

@@ -31,6 +31,9 @@ struct LinksChanged {
   Doors doors;
 };
 
+// Of an interface of the node's own.
+dataplane::Role RoleOf(const endpoint::Link& link);
+
 class Doorkeeper {
  public:
   using Tell = std::function<void(LinksChanged)>;

@@ -41,11 +41,6 @@ std::string NameOf(const endpoint::Links& links, uint32_t ifindex) {
   return it == links.end() ? "interface " + std::to_string(ifindex) : it->second.name;
 }
 
-// Of one of the node's own.
-dataplane::Role RoleOf(const endpoint::Link& link) {
-  return endpoint::IsTunnel(link) ? dataplane::Role::kTunnel : dataplane::Role::kNode;
-}
-
 std::string TextOf(const dataplane::Shortfall& shortfall) {
   const dataplane::TableUse& use = shortfall.use;
   std::string out = "table \"" + use.name + "\" is full (" + std::to_string(use.used) + " of " +
@@ -79,6 +74,7 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
       clock_(clock),
       compiler_(node),
       store_({kLinks, kClaims, kObjects}),
+      pins_(node),
       attached_at_start_([&] {
         auto attached = dataplane.Attached();
         return std::set<uint32_t>(attached.begin(), attached.end());
@@ -106,7 +102,10 @@ void Reconciler::Take(LinksChanged links) {
   attached_.merge(links.doors.closed);
   watched_.merge(links.doors.watched);
   for (uint32_t ifindex : links.update.Reused()) Reused(ifindex);
-  if (links.update.addresses) Store({model::Delta::Set(*links.update.addresses)});
+  if (links.update.addresses) {
+    pins_.SetLocal(*links.update.addresses);
+    Store({model::Delta::Set(pins_.Own(store_.snapshot()))});
+  }
   if (!links.doors.failure.empty()) {
     LogError(links.doors.failure + "; interfaces that are there now are left alone");
   }
@@ -142,7 +141,11 @@ void Reconciler::Take(ObjectsChanged objects) {
       endpoints_changed_ |= pod ? tracker_.SetPod(*pod) : tracker_.RemovePod(delta.name);
     }
   }
+  bool gateways = std::any_of(
+      objects.deltas.begin(), objects.deltas.end(),
+      [](const model::Delta& delta) { return delta.kind == model::Kind::kEgressGateway; });
   Store(std::move(objects.deltas));
+  if (gateways) Store({model::Delta::Set(pins_.Own(store_.snapshot()))});
   object_diagnostics_ = std::move(objects.standing);
   if (objects.complete) store_.SetComplete(kObjects);
   diagnostics_changed_ = true;
@@ -164,6 +167,7 @@ void Reconciler::Reconcile() {
   if (endpoints_changed_) Decide();  // what was taken off now was a pod's up to now
   Watch(Guard(decision_.guarded));
   Compile();
+  Pin();
   Enforce();
   AdoptOpened();
   Unguard();
@@ -267,12 +271,20 @@ void Reconciler::Compile() {
   for (model::Delta& delta : deltas_) {
     if (auto* pod = std::get_if<model::PodPtr>(&delta.object)) *pod = own_addresses_.Of(*pod);
   }
+  pins_.Hear(deltas_);
   MonotonicTime start = clock_.Now();
   Add(changes_, compiler_.Apply(deltas_));
   timings_.compile.Observe(clock_.Now() - start);
   deltas_.clear();
   fingerprint_.clear();
   ++revision_;
+}
+
+// Before they are opened: nothing of theirs leaves with another address first.
+void Reconciler::Pin() {
+  if (pins_.Update(snapshot())) ++revision_;
+  pins_.Pin(bindings_);
+  if (bindings_ != in_force_) Noticed();
 }
 
 void Reconciler::Enforce() {

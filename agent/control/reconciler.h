@@ -20,6 +20,7 @@
 #include "control/inputs.h"
 #include "control/left_alone.h"
 #include "control/own_addresses.h"
+#include "control/pin_keeper.h"
 #include "control/refusals.h"
 #include "control/upkeep.h"
 #include "dataplane/dataplane.h"
@@ -64,6 +65,10 @@ class Reconciler {
   // Tables that have no room for all of the policy, for a person; "": there are none.
   std::string FullTables() const;
   const std::set<uint32_t>& attached() const { return attached_; }
+  const egress::PinPlan& pin_plan() const { return pins_.plan(); }
+  EgressNews egress_news() const { return pins_.News(snapshot()); }
+  // False: objects that were there may be missing still.
+  bool complete() const { return store_.complete(); }
   // Moves with the objects and the bindings.
   uint64_t revision() const { return revision_; }
   // Why what is known is not in force, for a person; empty when it is.
@@ -87,6 +92,7 @@ class Reconciler {
   void Decide();
   void Noticed();
   void Compile();
+  void Pin();
   // False where one that is still there does not carry the programs.
   bool Guard(const std::set<uint32_t>& interfaces);
   Status AttachAgain(uint32_t ifindex);
@@ -111,6 +117,7 @@ class Reconciler {
   // What is known.
   state::Store store_;
   OwnAddresses own_addresses_;
+  PinKeeper pins_;
   bool endpoints_changed_ = false, diagnostics_changed_ = false;
   std::vector<model::Delta> deltas_;  // in the store, not compiled yet
   endpoint::Decision decision_;

@@ -278,7 +278,8 @@ observe::MetricsView MetricsOf(const Reconciler& reconciler, dataplane::Dataplan
     }
   }
   const model::Snapshot& snapshot = reconciler.snapshot();
-  view.objects = {{"EndpointSlice", snapshot.endpoint_slices.size()},
+  view.objects = {{"EgressGateway", snapshot.egress_gateways.size()},
+                  {"EndpointSlice", snapshot.endpoint_slices.size()},
                   {"Namespace", snapshot.namespaces.size()},
                   {"NetworkPolicy", snapshot.policies.size()},
                   {"Node", snapshot.nodes.size()},

@@ -17,10 +17,10 @@
 #include "dataplane/encoder.h"
 #include "dataplane/flow_sweeper.h"
 #include "dataplane/flows.h"
-#include "dataplane/port_use.h"
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
 #include "dataplane/mapped.h"
+#include "dataplane/port_use.h"
 #include "dataplane/upgrade.h"
 
 namespace sallyport::dataplane {
@@ -323,7 +323,7 @@ std::map<net::Address, EgressUse> KernelDataplane::ReadEgressUse() {
     for (const auto& [first, group] : ports[address].groups) {
       if (group.live) use.live[first] = group.live;
       if (group.resting) use.resting[first] = group.resting;
-      use.idle[first] = now - group.last_seen;
+      if (group.busiest) use.busiest[first] = group.busiest;
     }
     use.refused = memory.ips[number].refused;
     use.hurried = memory.ips[number].hurried;
@@ -391,13 +391,6 @@ Status KernelDataplane::PollEvents(Duration timeout,
 }
 
 }  // namespace
-
-bool operator==(const Binding& a, const Binding& b) {
-  bool alike = a.ifindex == b.ifindex && a.addresses == b.addresses && a.direct == b.direct;
-  if (!alike || a.pins == b.pins) return alike;
-  static const egress::PinSet kNothing;
-  return (a.pins ? *a.pins : kNothing) == (b.pins ? *b.pins : kNothing);
-}
 
 Result<std::unique_ptr<Dataplane>> Dataplane::Open(const Options& options) {
   auto dataplane = std::make_unique<KernelDataplane>();

@@ -19,10 +19,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "model/objects.h"
-#include "net/address.h"
 #include "dataplane/egress_tables.h"
 #include "egress/pin_plan.h"
+#include "model/objects.h"
+#include "net/address.h"
 #include "net/flow.h"
 #include "policy/image.h"
 
@@ -60,7 +60,11 @@ struct Binding {
       false;  // nothing on the interface needs to see its packets (no shaping, no filters)
   // What the pod's traffic is pinned to; nullptr or empty: nothing is.
   std::shared_ptr<const egress::PinSet> pins = nullptr;
-  friend bool operator==(const Binding& a, const Binding& b);
+  friend bool operator==(const Binding& a, const Binding& b) {
+    static const egress::PinSet kNothing;
+    if (a.ifindex != b.ifindex || a.addresses != b.addresses || a.direct != b.direct) return false;
+    return a.pins == b.pins || (a.pins ? *a.pins : kNothing) == (b.pins ? *b.pins : kNothing);
+  }
 };
 using Bindings = std::map<model::ObjectName, Binding>;
 
@@ -74,10 +78,10 @@ struct FlowEntry {
   net::FlowTuple tuple;                                  // as opened
   bool egress_allowed = false, ingress_allowed = false;  // under the generation in force
   bool answered = false, closing = false, cut = false, direct = false;
-  bool pinned = false;  // leaves through an egress IP
+  bool pinned = false;       // leaves through an egress IP
   net::Address egress_ip;    // of a pinned one, if it has got a port: all zero if not
   uint16_t egress_port = 0;  // host byte order
-  bool kept = false;  // policy allows no new one like it, and its endpoint keeps it
+  bool kept = false;         // policy allows no new one like it, and its endpoint keeps it
   uint32_t source_ifindex = 0, destination_ifindex = 0;  // 0: not an endpoint of this node
   int idle_seconds = 0;
 };

@@ -95,19 +95,25 @@ Status EgressTables::ApplyNodes(const EgressState& state) {
     bool right = known != nodes_.end() && (known->second == SP_NODE_SELF) == self;
     if (right) continue;
     uint32_t number = SP_NODE_SELF;
-    while (!self && ++number < memory_.nodes.size() &&
-           !IsFree(memory_.nodes[number].address)) {
+    while (!self && ++number < memory_.nodes.size() && !IsFree(memory_.nodes[number].address)) {
     }
     if (number >= memory_.nodes.size())
       return Error{"table \"tunnel_nodes\" is full (" + std::to_string(memory_.nodes.size() - 1) +
                    "): node " + name + " gets nothing from gateways"};
     sp_address abi = ToAbi(address);
     // Of one that moves only itself is concerned, and only as the tunnel's end.
-    for (int half : {0, 1}) pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
-    if (self) std::erase_if(nodes_, [](const auto& e) { return e.second == SP_NODE_SELF; });
+    for (int half : {0, 1})
+      pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
+    if (Status status = tell_(abi, SP_OUTSIDE_NODE | number); !status.ok()) {
+      for (int half : {1, 0}) pen_.Update(memory_.nodes[number].address.halves[half], 0);
+      return status;
+    }
+    for (auto it = nodes_.begin(); self && it != nodes_.end();) {
+      bool former = it->second == SP_NODE_SELF && it->first != address;
+      if (former) (void)tell_(ToAbi(it->first), std::nullopt);  // who sends from there is nobody
+      it = former ? nodes_.erase(it) : std::next(it);
+    }
     nodes_[address] = number;
-    Status status = tell_(abi, SP_OUTSIDE_NODE | number);
-    if (!status.ok()) return status;
   }
   return Ok();
 }
@@ -150,20 +156,33 @@ void EgressTables::WriteOwners(uint32_t number, const EgressState& state,
   told = std::move(now);
 }
 
-// Ports are given only from blocks whose owner is known to be this node.
 void EgressTables::WriteIp(uint32_t number, const EgressState& state, const EgressState::Ip& ip) {
   sp_egress_ip& entry = memory_.ips[number];
-  sp_port_blocks& blocks = memory_.blocks[number];
-  WriteOwners(number, state, ip);
-  uint32_t count = static_cast<uint32_t>(std::min<size_t>(ip.blocks.size(), SP_PORT_GROUPS));
-  if (ip.block_ports != entry.block_ports) pen_.Update(entry.blocks, 0);
-  pen_.Update(entry.block_ports, ip.block_ports);
-  if (count < entry.blocks) pen_.Update(entry.blocks, count);
-  for (uint32_t i = 0; i < SP_PORT_GROUPS; ++i)
-    pen_.Update(blocks.first[i], i < count ? ip.blocks[i] : 0u);
-  pen_.Update(entry.blocks, count);
+  if (state.ports_known) WritePorts(number, state, ip);
   pen_.Update(entry.uplink, ip.uplink);
-  pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
+  if (ip.gateway_known) pen_.Update(entry.gateway, NodeNumber(state, ip.gateway));
+}
+
+// What is no block of ours any more goes before its owner changes, what is one comes after it has.
+void EgressTables::WritePorts(uint32_t number, const EgressState& state,
+                              const EgressState::Ip& ip) {
+  sp_egress_ip& entry = memory_.ips[number];
+  std::span<uint32_t> firsts = memory_.blocks[number].first;
+  bool resized = ip.block_ports != entry.block_ports;
+  if (resized) pen_.Update(entry.blocks, 0);
+  for (uint32_t& first : firsts) {
+    bool stays =
+        !resized && std::find(ip.blocks.begin(), ip.blocks.end(), first) != ip.blocks.end();
+    if (first != 0 && !stays) pen_.Update(first, 0);
+  }
+  pen_.Update(entry.block_ports, ip.block_ports);
+  WriteOwners(number, state, ip);
+  size_t count = std::min<size_t>(ip.blocks.size(), SP_PORT_GROUPS);
+  for (size_t i = 0; i < firsts.size(); ++i)
+    pen_.Update(firsts[i], i < count ? uint32_t{ip.blocks[i]} : 0u);
+  pen_.Update(entry.blocks, static_cast<uint32_t>(count));
+  pen_.Update(entry.use_until, ip.use_until);
+  pen_.Update(entry.keep_until, ip.keep_until);
 }
 
 Status EgressTables::Apply(const EgressState& state) {

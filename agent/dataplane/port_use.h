@@ -12,13 +12,13 @@
 
 namespace sallyport::dataplane {
 
-// Flows of one egress IP, by the first port of each group of SP_PORT_GROUP ports. Groups without any
-// are not there.
+// Flows of one egress IP, by the first port of each group of SP_PORT_GROUP ports. Groups without
+// any are not there.
 struct PortUse {
   struct Group {
     uint32_t live = 0;     // flows that go on
     uint32_t resting = 0;  // that are over, while a remote may still remember them
-    uint32_t last_seen = 0;  // tick of the last packet of any
+    uint32_t busiest = 0;  // of both, those to the remote that has most of the address's
   };
   std::map<uint16_t, Group> groups;
 };

@@ -48,6 +48,12 @@ bool IsWayOut(const Link& link);
 // Its frames begin with the IP header.
 inline bool IsTunnel(const Link& link) { return link.hardware != 1; }
 
+// The device of the agent's own tunnel to gateways.
+inline constexpr const char* kOwnTunnel = "sallyport";
+inline bool IsOwnTunnel(const Link& link) {
+  return link.kind == "vxlan" && link.name == kOwnTunnel;
+}
+
 using Links = std::map<uint32_t, Link>;
 
 // What changed since the update before; the first one says everything.

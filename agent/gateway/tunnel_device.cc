@@ -135,7 +135,7 @@ Result<std::optional<Interface>> LookAround(NetlinkSocket& socket, const TunnelO
 
 }  // namespace
 
-Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options) {
+Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options, const BeforeUp& before_up) {
   auto socket = NetlinkSocket::Open();
   if (!socket) return std::move(socket).error();
   auto ours = LookAround(*socket, options);
@@ -156,6 +156,8 @@ Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options) {
   }
   out.ifindex = (*ours)->ifindex;
   if (Status status = SetUp(options.name); !status) return std::move(status).error();
+  if (before_up)
+    if (Status status = before_up(out); !status) return std::move(status).error();
   if (Status status = Raise(*socket, out.ifindex, options); !status)
     return std::move(status).error();
   return out;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/result.h"
@@ -35,7 +36,10 @@ struct TunnelDevice {
 // Makes it as wanted, or adopts what is there; up, forwarding, with no address. Idempotent, and
 // what of it differs is set right in place where that can be. Errors: a device of that name that is
 // not ours; the port is somebody else's (the message says whose, where that can be known).
-Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options);
+// `before_up` is called before packets can come out of it: who is to look at them must stand there.
+// It stays down if that fails.
+using BeforeUp = std::function<Status(const TunnelDevice&)>;
+Result<TunnelDevice> EnsureTunnel(const TunnelOptions& options, const BeforeUp& before_up = {});
 
 // Ours only; that there is none is fine.
 Status RemoveTunnel(const std::string& name = kTunnelName);

@@ -50,8 +50,8 @@ std::shared_ptr<const void> ObjectOf(const model::Delta& delta) {
 }
 
 // What is in force for an object that was never understood; nullopt: nothing, which opens nothing.
-std::optional<model::Delta> Closed(Kind kind, const model::ObjectName& name,
-                                   std::string_view object) {
+std::optional<model::Delta> ClosedObject(Kind kind, const model::ObjectName& name,
+                                         std::string_view object) {
   if (kind == Kind::kNetworkPolicy) return ClosedPolicy(name, object);
   if (kind == Kind::kEgressGateway) return ClosedGateway(name, object);
   return std::nullopt;
@@ -108,7 +108,7 @@ void ObjectSet::TakeBad(const model::ObjectName& name, model::Diagnostics errors
   known.seen = list_;
   std::string meanwhile = "; what it was before stays in force";
   std::optional<model::Delta> closed;
-  if (!known.object || known.stands_in) closed = Closed(kind_, name, object);
+  if (!known.object || known.stands_in) closed = ClosedObject(kind_, name, object);
   if (closed) {
     meanwhile = kind_ == Kind::kNetworkPolicy
                     ? "; until it is understood, it isolates the pods it selects and allows nothing"

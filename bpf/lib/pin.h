@@ -13,7 +13,8 @@
 
 /* What the programs' parts return for a packet of a pinned flow: where its entry is. */
 #define PINNED_AT 0x40000000
-#define PINNED_USUAL 0x20000000 /* TCP or UDP, opens nothing, and nothing has changed since the last */
+#define PINNED_USUAL \
+	0x20000000 /* TCP or UDP, opens nothing, and nothing has changed since the last */
 #define PINNED_PLACE 0x1fffffff
 
 static __always_inline int is_pinned_action(int action)
@@ -179,6 +180,8 @@ GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generat
 		return -SP_DROP_NO_EGRESS_IP;
 	if (!READ_ONCE(e->gateway))
 		return -SP_DROP_NO_GATEWAY;
+	if (has_ended(READ_ONCE(e->keep_until), now))
+		return -SP_DROP_NO_PORT;
 	partner = READ_ONCE(pin->partner);
 	outsides = flow_at(partner);
 	if (outsides && is_pair(f, place, outsides)) {

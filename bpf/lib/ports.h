@@ -31,7 +31,7 @@ static __always_inline struct sp_pin *pin_at(__u32 place)
 }
 
 /* What the two entries of a pair have in common: what says how long they live. */
-#define FLOW_LIFE                                                                      \
+#define FLOW_LIFE                                                                        \
 	(SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
 	 SP_FLOW_RESET)
 
@@ -55,9 +55,9 @@ struct wanted {
 	__be16 remote_port;
 	__u8 protocol;
 	__u32 number;
-	__u32 place;  /* of the pod's entry */
-	__u32 owner;  /* ifindex of the pod's interface */
-	__u32 flags;  /* FLOW_LIFE, of the pod's entry */
+	__u32 place; /* of the pod's entry */
+	__u32 owner; /* ifindex of the pod's interface */
+	__u32 flags; /* FLOW_LIFE, of the pod's entry */
 	__u32 now;
 	__u16 own_port; /* the pod's, host byte order */
 };
@@ -126,6 +126,12 @@ static __always_inline __u32 port_at(const struct sp_egress_ip *e, __u32 number,
 	return first ? first + turn % size : 0;
 }
 
+/* Is it past a time that is not to come? */
+static __always_inline int has_ended(__u32 until, __u32 now)
+{
+	return until && (__s32)(now - until) > 0;
+}
+
 /* Is it a port that this node may give? */
 static __always_inline int is_own_port(__u32 number, __u32 port)
 {
@@ -142,7 +148,7 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 {
 	__u32 place, number = w->number;
 
-	if (!READ_ONCE(e->blocks))
+	if (!READ_ONCE(e->blocks) || has_ended(READ_ONCE(e->use_until), w->now))
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);

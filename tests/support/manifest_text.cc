@@ -155,6 +155,25 @@ void Print(std::ostream& out, const model::EndpointSlice& slice) {
       << "\n";
 }
 
+void Print(std::ostream& out, const model::EgressGateway& gateway) {
+  auto cidrs = [](const std::vector<net::Cidr>& all) {
+    return List(all, [](const net::Cidr& cidr) { return Quoted(cidr.ToString()); });
+  };
+  model::PodPeer pods{gateway.namespaces, gateway.pods};
+  out << "---\napiVersion: sallyport.io/v1alpha1\nkind: EgressGateway\nmetadata: {name: "
+      << gateway.name;
+  if (!gateway.created.empty()) out << ", creationTimestamp: " << Quoted(gateway.created);
+  out << "}\nspec:\n  egressIPs: "
+      << List(gateway.egress_ips,
+              [](const net::Address& address) { return Quoted(address.ToString()); })
+      << "\n  pods: " << Text(model::Peer(pods))
+      << "\n  destinations: {cidrs: " << cidrs(gateway.destinations)
+      << ", except: " << cidrs(gateway.except)
+      << "}\n  gateways: {nodeSelector: " << Text(gateway.gateways)
+      << (gateway.interface.empty() ? "" : ", interface: " + Quoted(gateway.interface))
+      << "}\n  portBlockSize: " << gateway.port_block_size << "\n";
+}
+
 }  // namespace
 
 std::string ManifestText(const model::Snapshot& snapshot) {
@@ -175,6 +194,7 @@ std::string ManifestText(const model::Snapshot& snapshot) {
   for (const auto& [name, policy] : snapshot.policies) Print(out, *policy);
   for (const auto& [name, service] : snapshot.services) Print(out, *service);
   for (const auto& [name, slice] : snapshot.endpoint_slices) Print(out, *slice);
+  for (const auto& [name, gateway] : snapshot.egress_gateways) Print(out, *gateway);
   return out.str();
 }
 

@@ -441,6 +441,9 @@ std::vector<model::Delta> AllOf(const model::Snapshot& snapshot) {
   for (const auto& [name, object] : snapshot.endpoint_slices) {
     out.push_back(model::Delta::Set(object));
   }
+  for (const auto& [name, object] : snapshot.egress_gateways) {
+    out.push_back(model::Delta::Set(object));
+  }
   out.push_back(model::Delta::Set(snapshot.local_addresses));
   if (snapshot.namespaces_listed) out.push_back(model::Delta::Set(model::NamespacesListed{}));
   return out;

@@ -13,10 +13,10 @@ tell (wrong usage, something missing, something failed; with -o json: {"error": 
 `sallyport COMMAND --help` explains each command, with examples.)";
 
 inline constexpr const char* kCheck = R"(
-Reads Namespaces, Nodes, Pods, Services, EndpointSlices and NetworkPolicies from YAML or JSON and
-checks what the Kubernetes API would check. Each problem is a line: file:line: severity: object:
-field: what is wrong. Unknown fields are warnings. Kinds that do not concern policy are skipped and
-counted. Exit code 1 on errors.
+Reads Namespaces, Nodes, Pods, Services, EndpointSlices, NetworkPolicies and EgressGateways from YAML
+or JSON and checks what the Kubernetes API would check. Each problem is a line: file:line: severity:
+object: field: what is wrong. Unknown fields are warnings (of an EgressGateway: errors). Kinds that
+do not concern policy are skipped and counted. Exit code 1 on errors.
 
 Examples:
   sallyport check policies/

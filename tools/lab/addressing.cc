@@ -173,7 +173,8 @@ Networks DefaultNetworks() {
           {cidr("172.30.0.0/24"), cidr("fd00:172:30::/64")},
           {cidr("198.51.100.0/24"), cidr("2001:db8:100::/64")},
           {},
-          {cidr("10.96.0.0/16"), cidr("fd00:10:96::/112")}};
+          {cidr("10.96.0.0/16"), cidr("fd00:10:96::/112")},
+          {cidr("203.0.113.0/24"), cidr("2001:db8:ffff::/64")}};
 }
 
 net::Address Nth(const net::Cidr& network, uint64_t offset) {

@@ -30,6 +30,7 @@ const std::vector<KindInfo>& Kinds() {
       {"NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"},
       {"Ingress", "networking.k8s.io/v1", "ingresses"},
       {"EndpointSlice", "discovery.k8s.io/v1", "endpointslices"},
+      {"EgressGateway", "sallyport.io/v1alpha1", "egressgateways", false},
       {"Role", "rbac.authorization.k8s.io/v1", "roles"},
       {"RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"},
       {"ClusterRole", "rbac.authorization.k8s.io/v1", "clusterroles", false},

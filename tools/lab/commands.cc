@@ -39,6 +39,7 @@ struct UpWords {
   std::vector<std::string> node_networks;
   std::vector<std::string> outside_networks;
   std::vector<std::string> outside_addresses;
+  std::vector<std::string> egress_networks;
   std::vector<std::string> service_networks;
   int patience = 60;
   bool no_agent = false;
@@ -73,6 +74,7 @@ Status Understand(UpWords* words) {
   if (done) done = TakeNetworks(words->node_networks, "--node-network", &networks.nodes);
   if (done) done = TakeNetworks(words->outside_networks, "--outside-network", &networks.outside);
   if (done) done = TakeNetworks(words->service_networks, "--service-network", &networks.services);
+  if (done) done = TakeNetworks(words->egress_networks, "--egress-network", &networks.egress);
   for (const std::string& text : words->outside_addresses) {
     auto address = net::Address::Parse(text);
     if (!address) return std::move(address).error().Context("--outside-address");
@@ -132,6 +134,9 @@ void AddUpOptions(CLI::App* command, UpWords* words) {
                       "outside has address 10 in it)");
   command->add_option("--outside-address", words->outside_addresses,
                       "More addresses that the outside has");
+  command->add_option("--egress-network", words->egress_networks,
+                      "Where egress IPs come from, on the nodes' network (default: 203.0.113.0/24 "
+                      "2001:db8:ffff::/64)");
   command->add_option("--service-network,--service-cidr", words->service_networks,
                       "Where Services' addresses come from (default: 10.96.0.0/16 "
                       "fd00:10:96::/112)");

@@ -85,6 +85,11 @@ class FabricBuilder {
         if (Status done = fabric_.AddAddress(kBridge, gateway); !done) return done;
       }
     }
+    for (const net::Cidr& network : state_.networks.egress) {
+      InterfaceAddress gateway{Nth(network, 1), network.length()};
+      if (!added.insert(gateway.ToString()).second) continue;
+      if (Status done = fabric_.AddAddress(kBridge, gateway); !done) return done;
+    }
     return Ok();
   }
 

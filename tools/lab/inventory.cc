@@ -19,8 +19,10 @@ namespace sallyport::lab {
 namespace {
 
 // What agents and proxies know.
-constexpr std::array<const char*, 6> kKnown = {"Namespace",     "Node",    "Pod",
-                                               "NetworkPolicy", "Service", "EndpointSlice"};
+constexpr std::array<const char*, 7> kKnown = {
+    "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "EgressGateway"};
+// Of a kind that the API server does not have there are no objects, as the agents see it.
+constexpr std::string_view kMayBeMissing = "EgressGateway";
 
 Result<Cluster> ReadCluster(const Layout& layout) {
   auto api = OpenApi(layout);
@@ -28,6 +30,7 @@ Result<Cluster> ReadCluster(const Layout& layout) {
   Cluster cluster;
   for (const char* kind : kKnown) {
     auto items = (*api)->List(*FindKind(kind));
+    if (!items && items.error().code == kNotFound && kind == kMayBeMissing) continue;
     if (!items) return std::move(items).error();
     for (Value& item : *items) cluster.Set(kind, std::move(item));
   }

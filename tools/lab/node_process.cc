@@ -40,6 +40,12 @@ constexpr Duration kSlowestRetry = 5s;
 
 void Log(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
 
+// That of this machine, which is every node's: "" where there is none.
+std::string BootId() {
+  auto text = ReadFile("/proc/sys/kernel/random/boot_id");
+  return text ? text->substr(0, text->find('\n')) : "";
+}
+
 // A counter that poll() can wait for; rung from any thread.
 class Doorbell {
  public:
@@ -334,7 +340,8 @@ class Node {
     Set(status, "capacity", room);
     Set(status, "allocatable", room);
     Set(status, "nodeInfo",
-        Mapping({{"kubeletVersion", String("v1.30.0-lab")},
+        Mapping({{"bootID", String(BootId())},
+                 {"kubeletVersion", String("v1.30.0-lab")},
                  {"operatingSystem", String("linux")},
                  {"osImage", String("network namespace")},
                  {"containerRuntimeVersion", String("lab://1")}}));

@@ -28,9 +28,10 @@ struct KindWords {
   std::string_view kind;
   std::string_view brief;
 };
-constexpr std::array<KindWords, 13> kKindWords = {{{"ConfigMap", "cm"},
+constexpr std::array<KindWords, 14> kKindWords = {{{"ConfigMap", "cm"},
                                                    {"DaemonSet", "ds"},
                                                    {"Deployment", "deploy"},
+                                                   {"EgressGateway", "egw"},
                                                    {"Job", "job"},
                                                    {"Namespace", "ns"},
                                                    {"NetworkPolicy", "netpol"},
@@ -104,7 +105,8 @@ std::string CanonicalKind(const std::string& word) {
   std::string lower = Lower(word);
   for (const KindWords& words : kKindWords) {
     std::string kind = Lower(words.kind);
-    std::string plural = kind.ends_with("y") ? kind.substr(0, kind.size() - 1) + "ies" : kind + "s";
+    bool ies = kind.ends_with("y") && !kind.ends_with("ay");
+    std::string plural = ies ? kind.substr(0, kind.size() - 1) + "ies" : kind + "s";
     if (lower == kind || lower == plural || lower == words.brief) return std::string(words.kind);
   }
   return word;

@@ -59,6 +59,7 @@ Status NetworksFromTree(const Value& tree, Networks* out) {
   if (status)
     status =
         FromStrings(tree.Find("outsideAddresses"), net::Address::Parse, &out->outside_addresses);
+  if (status) status = FromStrings(tree.Find("egress"), net::Cidr::Parse, &out->egress);
   return status;
 }
 
@@ -101,6 +102,7 @@ Value StateToTree(const LabState& state) {
                              {"nodes", ToStrings(state.networks.nodes)},
                              {"services", ToStrings(state.networks.services)},
                              {"outside", ToStrings(state.networks.outside)},
+                             {"egress", ToStrings(state.networks.egress)},
                              {"outsideAddresses", ToStrings(state.networks.outside_addresses)}})},
        {"outside", Mapping({{"own", ToStrings(state.outside.own)},
                             {"gateways", ToStrings(state.outside.gateways)}})},

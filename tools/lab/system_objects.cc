@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lab/system_objects.h"
 
-#include <agent_rbac.h>  // daemonset/rbac.yaml
+#include <agent_objects.h>  // daemonset/rbac.yaml, daemonset/egressgateways.yaml
 
 #include <utility>
 
@@ -40,7 +40,8 @@ Result<DnsDeployment> DnsOf(const LabState& state, const std::vector<std::string
 Result<std::vector<Value>> SystemObjects(const LabState& state,
                                          const std::vector<std::string>& hosts) {
   std::vector<Value> out;
-  Status added = Add(std::string(kAgentNamespace) + kAgentRbac, "agents", &out);
+  Status added =
+      Add(std::string(kAgentNamespace) + kAgentKinds + "\n---\n" + kAgentRbac, "agents", &out);
   if (added && state.dns) {
     auto dns = DnsOf(state, hosts);
     if (!dns) return std::move(dns).error();

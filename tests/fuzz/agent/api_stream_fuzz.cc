@@ -48,27 +48,30 @@ Seen ReadEvents(std::string_view text, size_t piece) {
 void Decode(const std::string& object) {
   using model::Kind;
   for (Kind kind : {Kind::kNamespace, Kind::kNode, Kind::kPod, Kind::kService, Kind::kEndpointSlice,
-                    Kind::kNetworkPolicy}) {
+                    Kind::kNetworkPolicy, Kind::kEgressGateway}) {
     DecodedObject decoded = DecodeObject(kind, object);
     CHECK(decoded.delta.has_value() != !decoded.errors.empty());
     CHECK(!decoded.delta || !decoded.name.name.empty());
   }
   auto closed = std::get<model::NetworkPolicyPtr>(ClosedPolicy({"n", "p"}, object).object);
   CHECK(closed->ingress.empty() && closed->egress.empty());
+  auto pinned = std::get<model::EgressGatewayPtr>(ClosedGateway({"", "g"}, object).object);
+  CHECK(pinned->egress_ips.empty() && pinned->name == "g");
 }
 
-// What is in force for a policy is never nothing, once it was told of.
-void Keep(const std::vector<std::string>& objects) {
+// What is in force for a policy, or a gateway, is never nothing, once it was told of.
+void Keep(model::Kind kind, const std::vector<std::string>& objects) {
   model::Snapshot snapshot;
-  ObjectSet set(model::Kind::kNetworkPolicy, [&](const ObjectUpdate& update) {
+  ObjectSet set(kind, [&](const ObjectUpdate& update) {
     for (const model::Delta& delta : update.deltas) snapshot.Apply(delta);
   });
   size_t most = 0;
   for (const std::string& object : objects) {
     set.Set(object);
     set.Flush();
-    CHECK(snapshot.policies.size() >= most);
-    most = snapshot.policies.size();
+    size_t now = snapshot.policies.size() + snapshot.egress_gateways.size();
+    CHECK(now >= most);
+    most = now;
   }
 }
 
@@ -86,6 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const std::string& object : list.items) Decode(object);
   for (const std::string& object : events.items) Decode(object);
   Decode(std::string(text));
-  Keep(list.items);
+  Keep(sallyport::model::Kind::kNetworkPolicy, list.items);
+  Keep(sallyport::model::Kind::kEgressGateway, list.items);
   return 0;
 }

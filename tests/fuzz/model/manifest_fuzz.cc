@@ -2,6 +2,7 @@
 // Any text is answered: nothing throws, hangs or overflows. What is accepted has valid names, is
 // the same when it is read again, and whatever is not said to be well has a reason that is
 // reported.
+#include <algorithm>
 #include <set>
 
 #include "base/check.h"
@@ -72,6 +73,18 @@ void CheckObject(const EndpointSlicePtr& object) {
   }
   CHECK(v4 == 0 || v6 == 0);
   for (const SlicePort& port : object->ports) CHECK(!port.port || *port.port != 0);
+}
+void CheckObject(const EgressGatewayPtr& object) {
+  CHECK(!object->egress_ips.empty() && object->egress_ips.size() <= 16);
+  for (const net::Cidr& hole : object->except) {
+    auto around = [&](const net::Cidr& cidr) { return cidr.Contains(hole); };
+    CHECK(object->destinations.empty() ||
+          std::any_of(object->destinations.begin(), object->destinations.end(), around))
+        << hole.ToString();
+  }
+  CHECK(object->interface.size() <= 15);
+  int size = object->port_block_size;
+  CHECK(size >= 64 && size <= 16384 && (size & (size - 1)) == 0) << size;
 }
 void CheckObject(const LocalAddresses&) { CHECK(false) << "not from a manifest"; }
 void CheckObject(const NamespacesListed&) { CHECK(false) << "not from a manifest"; }

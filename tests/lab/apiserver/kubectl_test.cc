@@ -284,6 +284,85 @@ spec:
             std::string::npos);
 }
 
+constexpr const char* kGateway = R"(apiVersion: sallyport.io/v1alpha1
+kind: EgressGateway
+metadata: {name: partner-api}
+spec:
+  egressIPs: [203.0.113.10, "2001:db8:ffff::10"]
+  pods: {podSelector: {matchLabels: {app: web}}}
+  destinations: {cidrs: [198.51.100.0/24]}
+  gateways: {nodeSelector: {matchLabels: {egress: "yes"}}}
+)";
+
+TEST_F(KubectlTest, EgressGateways) {
+  const std::string definition = test::InSources("daemonset/egressgateways.yaml");
+  EXPECT_EQ(K("apply -f " + definition),
+            "customresourcedefinition.apiextensions.k8s.io/egressgateways.sallyport.io created\n");
+  EXPECT_EQ(K("apply -f " + definition),
+            "customresourcedefinition.apiextensions.k8s.io/egressgateways.sallyport.io "
+            "unchanged\n");
+  File("egw.yaml", kGateway);
+  EXPECT_EQ(K("apply -f egw.yaml"), "egressgateway.sallyport.io/partner-api created\n");
+  EXPECT_EQ(K("apply -f egw.yaml"), "egressgateway.sallyport.io/partner-api unchanged\n");
+  EXPECT_EQ(K("get egw partner-api -o jsonpath='{.spec.portBlockSize}'"), "1024");
+  EXPECT_EQ(Sh("kubectl get egw | sed 's/[0-9]*s$/AGE/'"),
+            "NAME          EGRESS IPS                             READY   NODES   AGE\n"
+            "partner-api   [\"203.0.113.10\",\"2001:db8:ffff::10\"]                   AGE\n");
+  EXPECT_EQ(
+      K("patch egw partner-api --subresource=status --type=merge -p "
+        "'{\"spec\":{\"portBlockSize\":64},\"status\":{\"conditions\":[{\"type\":\"Ready\","
+        "\"status\":\"True\",\"reason\":\"Held\",\"message\":\"\",\"lastTransitionTime\":"
+        "\"2026-01-02T03:04:05Z\"}],\"addresses\":[{\"ip\":\"203.0.113.10\",\"node\":\"n1\"}]}}'"),
+      "egressgateway.sallyport.io/partner-api patched\n");
+  EXPECT_EQ(Sh("kubectl get egw --no-headers | sed 's/[0-9]*s$/AGE/'"),
+            "partner-api   [\"203.0.113.10\",\"2001:db8:ffff::10\"]   True   n1    AGE\n");
+  EXPECT_EQ(K("get egw partner-api -o jsonpath='{.metadata.generation} {.spec.portBlockSize}'"),
+            "1 1024");
+  EXPECT_EQ(K("wait --for=condition=Ready egw/partner-api --timeout=0s"),
+            "egressgateway.sallyport.io/partner-api condition met\n");
+  for (auto [change, said] :
+       {std::pair("s/203.0.113.10/gateway/", "spec.egressIPs[0]: Invalid value: \"gateway\""),
+        std::pair("s/198.51.100.0.24/198.51.100.1/", "must be of type cidr: \"198.51.100.1\""),
+        std::pair("s/egressIPs:/portBlockSize: 1000\\n  egressIPs:/",
+                  "spec.portBlockSize: Unsupported value: \"1000\""),
+        std::pair("s/destinations:/destination:/", "unknown field \"spec.destination\"")}) {
+    std::string refused =
+        Sh("sed '" + std::string(change) + "' egw.yaml >bad.yaml; " + "kubectl apply -f bad.yaml");
+    EXPECT_NE(refused.find(said), std::string::npos) << change << refused;
+  }
+  for (auto [field, said] :
+       {std::pair("egw", "Gives pods a static address"),
+        std::pair("egw.spec", "egressIPs\t<[]string> -required-"),
+        std::pair("egw.spec.pods.podSelector.matchExpressions", "-required-"),
+        std::pair("egw.spec.destinations", "that is not the cluster"),
+        std::pair("egw.spec.gateways.interface", "The interface of the gateways"),
+        std::pair("egw.status.addresses", "The node that holds it")}) {
+    std::string explained = K("explain " + std::string(field));
+    EXPECT_NE(explained.find(said), std::string::npos) << field << explained;
+  }
+}
+
+TEST_F(KubectlTest, Leases) {
+  File("lease.yaml",
+       "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: block, labels: {a: b}}\n"
+       "spec: {holderIdentity: n1, leaseDurationSeconds: 60, renewTime: "
+       "\"2026-01-02T03:04:05.000000Z\"}\n");
+  EXPECT_EQ(K("create -f lease.yaml"), "lease.coordination.k8s.io/block created\n");
+  EXPECT_EQ(K("create -f lease.yaml"),
+            "Error from server (AlreadyExists): error when creating \"lease.yaml\": "
+            "leases.coordination.k8s.io \"block\" already exists\n[1]");
+  EXPECT_EQ(K("get lease -l a=b --no-headers -o custom-columns=H:.spec.holderIdentity"), "n1\n");
+  K("get lease block -o yaml >read.yaml");
+  EXPECT_EQ(K("patch lease block --type=merge -p '{\"spec\":{\"holderIdentity\":\"n2\"}}'"),
+            "lease.coordination.k8s.io/block patched\n");
+  std::string stale = K("replace -f read.yaml");
+  EXPECT_NE(stale.find("(Conflict)"), std::string::npos) << stale;
+  EXPECT_NE(stale.find("the object has been modified"), std::string::npos) << stale;
+  K("get lease block -o yaml >read.yaml");
+  EXPECT_EQ(K("replace -f read.yaml"), "lease.coordination.k8s.io/block replaced\n");
+  EXPECT_EQ(K("delete lease block"), "lease.coordination.k8s.io \"block\" deleted\n");
+}
+
 TEST_F(KubectlTest, AfterKillEverythingIsThere) {
   File("web.yaml", kWeb);
   K("apply -f web.yaml");

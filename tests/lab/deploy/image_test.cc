@@ -292,8 +292,17 @@ TEST_F(ImageTest, AppliedToAnApiServer) {
   for (const char* may : {"list pods", "watch nodes", "list networkpolicies.networking.k8s.io"}) {
     Shell(as_agent + may + " | grep -qx yes");
   }
-  for (const char* may_not : {"get secrets", "get pods", "create pods", "update nodes"}) {
+  for (const char* may_not :
+       {"get secrets", "get pods", "create pods", "update nodes", "create leases", "create events",
+        "patch egressgateways.sallyport.io"}) {
     Shell(as_agent + may_not + " | grep -qx no");
+  }
+  const std::string as_agent_in = as_agent.substr(0, as_agent.rfind("-A ")) + "-n ";
+  for (const char* may :
+       {"sallyport-system create leases", "sallyport-system update leases",
+        "sallyport-system delete leases", "default create events", "default patch events",
+        "default patch egressgateways.sallyport.io --subresource=status"}) {
+    Shell(as_agent_in + may + " | grep -qx yes");
   }
 
   ContainerPlan plan = PlanOf(ReadKustomized("daemonset", "DaemonSet"), "containers", Places());
@@ -392,7 +401,7 @@ TEST(DaemonSetTest, HasNoAnchors) {
   }
 }
 
-// What the agent follows, and nothing else; it changes nothing.
+// What the agent follows, and the status of its own kind; nothing else.
 TEST(DaemonSetTest, RightsOnTheApiServer) {
   EnterSandbox();
   std::vector<std::string> rules;
@@ -400,6 +409,10 @@ TEST(DaemonSetTest, RightsOnTheApiServer) {
   for (const model::Value& rule : At(role, {"rules"}).items) {
     std::vector<std::string> verbs;
     for (const model::Value& verb : At(rule, {"verbs"}).items) verbs.push_back(verb.text);
+    if (At(rule, {"resources"}).items.at(0).text == "egressgateways/status") {
+      EXPECT_THAT(verbs, ElementsAre("get", "patch"));
+      continue;
+    }
     EXPECT_THAT(verbs, ElementsAre("list", "watch"));
     for (const model::Value& resource : At(rule, {"resources"}).items) {
       rules.push_back(At(rule, {"apiGroups"}).items.at(0).text + "/" + resource.text);

@@ -44,6 +44,17 @@ spec:
   - to: [{namespaceSelector: {}, podSelector: {matchLabels: {app: c}}}]
 )";
 
+constexpr const char* kGateway = R"(---
+apiVersion: sallyport.io/v1alpha1
+kind: EgressGateway
+metadata: {name: partner}
+spec:
+  egressIPs: [198.51.100.200]
+  pods: {}
+  destinations: {cidrs: [203.0.113.0/24]}
+  gateways: {nodeSelector: {}}
+)";
+
 class Agents : public LabTest, public testing::WithParamInterface<const char*> {
  protected:
   Agents() : LabTest(std::string("t-") + GetParam() + "-") {}
@@ -68,6 +79,29 @@ TEST_P(Agents, LabTestAgreesCellByCell) {
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_GE(Items(&*rows).size(), 9u * 9 * 2 * 2);
   EXPECT_TRUE(ListPods(Layout(name())).empty()) << "the lab is gone";
+}
+
+// Told like any object: the agents know it before `lab up` and `lab apply` are done.
+TEST_P(Agents, EgressGatewaysAreAmongTheObjects) {
+  UpWithAgents(StandIn("x", "a", "{containerPort: 80}") + kGateway);
+  auto said = [&] {
+    auto status = AskAgent(Layout(name()).socket("node2"), "/v1/status");
+    EXPECT_TRUE(status) << status.error().message;
+    return status ? ToJson(*status->Find("diagnostics")) : "";
+  };
+  EXPECT_THAT(said(), HasSubstr("EgressGateway partner: spec.pods: is empty"));
+  model::Snapshot snapshot = Read().snapshot;
+  ASSERT_TRUE(snapshot.egress_gateways.contains("partner"));
+  EXPECT_NE(snapshot.egress_gateways.at("partner")->created, "");
+  for (const auto& [node, object] : snapshot.nodes) {
+    EXPECT_TRUE(object->ready) << node;
+    EXPECT_NE(object->boot_id, "") << node;
+    EXPECT_EQ(object->internal_addresses.size(), 2u) << node;
+  }
+  EXPECT_EQ(Kube({"get", "egw", "-o", "name"}), "egressgateway.sallyport.io/partner");
+  EXPECT_EQ(Run({"lab", "delete", "--name", name(), "egw", "partner"}).exit_code, 0);
+  EXPECT_EQ(said(), "[]");
+  EXPECT_TRUE(Read().snapshot.egress_gateways.empty());
 }
 
 TEST_P(Agents, AnExpectationThatIsNotMetIsNo) {

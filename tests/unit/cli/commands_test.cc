@@ -276,6 +276,21 @@ TEST_F(CommandsTest, CheckShowsProblemsWithTheirPlace) {
                            HasSubstr(R"({"severity": "warning", "file": ")" + bad)));
 }
 
+TEST_F(CommandsTest, CheckKnowsEgressGateways) {
+  std::string text =
+      "apiVersion: sallyport.io/v1alpha1\nkind: EgressGateway\nmetadata: {name: g}\nspec:\n"
+      "  egressIPs: [203.0.113.10]\n  pods: {podSelector: {}}\n"
+      "  gateways:\n    nodeSelector: {}\n    interface: eth1\n";
+  EXPECT_EQ(Run({"check", Write("egw.yaml", text)}), kYes);
+  EXPECT_EQ(out(), "1 object read (1 EgressGateway), 0 warnings, 0 errors\n");
+  std::string bad = Write("bad.yaml", text + "  portBlockSize: 100\n  destination: {}\n");
+  EXPECT_EQ(Run({"check", bad}), kNo);
+  EXPECT_THAT(out(),
+              AllOf(HasSubstr(bad + ":10: error: EgressGateway g: spec.portBlockSize: 100 must be"),
+                    HasSubstr(bad + ":11: error: EgressGateway g: spec.destination: unknown field; "
+                                    "did you mean destinations?")));
+}
+
 TEST_F(CommandsTest, StrictCheckTakesWarningsForErrors) {
   std::string odd = Write("odd.yaml",
                           "apiVersion: v1\nkind: Namespace\nmetadata: {name: space}\nspek: {}\n"

@@ -68,6 +68,8 @@ TEST(Objects, ANameThatYamlReadsAsABooleanIsAnError) {
 TEST(Objects, KindsAsKubectlTakesThem) {
   for (const char* word : {"netpol", "NetworkPolicy", "networkpolicies", "NETWORKPOLICY"})
     EXPECT_EQ(CanonicalKind(word), "NetworkPolicy") << word;
+  for (const char* word : {"egw", "egressgateways", "EgressGateway"})
+    EXPECT_EQ(CanonicalKind(word), "EgressGateway") << word;
   EXPECT_EQ(CanonicalKind("deploy"), "Deployment");
   EXPECT_EQ(CanonicalKind("pods"), "Pod");
   EXPECT_EQ(CanonicalKind("Widget"), "Widget");
@@ -97,14 +99,15 @@ TEST(SystemObjects, AgentsHaveTheRightsThatAreDeployed) {
   std::ifstream file(test::InSources("daemonset/rbac.yaml"));
   std::string text((std::istreambuf_iterator<char>(file)), {});
   model::ParsedText deployed = model::ParseText(text, "rbac.yaml");
-  ASSERT_EQ(deployed.documents.size(), 3u);
+  ASSERT_EQ(deployed.documents.size(), 7u);
   auto made = SystemObjects(LabState(), {});
   ASSERT_TRUE(made) << made.error().message;
-  ASSERT_EQ(made->size(), 4u);
+  ASSERT_EQ(made->size(), 9u);
   EXPECT_EQ(KindOf(made->front()), "Namespace");
   EXPECT_EQ(NameOf(made->front()).name, kAgentAccount.ns);
+  EXPECT_EQ(NameOf(made->at(1)).name, "egressgateways.sallyport.io");
   for (size_t i = 0; i < deployed.documents.size(); ++i) {
-    EXPECT_TRUE(SameContent(made->at(i + 1), deployed.documents[i])) << ToJson(made->at(i + 1));
+    EXPECT_TRUE(SameContent(made->at(i + 2), deployed.documents[i])) << ToJson(made->at(i + 2));
   }
   EXPECT_EQ(NameOf(deployed.documents.front()), kAgentAccount);
 }
