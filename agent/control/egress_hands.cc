@@ -70,7 +70,7 @@ dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Mill
   Status status = device ? Ok() : Status(std::move(device).error());
   Say("the tunnel to gateways", status);
   tunnel_ = {};
-  if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_};
+  if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_, heartbeat_port_};
   return tunnel_;
 }
 

@@ -58,7 +58,7 @@ EgressLoop::EgressLoop(const EgressOptions& options, dataplane::Dataplane& datap
                        kube::Client* client)
     : options_(options),
       dataplane_(dataplane),
-      hands_(dataplane, options.tunnel_port, options.vni),
+      hands_(dataplane, options.tunnel_port, options.heartbeat_port, options.vni),
       steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()) {
   if (client)
     writer_ = std::make_unique<gateway::ObjectWriter>(

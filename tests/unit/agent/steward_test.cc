@@ -50,7 +50,7 @@ class StewardTest : public testing::Test {
     moment.wall = "2026-01-01T00:00:10.000000Z";
     moment.api_reachable = true;
     moment.leases_listed = listed_;
-    moment.tunnel = {9, 7, 1450, 4790};
+    moment.tunnel = {9, 7, 1450, 4790, 4791};
     moment.uplinks = uplinks_;
     return steward_->Decide(moment);
   }
