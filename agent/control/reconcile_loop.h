@@ -26,6 +26,10 @@ class ReconcileLoop : public observe::Source {
   // Ends the thread; questions that still wait are answered with an error.
   ~ReconcileLoop() override;
 
+  // Who tells of egress IPs; without, there are none. To be set before the first question, and
+  // called on any thread, until this object ends: it waits for nobody.
+  void SetEgress(std::function<observe::EgressView()> read) { read_egress_ = std::move(read); }
+
   // Thread-safe.
   void Push(Input input) { queue_.Push(std::move(input)); }
   void Push(const dataplane::DropEvent& event);
@@ -39,6 +43,7 @@ class ReconcileLoop : public observe::Source {
                                                    const std::string& endpoint) override;
   Result<std::vector<observe::ExplainView>> Explain(
       const observe::ExplainQuestion& question) override;
+  Result<observe::EgressView> ReadEgress() override;
 
  private:
   void Run();
@@ -53,6 +58,7 @@ class ReconcileLoop : public observe::Source {
   std::unique_ptr<Reconciler> reconciler_;
   DropMailbox mailbox_;
   DropReporter reporter_;
+  std::function<observe::EgressView()> read_egress_;
   observe::Traffic traffic_;  // the reconciler's thread only
   Queue<Input> queue_;
   std::jthread thread_;

@@ -23,5 +23,5 @@ sallyport_test(control LABEL unit
   DEPS sallyport_config sallyport_control)
 
 sallyport_test(observe LABEL unit
-  SOURCES agent/metrics_test.cc agent/observe_test.cc
+  SOURCES agent/egress_view_test.cc agent/metrics_test.cc agent/observe_test.cc
   DEPS sallyport_observe sallyport_endpoint)
