@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "control/api_source.h"
 #include "control/doorkeeper.h"
+#include "control/egress_loop.h"
 #include "control/left_alone.h"
 #include "control/reconcile_loop.h"
 #include "control/serial_dataplane.h"
@@ -18,6 +19,8 @@
 #include "endpoint/cni_watch.h"
 #include "endpoint/link_watch.h"
 #include "endpoint/resolver.h"
+#include "gateway/tunnel_device.h"
+#include "gateway/uplink.h"
 #include "observe/exporter.h"
 #include "observe/server.h"
 #include "observe/web.h"
@@ -98,6 +101,11 @@ class Agent::Impl {
   explicit Impl(const Config& config) : config_(config), left_alone_(config.dataplane.pins) {}
 
   Status Start() {
+    if (config_.manifests.empty()) {
+      auto client = ApiSource::Connect(config_);
+      if (!client) return std::move(client).error();
+      client_ = std::move(*client);
+    }
     auto opened = dataplane::Dataplane::Open(config_.dataplane);
     if (!opened) return std::move(opened).error();
     for (const std::string& note : (*opened)->notes()) LogWarning(note);
@@ -115,6 +123,7 @@ class Agent::Impl {
                                      left_alone_, SystemClock()),
         events_, watches_, SystemClock());
     if (Status status = StartWatches(); !status) return status;
+    if (Status status = StartEgress(); !status) return status;
     auto server = observe::Server::Start(config_.socket, *loop_, events_);
     if (!server) return std::move(server).error();
     server_ = std::move(*server);
@@ -135,6 +144,26 @@ class Agent::Impl {
         *config_.metrics, [exporter](const std::string& path) { return exporter->Answer(path); });
   }
 
+  Status StartEgress() {
+    EgressOptions options;
+    options.node = config_.node;
+    auto boot_id = ReadFile("/proc/sys/kernel/random/boot_id");
+    if (!boot_id) return std::move(boot_id).error();
+    options.boot_id = boot_id->substr(0, boot_id->find('\n'));
+    options.lease_namespace = config_.lease_namespace;
+    options.tunnel_port = config_.tunnel_port;
+    options.heartbeat_port = config_.heartbeat_port;
+    options.vni = config_.tunnel_vni;
+    if (!config_.heartbeat_key.empty()) {
+      auto key = gateway::HeartbeatKey::Read(config_.heartbeat_key);
+      if (!key) return std::move(key).error();
+      options.key = std::move(*key);
+    }
+    egress_ = std::make_unique<EgressLoop>(options, *dataplane_, client_.get());
+    loop_->SetTellEgress([this](EgressNews news) { egress_->Tell(std::move(news)); });
+    return Ok();
+  }
+
   Status StartWatches() {
     drops_ = std::jthread(
         [this](const std::stop_token& stop) { FollowDrops(stop, *dataplane_, *loop_); });
@@ -148,9 +177,7 @@ class Agent::Impl {
     if (!claims) return std::move(claims).error();
     claims_ = std::move(*claims);
     if (config_.manifests.empty()) {
-      auto api = ApiSource::Start(config_, *loop_, watches_);
-      if (!api) return std::move(api).error();
-      api_ = std::move(*api);
+      api_ = std::make_unique<ApiSource>(*client_, *loop_, watches_);
       return Ok();
     }
     auto manifests = ManifestThread::Start(config_.manifests, *loop_);
@@ -166,6 +193,8 @@ class Agent::Impl {
   std::unique_ptr<Doorkeeper> doorkeeper_;
   observe::EventLog events_;
   observe::WatchBoard watches_;  // of the API server's resources
+  std::unique_ptr<kube::Client> client_;  // none with manifests
+  std::unique_ptr<EgressLoop> egress_;    // the reconciler tells it
   std::unique_ptr<ReconcileLoop> loop_;
   std::jthread drops_;
   std::unique_ptr<endpoint::LinkWatch> links_;
@@ -185,6 +214,15 @@ Result<std::unique_ptr<Agent>> Agent::Start(const Config& config) {
 Agent::Agent(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Agent::~Agent() = default;
 
+// What egress IPs have left on the node's interfaces.
+Status LeaveGateways() {
+  auto held = gateway::HeldAddresses();
+  if (!held) return std::move(held).error();
+  for (const gateway::HeldAddress& one : *held)
+    if (Status status = gateway::DropAddress(one.ifindex, one.address); !status) return status;
+  return gateway::RemoveTunnel();
+}
+
 Result<std::string> RemoveEnforcement(const Config& config) {
   const std::string& pins = config.dataplane.pins;
   std::error_code error;
@@ -198,6 +236,7 @@ Result<std::string> RemoveEnforcement(const Config& config) {
     return std::move(status).error();
   }
   if (Status status = LeftAlone(pins).Clear(); !status) return std::move(status).error();
+  if (Status status = LeaveGateways(); !status) return std::move(status).error();
   if (rmdir(pins.c_str()) != 0 && errno != ENOENT) return ErrnoError("removing " + pins);
   return "removed " + pins + " with " + std::to_string(count) +
          " pins, and the programs behind them; nothing is enforced on this node any more";

@@ -42,21 +42,17 @@ void Show(observe::WatchBoard& board, const std::string& resource, const watch::
 
 }  // namespace
 
-Result<std::unique_ptr<ApiSource>> ApiSource::Start(const Config& config, ReconcileLoop& loop,
-                                                    observe::WatchBoard& board) {
+Result<std::unique_ptr<kube::Client>> ApiSource::Connect(const Config& config) {
   auto access =
       config.kubeconfig.empty() ? kube::InClusterAccess() : kube::ReadKubeconfig(config.kubeconfig);
   if (!access) return std::move(access).error();
-  auto client = kube::Client::Create(std::move(*access));
-  if (!client) return std::move(client).error();
-  return std::make_unique<ApiSource>(std::move(*client), loop, board);
+  return kube::Client::Create(std::move(*access));
 }
 
-ApiSource::ApiSource(std::unique_ptr<kube::Client> client, ReconcileLoop& loop,
-                     observe::WatchBoard& board)
-    : client_(std::move(client)),
+ApiSource::ApiSource(kube::Client& client, ReconcileLoop& loop, observe::WatchBoard& board)
+    : client_(client),
       watch_(
-          *client_,
+          client_,
           [&loop](watch::ObjectUpdate update) {
             loop.Push(ObjectsChanged{std::move(update.deltas), std::move(update.standing),
                                      update.complete});

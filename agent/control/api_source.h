@@ -17,16 +17,15 @@ namespace sallyport::control {
 class ApiSource {
  public:
   // By the configured kubeconfig, or as a pod's service account. The server need not answer yet.
-  // Both references must outlive it.
-  static Result<std::unique_ptr<ApiSource>> Start(const Config& config, ReconcileLoop& loop,
-                                                  observe::WatchBoard& board);
+  static Result<std::unique_ptr<kube::Client>> Connect(const Config& config);
   // "https://10.0.0.1:6443"
-  std::string Url() const { return client_->access().Url(); }
+  std::string Url() const { return client_.access().Url(); }
 
-  ApiSource(std::unique_ptr<kube::Client> client, ReconcileLoop& loop, observe::WatchBoard& board);
+  // All references must outlive it.
+  ApiSource(kube::Client& client, ReconcileLoop& loop, observe::WatchBoard& board);
 
  private:
-  std::unique_ptr<kube::Client> client_;
+  kube::Client& client_;
   watch::ApiWatch watch_;
 };
 

@@ -30,6 +30,11 @@ struct Config {
   std::string socket = "/run/sallyport/sallyportd.sock";
   std::optional<observe::Listen> metrics{{net::Address::V4(0x7f000001), 9469}};  // none: off
   endpoint::DeviceFilter devices;
+  std::string lease_namespace = "sallyport-system";
+  uint16_t tunnel_port = 4790;
+  uint16_t heartbeat_port = 4791;
+  uint32_t tunnel_vni = 0x5a11;
+  std::string heartbeat_key;  // a file; "": none
   dataplane::Options dataplane;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

@@ -41,7 +41,8 @@ void Doorkeeper::Watch(const endpoint::Link& link, Doors& doors) {
   for (const auto* known : {&seen_, &pods_, &watched_}) {
     if (known->contains(link.ifindex)) return;
   }
-  if (!dataplane_.AttachNode(link.ifindex, link.name, RoleOf(link))) return;  // the reconciler tries again
+  if (!dataplane_.AttachNode(link.ifindex, link.name, RoleOf(link)))
+    return;  // the reconciler tries again
   watched_.insert(link.ifindex);
   doors.watched.insert(link.ifindex);
 }

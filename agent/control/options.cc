@@ -160,6 +160,41 @@ Status SetPins(Config& config, const std::string& value) {
   return Ok();
 }
 
+Set Port(uint16_t Config::*field) {
+  return [field](Config& config, const std::string& value) -> Status {
+    auto number = Number(value, 1, 65535);
+    if (!number) return std::move(number).error();
+    config.*field = static_cast<uint16_t>(*number);
+    return Ok();
+  };
+}
+
+Status SetVni(Config& config, const std::string& value) {
+  auto number = Number(value, 1, 0xffffff);
+  if (!number) return std::move(number).error();
+  config.tunnel_vni = *number;
+  return Ok();
+}
+
+std::vector<Option> EgressOptionList() {
+  return {
+      {"lease-namespace", "NAME", "sallyport-system",
+       "namespace of the Leases by which nodes share egress IPs and their ports",
+       Text(&Config::lease_namespace, "a namespace")},
+      {"tunnel-port", "PORT", "4790", "UDP port of the tunnel to gateways, the same on all nodes",
+       Port(&Config::tunnel_port)},
+      {"tunnel-vni", "N", "23057", "VXLAN network identifier of that tunnel, the same on all nodes",
+       SetVni},
+      {"heartbeat-port", "PORT", "4791",
+       "UDP port by which gateways hear of each other, the same on all nodes",
+       Port(&Config::heartbeat_port)},
+      {"heartbeat-key", "FILE", "",
+       "keys that gateways' heartbeats are sealed with, one a line: the first seals, all are "
+       "accepted; without, any node's heartbeats are believed",
+       Text(&Config::heartbeat_key, "a file")},
+  };
+}
+
 Status Nothing(Config&, const std::string&) { return Ok(); }
 
 std::vector<Option> CapacityOptions() {
@@ -250,7 +285,8 @@ std::vector<Option> MakeOptions() {
       {"version", "", "", "print the version, and end", Command(Run::kVersion), true},
       {"help", "", "", "print this, and end", Command(Run::kHelp), true},
   };
-  std::vector<Option> capacities = CapacityOptions();
+  std::vector<Option> capacities = EgressOptionList();
+  for (Option& option : CapacityOptions()) capacities.push_back(std::move(option));
   auto after = std::find_if(out.begin(), out.end(),
                             [](const Option& option) { return option.name == "log-level"; });
   out.insert(after, capacities.begin(), capacities.end());

@@ -8,6 +8,7 @@
 
 #include "dataplane/dataplane.h"
 #include "egress/addresses.h"
+#include "egress/diagnose.h"
 #include "egress/pin_plan.h"
 #include "model/snapshot.h"
 
@@ -20,6 +21,8 @@ struct EgressNews {
   // The egress IPs that pods here are pinned to, and how many ports a block has.
   std::map<net::Address, int> needed;
   egress::Addresses addresses;  // all egress IPs, and who may hold them
+  // What is wrong with objects that are well each by itself, by name.
+  std::map<std::string, std::vector<std::string>> findings;
   friend bool operator==(const EgressNews&, const EgressNews&) = default;
 };
 
@@ -27,8 +30,8 @@ class PinKeeper {
  public:
   explicit PinKeeper(std::string node) : node_(std::move(node)) {}
 
-  // The node's addresses as the kernel has them; as policy is to know them. Objects may bring others:
-  // then Own() has another answer.
+  // The node's addresses as the kernel has them; as policy is to know them. Objects may bring
+  // others: then Own() has another answer.
   void SetLocal(model::LocalAddresses addresses) { local_ = std::move(addresses); }
   model::LocalAddresses Own(const model::Snapshot& objects) const;
 
@@ -45,6 +48,7 @@ class PinKeeper {
   model::LocalAddresses local_;
   egress::PinPlan plan_;
   egress::Addresses addresses_;
+  std::map<std::string, std::vector<std::string>> findings_;
   bool stale_ = true;
 };
 

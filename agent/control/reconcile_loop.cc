@@ -66,10 +66,29 @@ void ReconcileLoop::Run() {
     told |= reconciler_->Look();
     if (told || reconciler_->IsDue()) reconciler_->Reconcile();
     for (const Question& question : questions) question();
+    TellEgressNews();
     for (const dataplane::DropEvent& drop : drops) reporter_.Report(drop, *reconciler_);
     if (idle) reconciler_->Settle();
     busy = !idle || more_drops;
   }
+}
+
+void ReconcileLoop::SetTellEgress(TellEgress tell) {
+  queue_.Push(Question([this, tell = std::move(tell)] {
+    tell_egress_ = tell;
+    egress_told_.reset();
+  }));
+}
+
+// Not before all objects are known: what an earlier agent has put in force stays until then.
+void ReconcileLoop::TellEgressNews() {
+  if (!tell_egress_ || !reconciler_->complete()) return;
+  if (egress_told_ && egress_revision_ == reconciler_->revision()) return;
+  egress_revision_ = reconciler_->revision();
+  EgressNews news = reconciler_->egress_news();
+  if (egress_told_ == news) return;
+  egress_told_ = news;
+  tell_egress_(std::move(news));
 }
 
 template <typename View, typename Work>

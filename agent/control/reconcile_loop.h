@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -23,6 +24,9 @@ class ReconcileLoop : public observe::Source {
   ReconcileLoop(const std::string& node, dataplane::Dataplane& dataplane,
                 std::unique_ptr<Reconciler> reconciler, observe::EventLog& log,
                 const observe::WatchBoard& watches, Clock& clock);
+  // From now on: what egress IPs need to know, on the reconciler's thread, whenever it has changed.
+  using TellEgress = std::function<void(EgressNews)>;
+  void SetTellEgress(TellEgress tell);
   // Ends the thread; questions that still wait are answered with an error.
   ~ReconcileLoop() override;
 
@@ -47,6 +51,7 @@ class ReconcileLoop : public observe::Source {
 
  private:
   void Run();
+  void TellEgressNews();
   bool Take(std::vector<Input> inputs, std::vector<Question>& questions);
   template <typename View, typename Work>
   Result<View> Ask(Work work);
@@ -56,6 +61,9 @@ class ReconcileLoop : public observe::Source {
   const observe::WatchBoard& watches_;
   Clock& clock_;
   std::unique_ptr<Reconciler> reconciler_;
+  TellEgress tell_egress_;  // the reconciler's thread only, as the next two
+  std::optional<EgressNews> egress_told_;
+  uint64_t egress_revision_ = 0;
   DropMailbox mailbox_;
   DropReporter reporter_;
   std::function<observe::EgressView()> read_egress_;

@@ -14,7 +14,8 @@ uint16_t PieceOf(const std::map<egress::BlockId, egress::OwnBlock>& own,
                  const net::Address& address) {
   int least = 0;
   for (const auto& [id, block] : own)
-    if (id.address == address && block.use) least = least ? std::min(least, block.size) : block.size;
+    if (id.address == address && block.use)
+      least = least ? std::min(least, block.size) : block.size;
   return static_cast<uint16_t>(least);
 }
 
@@ -60,11 +61,12 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
     auto it = use_.find(id.address);
     auto entry = blocks_.leases().all().find(id);
     if (it == use_.end() || entry == blocks_.leases().all().end()) continue;
-    const int last = id.first + entry->second.lease.size;
-    auto sum = [&](const std::map<uint16_t, uint32_t>& groups) {
+    const uint16_t first = id.first;
+    const int last = first + entry->second.lease.size;
+    auto sum = [first, last](const std::map<uint16_t, uint32_t>& groups) {
       int out = 0;
-      for (auto group = groups.lower_bound(id.first);
-           group != groups.end() && group->first < last; ++group)
+      for (auto group = groups.lower_bound(first); group != groups.end() && group->first < last;
+           ++group)
         out += static_cast<int>(group->second);
       return out;
     };
@@ -95,8 +97,7 @@ void Steward::FillPorts(const Moment& moment, Intent& out) {
   out.block_actions = std::move(decided.actions);
   out.exhausted = std::move(decided.exhausted);
   std::erase_if(measured_, [&](const auto& e) { return !decided.own.contains(e.first); });
-  for (const auto& [id, block] : decided.own)
-    measured_.try_emplace(id, Measured{moment.now, 0, 0});
+  for (const auto& [id, block] : decided.own) measured_.try_emplace(id, Measured{moment.now, 0, 0});
   out.state.ports_known = decided.complete;
   for (const egress::BlockOwner& owner : decided.owners) {
     net::PortRange range{owner.id.first, static_cast<uint16_t>(owner.id.first + owner.size - 1)};
@@ -117,8 +118,7 @@ void Steward::FillPorts(const Moment& moment, Intent& out) {
   }
 }
 
-void Steward::FillIps(const Moment& moment, const egress::HolderDecision& held,
-                      Intent& out) const {
+void Steward::FillIps(const Moment& moment, const egress::HolderDecision& held, Intent& out) const {
   // Of Leases for addresses that no object names any more nothing is to be forwarded.
   std::erase_if(out.state.ips,
                 [this](const auto& e) { return !news_.addresses.contains(e.first); });

@@ -17,10 +17,10 @@
 #include "dataplane/encoder.h"
 #include "dataplane/flow_sweeper.h"
 #include "dataplane/flows.h"
-#include "dataplane/port_use.h"
 #include "dataplane/links.h"
 #include "dataplane/loader.h"
 #include "dataplane/mapped.h"
+#include "dataplane/port_use.h"
 #include "dataplane/upgrade.h"
 
 namespace sallyport::dataplane {

@@ -19,10 +19,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "model/objects.h"
-#include "net/address.h"
 #include "dataplane/egress_tables.h"
 #include "egress/pin_plan.h"
+#include "model/objects.h"
+#include "net/address.h"
 #include "net/flow.h"
 #include "policy/image.h"
 
@@ -78,10 +78,10 @@ struct FlowEntry {
   net::FlowTuple tuple;                                  // as opened
   bool egress_allowed = false, ingress_allowed = false;  // under the generation in force
   bool answered = false, closing = false, cut = false, direct = false;
-  bool pinned = false;  // leaves through an egress IP
+  bool pinned = false;       // leaves through an egress IP
   net::Address egress_ip;    // of a pinned one, if it has got a port: all zero if not
   uint16_t egress_port = 0;  // host byte order
-  bool kept = false;  // policy allows no new one like it, and its endpoint keeps it
+  bool kept = false;         // policy allows no new one like it, and its endpoint keeps it
   uint32_t source_ifindex = 0, destination_ifindex = 0;  // 0: not an endpoint of this node
   int idle_seconds = 0;
 };

@@ -95,15 +95,15 @@ Status EgressTables::ApplyNodes(const EgressState& state) {
     bool right = known != nodes_.end() && (known->second == SP_NODE_SELF) == self;
     if (right) continue;
     uint32_t number = SP_NODE_SELF;
-    while (!self && ++number < memory_.nodes.size() &&
-           !IsFree(memory_.nodes[number].address)) {
+    while (!self && ++number < memory_.nodes.size() && !IsFree(memory_.nodes[number].address)) {
     }
     if (number >= memory_.nodes.size())
       return Error{"table \"tunnel_nodes\" is full (" + std::to_string(memory_.nodes.size() - 1) +
                    "): node " + name + " gets nothing from gateways"};
     sp_address abi = ToAbi(address);
     // Of one that moves only itself is concerned, and only as the tunnel's end.
-    for (int half : {0, 1}) pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
+    for (int half : {0, 1})
+      pen_.Update(memory_.nodes[number].address.halves[half], abi.halves[half]);
     if (Status status = tell_(abi, SP_OUTSIDE_NODE | number); !status.ok()) {
       for (int half : {1, 0}) pen_.Update(memory_.nodes[number].address.halves[half], 0);
       return status;
@@ -171,7 +171,8 @@ void EgressTables::WritePorts(uint32_t number, const EgressState& state,
   bool resized = ip.block_ports != entry.block_ports;
   if (resized) pen_.Update(entry.blocks, 0);
   for (uint32_t& first : firsts) {
-    bool stays = !resized && std::find(ip.blocks.begin(), ip.blocks.end(), first) != ip.blocks.end();
+    bool stays =
+        !resized && std::find(ip.blocks.begin(), ip.blocks.end(), first) != ip.blocks.end();
     if (first != 0 && !stays) pen_.Update(first, 0);
   }
   pen_.Update(entry.block_ports, ip.block_ports);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tables of egress IPs (bpf/abi/egress.h): which ports this node may give, whose all others are,
-// and where packets go. Written by plain stores, each of which leaves what the programs can act on: a
-// gateway changes with one word.
+// The tables of egress IPs (bpf/abi/egress.h): which ports this node may give, whose all others
+// are, and where packets go. Written by plain stores, each of which leaves what the programs can
+// act on: a gateway changes with one word.
 //
 // Thread-safe: numbers are asked for by who writes pin sets, everything else is told by who leases
-// ports and watches gateways. What is told is a whole state, and the tables become that. They outlive
-// this process: until the first state is told, what an earlier one has written stays.
+// ports and watches gateways. What is told is a whole state, and the tables become that. They
+// outlive this process: until the first state is told, what an earlier one has written stays.
 #pragma once
 
 #include <cstdint>
@@ -80,13 +80,13 @@ class EgressTables {
   // Takes over what is there.
   EgressTables(const Memory& memory, TellOutside tell, const Pen& pen = Pen());
 
-  // For pin sets: the number of an egress IP, which it keeps until KeepNumbers() leaves it out and no
-  // state names it. SP_PIN_NOWHERE: all numbers are given.
+  // For pin sets: the number of an egress IP, which it keeps until KeepNumbers() leaves it out and
+  // no state names it. SP_PIN_NOWHERE: all numbers are given.
   uint32_t NumberOf(const net::Address& egress_ip);
   void KeepNumbers(const std::set<net::Address>& pinned);
 
-  // Makes the tables say it. Tells of what found no room; the rest is in force. After an error of the
-  // system the next call tries again.
+  // Makes the tables say it. Tells of what found no room; the rest is in force. After an error of
+  // the system the next call tries again.
   Status Apply(const EgressState& state);
 
   // The numbers in use, for who reads flows and counters.
@@ -111,8 +111,8 @@ class EgressTables {
   mutable std::mutex mutex_;
   std::map<net::Address, uint32_t> numbers_;
   std::set<net::Address> pinned_, stated_;
-  std::set<net::Address> outside_;          // egress IPs that map "outside" has
-  std::map<net::Address, uint32_t> nodes_;  // by address: its number
+  std::set<net::Address> outside_;                      // egress IPs that map "outside" has
+  std::map<net::Address, uint32_t> nodes_;              // by address: its number
   std::map<uint32_t, std::set<uint32_t>> told_owners_;  // groups that this process has written
 };
 

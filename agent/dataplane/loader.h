@@ -46,7 +46,7 @@ class KernelObjects {
   virtual int counters() const = 0;
   virtual int events() const = 0;
   virtual int flows() const = 0;
-  virtual int pins() const = 0;     // as many buckets as flows
+  virtual int pins() const = 0;  // as many buckets as flows
   virtual int outside() const = 0;
   virtual int egress_counters() const = 0;
   virtual int guarded() const = 0;

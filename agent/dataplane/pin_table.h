@@ -63,8 +63,8 @@ class PinTable {
   std::span<sp_trie_node> nodes_;
   std::span<sp_endpoint> endpoints_;
   const Surroundings& around_;
-  Contents contents_;                             // of this process
-  std::vector<Content> adopted_;                  // of an earlier one
+  Contents contents_;             // of this process
+  std::vector<Content> adopted_;  // of an earlier one
   std::set<PinsPtr, ByContent> wanted_, in_force_;
   std::set<PinsPtr, ByContent> created_;  // by the last Prepare()
   std::vector<bool> set_used_, node_used_;

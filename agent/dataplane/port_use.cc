@@ -44,9 +44,9 @@ std::map<net::Address, PortUse> ReadPortUse(std::span<const sp_flow_bucket> buck
   for (const auto& [address, flows] : seen) {
     std::map<Remote, uint32_t> remotes;
     for (const Seen& flow : flows) ++remotes[flow.remote];
-    auto busiest = std::max_element(remotes.begin(), remotes.end(), [](const auto& a, const auto& b) {
-      return a.second < b.second;
-    });
+    auto busiest =
+        std::max_element(remotes.begin(), remotes.end(),
+                         [](const auto& a, const auto& b) { return a.second < b.second; });
     PortUse& use = out[address];
     for (const Seen& flow : flows) {
       PortUse::Group& group = use.groups[flow.group];

@@ -12,8 +12,8 @@
 
 namespace sallyport::dataplane {
 
-// Flows of one egress IP, by the first port of each group of SP_PORT_GROUP ports. Groups without any
-// are not there.
+// Flows of one egress IP, by the first port of each group of SP_PORT_GROUP ports. Groups without
+// any are not there.
 struct PortUse {
   struct Group {
     uint32_t live = 0;     // flows that go on

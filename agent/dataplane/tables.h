@@ -39,8 +39,9 @@ struct Surroundings {
   // All is written that the next generation needs; it is stored right after this.
   std::function<Status()> before_flip = [] { return Ok(); };
   // The number of an egress IP, SP_PIN_NOWHERE if it has none.
-  std::function<uint32_t(const net::Address& egress_ip)> egress_number =
-      [](const net::Address&) { return SP_PIN_NOWHERE; };
+  std::function<uint32_t(const net::Address& egress_ip)> egress_number = [](const net::Address&) {
+    return SP_PIN_NOWHERE;
+  };
   // All pin sets in force are pinned to these.
   std::function<void(const std::set<net::Address>& egress_ips)> keep_egress_numbers =
       [](const std::set<net::Address>&) {};

@@ -13,18 +13,6 @@ constexpr std::string_view kPrefix = "ports-";
 constexpr Millis kLetOwnerReturn = kMinute;
 constexpr Millis kRememberUids = 60 * kMinute;
 
-std::string Text(const net::Address& address) {
-  if (address.IsV4()) return address.ToString();
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  for (size_t i = 0; i < 16; ++i) {
-    if (i > 0 && i % 2 == 0) out += '-';
-    out += kDigits[address.bytes()[i] >> 4];
-    out += kDigits[address.bytes()[i] & 15];
-  }
-  return out;
-}
-
 // first..last of the groups of 64 ports, without last.
 std::pair<size_t, size_t> GroupsOf(uint16_t first, int size) {
   int last = std::min(kPorts, first + std::max(size, 1));
@@ -34,15 +22,13 @@ std::pair<size_t, size_t> GroupsOf(uint16_t first, int size) {
 }  // namespace
 
 std::string NameOf(const BlockId& id) {
-  return std::string(kPrefix) + Text(id.address) + "-" + std::to_string(id.first);
+  return std::string(kPrefix) + NamePart(id.address) + "-" + std::to_string(id.first);
 }
 
 std::optional<BlockId> ParseBlockName(std::string_view name) {
   size_t dash = name.rfind('-');
   if (name.substr(0, kPrefix.size()) != kPrefix || dash < kPrefix.size()) return std::nullopt;
-  std::string text(name.substr(kPrefix.size(), dash - kPrefix.size()));
-  std::replace(text.begin(), text.end(), '-', ':');
-  auto address = net::Address::Parse(text);
+  auto address = ParseNamePart(name.substr(kPrefix.size(), dash - kPrefix.size()));
   std::string_view digits = name.substr(dash + 1);
   uint16_t first = 0;
   auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), first);

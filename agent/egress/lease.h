@@ -7,7 +7,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+
+#include "net/address.h"
 
 namespace sallyport::egress {
 
@@ -24,6 +28,11 @@ struct LeaseMeta {
   std::string created;   // metadata.creationTimestamp
   friend bool operator==(const LeaseMeta&, const LeaseMeta&) = default;
 };
+
+// An address as a part of an object's name: "203.0.113.10", or all digits of an IPv6 address with
+// dashes in the place of colons.
+std::string NamePart(const net::Address& address);
+std::optional<net::Address> ParseNamePart(std::string_view text);
 
 // What came of a request.
 enum class Outcome {

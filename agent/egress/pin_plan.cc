@@ -2,6 +2,7 @@
 #include "egress/pin_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -86,9 +87,32 @@ class Planner {
         marks.push_back({cidr, Mark::Kind::kExcept, one.rank});
       }
     }
-    for (const net::Cidr& cidr : cluster_.ranges) marks.push_back({cidr, Mark::Kind::kCluster, 0});
     std::sort(marks.begin(), marks.end(), Before);
-    return marks;
+    std::vector<Mark> cluster = ClusterWithin(marks);
+    std::vector<Mark> out;
+    out.reserve(marks.size() + cluster.size());
+    std::merge(marks.begin(), marks.end(), cluster.begin(), cluster.end(), std::back_inserter(out),
+               Before);
+    return out;
+  }
+
+  // The cluster's ranges as far as destinations reach: what lies in one, or has one in it. In
+  // order, since those of destinations that lie in others' are passed over.
+  std::vector<Mark> ClusterWithin(const std::vector<Mark>& marks) const {
+    const Ranges& ranges = cluster_.ranges;
+    std::vector<Mark> out;
+    auto done = ranges.begin();  // all before are in `out`, or are no part of any destination
+    for (const Mark& mark : marks) {
+      if (mark.kind != Mark::Kind::kDestination) continue;
+      auto first = std::lower_bound(done, ranges.end(), mark.prefix, ByFamily());
+      if (first != done && std::prev(first)->Contains(mark.prefix)) --first;
+      for (done = first;
+           done != ranges.end() && (mark.prefix.Contains(*done) || done->Contains(mark.prefix));
+           ++done) {
+        out.push_back({*done, Mark::Kind::kCluster, 0});
+      }
+    }
+    return out;
   }
 
   // Prefixes are walked from the outside to the inside. Those around the current one are on a
@@ -97,6 +121,7 @@ class Planner {
     net::Cidr prefix;
     size_t first = 0;  // its marks: first..last, without last
     size_t last = 0;
+    bool cluster = false;  // it, or one around it
     Target target;
   };
 
@@ -109,9 +134,11 @@ class Planner {
       while (last < marks.size() && marks[last].prefix == marks[first].prefix) ++last;
       const net::Cidr& prefix = marks[first].prefix;
       while (!around.empty() && !around.back().prefix.Contains(prefix)) around.pop_back();
-      Target outside = around.empty() ? Target::NotPinned() : around.back().target;
-      around.push_back({prefix, first, last, {}});
-      Target inside = Decide(marks, around, selected);
+      const Level* outer = around.empty() ? nullptr : &around.back();
+      Target outside = outer ? outer->target : Target::NotPinned();
+      bool cluster = (outer && outer->cluster) || marks[first].kind == Mark::Kind::kCluster;
+      around.push_back({prefix, first, last, cluster, {}});
+      Target inside = cluster ? Target::NotPinned() : Decide(marks, around, selected);
       around.back().target = inside;
       if (inside != outside) set.emplace(prefix, inside);
       first = last;
@@ -124,7 +151,6 @@ class Planner {
     std::set<size_t> excepted;
     for (const Level& level : around) {
       for (size_t i = level.first; i < level.last; ++i) {
-        if (marks[i].kind == Mark::Kind::kCluster) return Target::NotPinned();
         if (marks[i].kind == Mark::Kind::kExcept) excepted.insert(marks[i].rank);
       }
     }

@@ -28,7 +28,7 @@ struct sp_pin_set {
 struct sp_pin {
 	__u32 partner; /* place of the other entry of the pair */
 	__u32 ifindex; /* pod's entry: where it was pinned: at the pod's interface or where it left */
-	__u32 egress;  /* number of the egress IP */
+	__u32 egress; /* number of the egress IP */
 	__u32 reserved;
 };
 struct sp_pin_bucket {
@@ -38,15 +38,15 @@ struct sp_pin_bucket {
 /* map "egress_ips", by number. */
 struct sp_egress_ip {
 	struct sp_address address; /* all zero: free */
-	__u32 gateway;		   /* node it leaves through now, as "tunnel_nodes" has it; 0: none */
-	__u32 uplink;	   /* ifindex, where this node is the gateway; 0: found by the route */
-	__u32 blocks;	   /* of this node, in "port_blocks"; 0: none */
+	__u32 gateway;     /* node it leaves through now, as "tunnel_nodes" has it; 0: none */
+	__u32 uplink;      /* ifindex, where this node is the gateway; 0: found by the route */
+	__u32 blocks;      /* of this node, in "port_blocks"; 0: none */
 	__u32 block_ports; /* ports of each, a power of two */
-	__u32 cursor;	   /* the programs': the last port that was tried, counted through all blocks */
-	__u32 refused;	   /* the programs': flows that found no port, modulo 2^32 */
-	__u32 hurried;	   /* the programs': ports given again while the last remote may still wait */
-	__u32 use_until;   /* ticks: then no more ports are given, 0: never; the node has lost its Leases */
-	__u32 keep_until;  /* then nothing leaves through it either */
+	__u32 cursor;  /* the programs': the last port that was tried, counted through all blocks */
+	__u32 refused; /* the programs': flows that found no port, modulo 2^32 */
+	__u32 hurried; /* the programs': ports given again while the last remote may still wait */
+	__u32 use_until; /* ticks: then no more ports are given, 0: never; the node has lost its Leases */
+	__u32 keep_until; /* then nothing leaves through it either */
 	__u32 reserved[3];
 };
 
@@ -78,19 +78,19 @@ struct sp_tunnel_node {
 struct sp_tunnel {
 	__u32 ifindex; /* of the VXLAN device; 0: there is none */
 	__u32 vni;
-	__u32 mtu;	  /* the largest IP packet that goes through the tunnel whole */
+	__u32 mtu;        /* the largest IP packet that goes through the tunnel whole */
 	__u32 egress_ips; /* in "outside"; 0: nothing that comes from outside is for us */
-	__u32 port;	  /* UDP */
+	__u32 port;       /* UDP */
 	__u32 reserved[11];
 };
 
 /* map "egress_counters" (per CPU), by number of the egress IP; 0: of none that is known */
 struct sp_egress_counters {
-	__u64 opened;	    /* flows that got a port here */
-	__u64 packets[2];   /* this node as the gateway: [0] to the outside, [1] from there */
+	__u64 opened;     /* flows that got a port here */
+	__u64 packets[2]; /* this node as the gateway: [0] to the outside, [1] from there */
 	__u64 bytes[2];
-	__u64 strangers;    /* from outside, dropped: of no flow */
-	__u64 foreign;	    /* from the tunnel, dropped: not from a node whose ports they are */
+	__u64 strangers; /* from outside, dropped: of no flow */
+	__u64 foreign;   /* from the tunnel, dropped: not from a node whose ports they are */
 	__u64 reserved;
 };
 

@@ -170,9 +170,10 @@ struct sp_flow_key {
 #define SP_FLOW_FIN_OPENER 0x0010u
 #define SP_FLOW_FIN_OTHER 0x0020u
 #define SP_FLOW_RESET 0x0040u
-#define SP_FLOW_CUT 0x0080u      /* policy has ended it, until it allows it or it is opened anew */
-#define SP_FLOW_DIRECT 0x0100u   /* both ends are endpoints here that may be handed packets */
-#define SP_FLOW_PINNED 0x0100u /* nobody here is the other end: leaves through an egress IP (egress.h) */
+#define SP_FLOW_CUT 0x0080u    /* policy has ended it, until it allows it or it is opened anew */
+#define SP_FLOW_DIRECT 0x0100u /* both ends are endpoints here that may be handed packets */
+#define SP_FLOW_PINNED \
+	0x0100u /* nobody here is the other end: leaves through an egress IP (egress.h) */
 #define SP_FLOW_CARRIED 0x0200u  /* the opener's packets leave it with SP_TAG_UNJUDGED */
 #define SP_FLOW_DEFERRED 0x0400u /* EGRESS only says: may leave the opener's interface */
 #define SP_FLOW_JOINT 0x0800u    /* judged for both ends where the other end is, as the opener's */

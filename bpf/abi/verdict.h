@@ -26,7 +26,8 @@
 	X(16, NO_EGRESS_IP, "no-egress-ip", "pinned, and to no address of this family")            \
 	X(17, NO_GATEWAY, "no-gateway", "pinned, and no gateway that lives is known")              \
 	X(18, NO_PORT, "no-port", "pinned, and no port of this node's blocks is free")             \
-	X(19, OTHER_ADDRESS, "other-address", "part of a connection that has another address outside") \
+	X(19, OTHER_ADDRESS, "other-address",                                                      \
+	  "part of a connection that has another address outside")                                 \
 	X(20, UNTRANSLATABLE, "untranslatable", "pinned, and of a kind that cannot be translated") \
 	X(21, TOO_BIG, "too-big", "pinned, and larger than the tunnel takes; the sender was told") \
 	X(22, STRANGER, "stranger", "to an egress IP, and of nothing that a pod has opened")       \

@@ -11,13 +11,13 @@
 #include "packet.h"
 #include "sender.h"
 
-#define EGRESS_ARRAY(name, entries, shape)               \
-	struct {                                         \
-		__uint(type, BPF_MAP_TYPE_ARRAY);        \
-		__uint(map_flags, BPF_F_MMAPABLE);       \
-		__uint(max_entries, entries);            \
-		__type(key, __u32);                      \
-		__type(value, shape);                    \
+#define EGRESS_ARRAY(name, entries, shape)         \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__uint(max_entries, entries);      \
+		__type(key, __u32);                \
+		__type(value, shape);              \
 	} name SEC(".maps")
 
 EGRESS_ARRAY(pin_sets, SP_PIN_SETS, struct sp_pin_set);

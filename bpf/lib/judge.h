@@ -118,7 +118,8 @@ static __always_inline __u32 deferral(const struct context *c, __u64 peer)
 }
 
 /* Does what E opens to this peer leave through an egress IP? Never to who is of the cluster. */
-static __always_inline int is_pinned(const struct context *c, const struct sp_endpoint *own, __u64 peer)
+static __always_inline int is_pinned(const struct context *c, const struct sp_endpoint *own,
+				     __u64 peer)
 {
 	__u32 pins = endpoint_pins(own, c->half);
 

@@ -13,7 +13,8 @@
 
 /* What the programs' parts return for a packet of a pinned flow: where its entry is. */
 #define PINNED_AT 0x40000000
-#define PINNED_USUAL 0x20000000 /* TCP or UDP, opens nothing, and nothing has changed since the last */
+#define PINNED_USUAL \
+	0x20000000 /* TCP or UDP, opens nothing, and nothing has changed since the last */
 #define PINNED_PLACE 0x1fffffff
 
 static __always_inline int is_pinned_action(int action)

@@ -31,7 +31,7 @@ static __always_inline struct sp_pin *pin_at(__u32 place)
 }
 
 /* What the two entries of a pair have in common: what says how long they live. */
-#define FLOW_LIFE                                                                      \
+#define FLOW_LIFE                                                                        \
 	(SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED | SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER | \
 	 SP_FLOW_RESET)
 
@@ -55,9 +55,9 @@ struct wanted {
 	__be16 remote_port;
 	__u8 protocol;
 	__u32 number;
-	__u32 place;  /* of the pod's entry */
-	__u32 owner;  /* ifindex of the pod's interface */
-	__u32 flags;  /* FLOW_LIFE, of the pod's entry */
+	__u32 place; /* of the pod's entry */
+	__u32 owner; /* ifindex of the pod's interface */
+	__u32 flags; /* FLOW_LIFE, of the pod's entry */
 	__u32 now;
 	__u16 own_port; /* the pod's, host byte order */
 };

@@ -66,8 +66,7 @@ static __always_inline int replace_in_pseudo_header(struct __sk_buff *ctx, __u32
 						flags | BPF_F_PSEUDO_HDR | 4);
 	diff = bpf_csum_diff((__be32 *)c->from.address.words, 16, (__be32 *)c->to.address.words, 16,
 			     0);
-	if (diff < 0 ||
-	    bpf_l4_csum_replace(ctx, at, 0, (__u64)diff, flags | BPF_F_PSEUDO_HDR))
+	if (diff < 0 || bpf_l4_csum_replace(ctx, at, 0, (__u64)diff, flags | BPF_F_PSEUDO_HDR))
 		return -1;
 	bpf_csum_update(ctx, (__wsum)diff);
 	return 0;
@@ -177,8 +176,8 @@ static __always_inline __u16 adjusted_sum(__u16 sum, __u64 diff)
 }
 
 /* Writes two bytes of what an ICMP error quotes, which its checksum covers. */
-static __always_inline int store_quoted(struct __sk_buff *ctx, const struct packet *error,
-					__u32 at, __be16 from, __be16 to)
+static __always_inline int store_quoted(struct __sk_buff *ctx, const struct packet *error, __u32 at,
+					__be16 from, __be16 to)
 {
 	if (from == to)
 		return 0;
@@ -215,9 +214,8 @@ GLOBAL int translate_quoted_port(struct __sk_buff *ctx, const struct packet *err
 					     adjusted_sum(sum, (__u64)diff)))
 			return -1;
 	}
-	return store_quoted(ctx, error,
-			    quoted->l4 + port_offset(quoted->protocol, c->is_source), c->from.port,
-			    c->to.port);
+	return store_quoted(ctx, error, quoted->l4 + port_offset(quoted->protocol, c->is_source),
+			    c->from.port, c->to.port);
 }
 
 /*

@@ -57,9 +57,9 @@ GLOBAL int find_outsides(struct __sk_buff *ctx, const struct packet *p)
 
 	if (!p || ends_of(ctx, p, &quoted, &egress, &remote, 1))
 		return -1;
-	ref.source_is_high = (__u8)flow_key(
-		&ref.key, &egress.address, &remote.address, egress.port, remote.port,
-		p->kind == PACKET_ICMP_ERROR ? quoted.protocol : p->protocol);
+	ref.source_is_high =
+		(__u8)flow_key(&ref.key, &egress.address, &remote.address, egress.port, remote.port,
+			       p->kind == PACKET_ICMP_ERROR ? quoted.protocol : p->protocol);
 	ref.key.outside = 1;
 	flow_lookup(&ref, tick_now());
 	return ref.alive ? (int)ref.place : -1;

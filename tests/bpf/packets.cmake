@@ -12,6 +12,8 @@ sallyport_test(packets LABEL bpf
     packets/icmp_test.cc
     packets/load_test.cc
     packets/malformed_test.cc
+    packets/pin_errors_test.cc
+    packets/pin_ports_test.cc
     packets/pin_test.cc
     packets/policy_test.cc
     packets/reasons.cc

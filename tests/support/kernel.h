@@ -131,8 +131,8 @@ class Kernel {
   void RemovePrefix(const char* cidr);
   void SetRule(uint32_t set, uint32_t identity, const Ports& ports);
   void RemoveRule(uint32_t set, uint32_t identity);
-  // A pin set, at once: of flows to `cidr`, the number of an egress IP, 0 or SP_PIN_NOWHERE. Shorter
-  // prefixes first.
+  // A pin set, at once: of flows to `cidr`, the number of an egress IP, 0 or SP_PIN_NOWHERE.
+  // Shorter prefixes first.
   void SetPin(uint32_t set, const char* cidr, uint32_t egress_ip);
   // In map "outside".
   void SetOutside(Ip address, uint32_t value);

@@ -31,7 +31,8 @@ struct Networks {
   std::vector<net::Cidr> outside;
   std::vector<net::Address> outside_addresses;  // beyond the one in each outside network
   std::vector<net::Cidr> services;              // nobody's interface has them
-  std::vector<net::Cidr> egress;  // on the nodes' Ethernet: egress IPs, for whichever node holds one
+  std::vector<net::Cidr>
+      egress;  // on the nodes' Ethernet: egress IPs, for whichever node holds one
 };
 
 // 10.244.0.0/16 fd00:10:244::/48, 172.30.0.0/24 fd00:172:30::/64, 198.51.100.0/24

@@ -1,63 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pinned flows at the pod's interface and at the gateway's: what a packet becomes, byte by byte, and
-// what is dropped instead.
+// Pinned flows at the pod's interface and at the gateway's: what a packet becomes, byte by byte,
+// and what is dropped instead.
 #include <cstring>
 
-#include "bpf/packets/world.h"
+#include "bpf/packets/pinned.h"
 
 namespace sallyport::test {
 namespace {
 
-constexpr Host kEgress = {"203.0.113.10", "2001:db8:ffff::10"};
-constexpr Host kPartner = {"198.51.100.20", "2001:db8:100::20"};
-constexpr uint32_t kPins = 5;       // pin set
-constexpr uint32_t kFirst = 20480;  // of this node's block
-constexpr uint32_t kBlock = 64;
-constexpr uint32_t kOtherNode = 2;
-constexpr uint16_t kMtu = 1400;
-
-class PinTest : public FamilyTest {
- protected:
-  PinTest() {
-    const EgressTables& e = k.egress();
-    *e.tunnel = {.ifindex = Interface(4), .vni = 7, .mtu = kMtu, .egress_ips = 2};
-    e.tunnel_nodes[SP_NODE_SELF].address = Abi(kNode.v4);
-    e.tunnel_nodes[kOtherNode].address = Abi("10.0.0.253");
-    k.SetOutside("10.0.0.253", SP_OUTSIDE_NODE | kOtherNode);
-    for (uint32_t number : {1u, 2u}) {
-      const char* address = number == 1 ? kEgress.v4 : kEgress.v6;
-      sp_egress_ip& ip = e.egress_ips[number];
-      ip = {.address = Abi(address), .gateway = kOtherNode, .blocks = 1, .block_ports = kBlock};
-      e.port_blocks[number].first[0] = kFirst;
-      e.port_owners[number].node[kFirst / SP_PORT_GROUP] = SP_NODE_SELF;
-      k.SetOutside(address, SP_OUTSIDE_EGRESS | number);
-    }
-    k.SetPin(kPins, "198.51.100.0/24", 1);
-    k.SetPin(kPins, "2001:db8:100::/48", 2);
-    Pinned();
-  }
-  static sp_address Abi(Ip address) {
-    sp_address out;
-    std::memcpy(out.bytes, address.bytes().data(), sizeof out.bytes);
-    return out;
-  }
-  void Pinned(uint32_t set = kPins, uint32_t egress = kOpen) {
-    k.SetEndpoint({.ifindex = web, .v4 = kWeb.v4, .v6 = kWeb.v6, .egress = egress, .pins = set});
-    k.NextGeneration();
-  }
-  uint32_t number() const { return v6() ? 2 : 1; }
-  sp_egress_ip& ip() { return k.egress().egress_ips[number()]; }
-  Outcome FromPartner(const Packet& packet) { return k.ToNode(Interface(6), packet); }
-
-  // The frame but for its Ethernet header, which is not ours to say.
-  static Bytes Inside(const Bytes& frame) { return {frame.begin() + 14, frame.end()}; }
-  static void ExpectBecomes(const Outcome& outcome, const Packet& expected) {
-    EXPECT_DIRECT(outcome);
-    EXPECT_EQ(Inside(outcome.frame), Inside(expected.bytes())) << expected.ToString();
-  }
-  // From the egress IP's next port.
-  uint16_t Port(uint32_t i = 0) const { return static_cast<uint16_t>(kFirst + i); }
-};
 BOTH_FAMILIES(PinTest);
 
 TEST_P(PinTest, TcpBothWays) {
@@ -78,8 +28,7 @@ TEST_P(PinTest, TcpBothWays) {
 TEST_P(PinTest, UdpBothWays) {
   for (int i = 0; i < 3; i++) {
     ExpectBecomes(FromWeb(Udp(kWeb, 1024, kPartner, 53)), Udp(kEgress, Port(), kPartner, 53));
-    ExpectBecomes(FromPartner(Udp(kPartner, 53, kEgress, Port())),
-                  Udp(kPartner, 53, kWeb, 1024));
+    ExpectBecomes(FromPartner(Udp(kPartner, 53, kEgress, Port())), Udp(kPartner, 53, kWeb, 1024));
   }
 }
 
@@ -116,7 +65,8 @@ TEST_P(PinTest, SctpBothWaysWithARightChecksum) {
       EXPECT_DIRECT(outcome);
       EXPECT_EQ(Inside(outcome.frame), right) << more;
     };
-    run(Sctp(kWeb, 1024, kPartner, 80) / Payload(more), Sctp(kEgress, Port(), kPartner, 80) / Payload(more), true);
+    run(Sctp(kWeb, 1024, kPartner, 80) / Payload(more),
+        Sctp(kEgress, Port(), kPartner, 80) / Payload(more), true);
     run(Sctp(kPartner, 80, kEgress, Port(), kSctpInitAck) / Payload(more),
         Sctp(kPartner, 80, kWeb, 1024, kSctpInitAck) / Payload(more), false);
   }
@@ -170,10 +120,13 @@ TEST_P(PinTest, NothingLeavesWhereSomethingIsMissing) {
 }
 
 TEST_P(PinTest, WhatCannotBeTranslatedIsDropped) {
-  EXPECT_DROP(FromWeb(v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6, .next = 47} / Payload(20)
-                           : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4, .protocol = 47} / Payload(20)),
+  EXPECT_DROP(
+      FromWeb(v6() ? Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6, .next = 47} / Payload(20)
+                   : Ethernet() / IPv4{.src = kWeb.v4, .dst = kPartner.v4, .protocol = 47} /
+                         Payload(20)),
+      "untranslatable");
+  EXPECT_DROP(FromWeb(Between(kWeb, kPartner) / Icmp(kTimestamp, 139) / Payload(12)),
               "untranslatable");
-  EXPECT_DROP(FromWeb(Between(kWeb, kPartner) / Icmp(kTimestamp, 139) / Payload(12)), "untranslatable");
   // An error about nothing that is known.
   EXPECT_DROP(FromWeb(Error(kWeb, kPartner, Udp(kPartner, 5, kWeb, 6))), "untranslatable");
 }
@@ -192,7 +145,8 @@ TEST_P(PinTest, ConnectionsDoNotChangeTheirAddress) {
   EXPECT_DIRECT(FromWeb(Tcp(kWeb, 1025, kPartner, 443)));
   Pinned(0);
   EXPECT_DROP(FromWeb(Tcp(kWeb, 1025, kPartner, 443, kAck)), "other-address");
-  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kPartner, 443, kAck))) << "the first one has its address again";
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, kPartner, 443, kAck)))
+      << "the first one has its address again";
 }
 
 // Another egress IP than before.

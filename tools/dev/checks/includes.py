@@ -27,8 +27,10 @@ LAYERS = {
     "agent/dataplane": ["agent/base", "agent/net", "agent/model", "agent/policy/image.h",
                         "bpf/abi"],
     "agent/egress": ["agent/base", "agent/net", "agent/model", "bpf/abi"],
-    "agent/observe": ["agent/base", "agent/net", "agent/model", "agent/policy", "agent/dataplane",
-                      "bpf/abi"],
+    "agent/gateway": ["agent/base", "agent/net", "agent/model", "agent/kube", "agent/watch",
+                      "agent/egress"],
+    "agent/observe": ["agent/base", "agent/net", "agent/model", "agent/policy", "agent/egress",
+                      "agent/dataplane", "bpf/abi"],
     "agent/control": ["agent", "bpf/abi"],
     "bpf/abi": [],
     "bpf/lib": ["bpf/abi"],
@@ -46,9 +48,11 @@ PURE_FILES = ["agent/dataplane/" + name
                            "identity_uses", "peer_table", "pen", "port_tables", "set_table",
                            "tables", "trie")] + [
               "agent/egress/" + name
-              for name in ("addresses", "block_leases", "blocks", "claims", "cluster", "diagnose",
-                           "hash", "heartbeat", "holders", "lease", "pin_plan", "port_blocks",
-                           "selects", "successors")]
+              for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
+                           "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
+                           "port_blocks", "selects")] + [
+              "agent/gateway/" + name
+              for name in ("announce_frames", "lease_object", "status_object")]
 IMPURE = ["base/clock.h", "base/backoff.h", "base/queue.h", "base/unique_fd.h", "base/log.h",
           "bpf/", "chrono", "condition_variable", "csignal", "cstdio", "ctime", "dirent.h",
           "fcntl.h", "filesystem", "fstream", "future", "httplib.h", "iostream", "linux/", "mutex",
