@@ -49,7 +49,7 @@ PURE_FILES = ["agent/dataplane/" + name
                            "tables", "trie")] + [
               "agent/egress/" + name
               for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
-                           "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
+                           "explain", "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
                            "port_blocks", "selects")] + [
               "agent/gateway/" + name
               for name in ("announce_frames", "lease_object", "status_object")]
