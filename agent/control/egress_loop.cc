@@ -182,8 +182,12 @@ void EgressLoop::Turn() {
   }
   OpenSocket();
   Intent intent = steward_.Decide(moment);
-  if (dataplane::EgressTables* tables = dataplane_.egress()) {
+  dataplane::EgressTables* tables = dataplane_.egress();
+  bool changed = applied_ != intent.state;
+  if (tables && changed) {
     Status status = tables->Apply(intent.state);
+    applied_.reset();
+    if (status.ok()) applied_ = intent.state;
     std::string error = status.ok() ? "" : status.error().message;
     if (error != said_ && !error.empty()) LogError("egress: " + error);
     said_ = error;
@@ -197,7 +201,9 @@ void EgressLoop::Turn() {
   Speak(intent);
   Ask(intent);
   if (leaving_) ended_ = intent.hold.empty();
-  Publish(std::move(intent), std::move(failed));
+  bool news = changed || !intent.taken.empty() || !failed.empty();
+  if (news || last_turn_ - last_published_ >= kSecond)
+    Publish(std::move(intent), std::move(failed));
 }
 
 // Once it is known where other nodes send to.
@@ -275,11 +281,12 @@ void EgressLoop::Ask(const Intent& intent) {
 void EgressLoop::Publish(Intent intent, std::map<net::Address, std::string> failed) {
   std::erase_if(held_since_, [&](const auto& e) { return !intent.hold.contains(e.first); });
   for (const auto& [address, epoch] : intent.hold) held_since_.try_emplace(address, last_turn_);
+  last_published_ = last_turn_;
   std::unique_lock lock(mutex_);
   report_.news = steward_.news();
   report_.intent = std::move(intent);
   report_.use = use_;
-  report_.leases = steward_.blocks().leases();
+  report_.leases = steward_.leases();
   report_.failed = std::move(failed);
   report_.held_since = held_since_;
   report_.heard = heard_;

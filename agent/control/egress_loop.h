@@ -79,9 +79,10 @@ class EgressLoop : private gateway::LeaseEvents {
   // The thread's own.
   bool told_ = false, leaving_ = false, ended_ = false;
   bool api_reachable_ = false, leases_listed_ = false;
-  egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0;
+  egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
   bool beats_ = false;  // heartbeats are to be sent
   std::string said_;    // the last error of the tables
+  std::optional<dataplane::EgressState> applied_;
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, egress::Millis> held_since_;
   std::map<std::string, egress::Millis> heard_;
