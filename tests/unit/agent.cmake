@@ -15,6 +15,7 @@ sallyport_test(control LABEL unit
     agent/config_test.cc
     agent/drops_test.cc
     agent/egress_status_test.cc
+    agent/egress_views_test.cc
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc

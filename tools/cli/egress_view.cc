@@ -36,7 +36,8 @@ std::string LastsFor(const Value& address) {
 std::string HolderOf(const Value& address) {
   std::string holder = CellText(address, "holder"), uplink = CellText(address, "uplink");
   if (holder.empty()) return "nobody";
-  return CellText(address, "held_here") == "yes" ? holder + " (" + uplink + ")" : holder;
+  if (CellText(address, "held_here") != "yes") return holder;
+  return holder + " (" + (uplink.empty() ? "here" : uplink) + ")";
 }
 
 std::string TunnelText(const Value& egress) {
