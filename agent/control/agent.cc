@@ -12,6 +12,7 @@
 #include "control/api_source.h"
 #include "control/doorkeeper.h"
 #include "control/egress_loop.h"
+#include "control/egress_views.h"
 #include "control/left_alone.h"
 #include "control/reconcile_loop.h"
 #include "control/serial_dataplane.h"
@@ -161,6 +162,7 @@ class Agent::Impl {
     }
     egress_ = std::make_unique<EgressLoop>(options, *dataplane_, client_.get());
     loop_->SetTellEgress([this](EgressNews news) { egress_->Tell(std::move(news)); });
+    loop_->SetEgress([this] { return EgressViewOf(egress_->Report(), config_.node); });
     return Ok();
   }
 

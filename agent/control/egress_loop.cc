@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "control/egress_status.h"
+#include "control/egress_views.h"
 
 namespace sallyport::control {
 namespace {
@@ -179,6 +180,7 @@ void EgressLoop::Turn() {
     last_use_ = moment.now;
     use_ = dataplane_.ReadEgressUse();
     steward_.SetUse(use_, moment.now);
+    Foresee();
   }
   OpenSocket();
   Intent intent = steward_.Decide(moment);
@@ -278,10 +280,23 @@ void EgressLoop::Ask(const Intent& intent) {
       steward_.holders().Done(action, egress::Outcome::kFailed, std::nullopt, now);
 }
 
+// How long ports last is told from how their use has risen.
+void EgressLoop::Foresee() {
+  const MonotonicTime now{milliseconds(last_turn_)};
+  std::erase_if(foresight_, [this](const auto& e) { return !use_.contains(e.first); });
+  for (const auto& [address, use] : use_) foresight_[address].Take(now, BusiestOf(use));
+}
+
 void EgressLoop::Publish(Intent intent, std::map<net::Address, std::string> failed) {
   std::erase_if(held_since_, [&](const auto& e) { return !intent.hold.contains(e.first); });
   for (const auto& [address, epoch] : intent.hold) held_since_.try_emplace(address, last_turn_);
   last_published_ = last_turn_;
+  std::map<net::Address, double> lasts;
+  for (const auto& [address, foresight] : foresight_) {
+    auto ip = intent.state.ips.find(address);
+    if (ip == intent.state.ips.end()) continue;
+    if (auto seconds = foresight.Foresee(PortsOf(ip->second))) lasts[address] = *seconds;
+  }
   std::unique_lock lock(mutex_);
   report_.news = steward_.news();
   report_.intent = std::move(intent);
@@ -290,8 +305,10 @@ void EgressLoop::Publish(Intent intent, std::map<net::Address, std::string> fail
   report_.failed = std::move(failed);
   report_.held_since = held_since_;
   report_.heard = heard_;
+  report_.lasts = std::move(lasts);
   report_.takeovers = takeovers_;
   report_.now = last_turn_;
+  report_.wall = SystemClock().WallNow();
   report_.api_reachable = api_reachable_;
   lock.unlock();
   WriteStatus(report_);  // only this thread writes it

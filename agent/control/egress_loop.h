@@ -20,6 +20,7 @@
 #include "gateway/lease_client.h"
 #include "gateway/object_writer.h"
 #include "kube/client.h"
+#include "observe/exhaustion.h"
 
 namespace sallyport::control {
 
@@ -68,6 +69,7 @@ class EgressLoop : private gateway::LeaseEvents {
   void Speak(const Intent& intent);
   void Ask(const Intent& intent);
   void Publish(Intent intent, std::map<net::Address, std::string> failed);
+  void Foresee();
   void WriteStatus(const EgressReport& report);
   Moment MomentNow();
 
@@ -84,6 +86,7 @@ class EgressLoop : private gateway::LeaseEvents {
   std::string said_;    // the last error of the tables
   std::optional<dataplane::EgressState> applied_;
   std::map<net::Address, dataplane::EgressUse> use_;
+  std::map<net::Address, observe::Exhaustion> foresight_;
   std::map<net::Address, egress::Millis> held_since_;
   std::map<std::string, egress::Millis> heard_;
   uint64_t takeovers_ = 0;

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "base/clock.h"
 #include "control/steward.h"
 
 namespace sallyport::control {
@@ -17,8 +18,10 @@ struct EgressReport {
   std::map<net::Address, std::string> failed;         // what could not be held, and why
   std::map<net::Address, egress::Millis> held_since;  // by the clock of `now`
   std::map<std::string, egress::Millis> heard;        // nodes
+  std::map<net::Address, double> lasts;               // seconds, until its ports are all in use
   uint64_t takeovers = 0;
   egress::Millis now = 0;
+  WallTime wall{};  // at `now`
   bool api_reachable = false;
 };
 

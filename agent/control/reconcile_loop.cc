@@ -117,6 +117,7 @@ void ReconcileLoop::AskMetrics(std::function<void(observe::MetricsView)> answer)
   queue_.Push(Question([this, answer = std::move(answer)] {
     try {
       auto view = MetricsOf(*reconciler_, dataplane_, watches_.Read(), clock_.WallNow(), traffic_);
+      if (read_egress_) view.egress = read_egress_();
       view.events = reporter_.reported();
       view.events_lost = mailbox_.lost();
       answer(std::move(view));
@@ -152,6 +153,14 @@ Result<std::vector<observe::ExplainView>> ReconcileLoop::Explain(
   using Answer = Result<std::vector<observe::ExplainView>>;
   auto answer = Ask<Answer>([this, question] { return ExplainOf(*reconciler_, question); });
   return answer ? std::move(*answer) : Answer(std::move(answer).error());
+}
+
+// Nothing of it is the reconciler's: it is asked while that is busy.
+Result<observe::EgressView> ReconcileLoop::ReadEgress() {
+  observe::EgressView view;
+  if (read_egress_) view = read_egress_();
+  if (view.node.empty()) view.node = node_;
+  return view;
 }
 
 }  // namespace sallyport::control

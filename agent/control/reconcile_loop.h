@@ -30,6 +30,10 @@ class ReconcileLoop : public observe::Source {
   // Ends the thread; questions that still wait are answered with an error.
   ~ReconcileLoop() override;
 
+  // Who tells of egress IPs; without, there are none. To be set before the first question, and
+  // called on any thread, until this object ends: it waits for nobody.
+  void SetEgress(std::function<observe::EgressView()> read) { read_egress_ = std::move(read); }
+
   // Thread-safe.
   void Push(Input input) { queue_.Push(std::move(input)); }
   void Push(const dataplane::DropEvent& event);
@@ -43,6 +47,7 @@ class ReconcileLoop : public observe::Source {
                                                    const std::string& endpoint) override;
   Result<std::vector<observe::ExplainView>> Explain(
       const observe::ExplainQuestion& question) override;
+  Result<observe::EgressView> ReadEgress() override;
 
  private:
   void Run();
@@ -61,6 +66,7 @@ class ReconcileLoop : public observe::Source {
   uint64_t egress_revision_ = 0;
   DropMailbox mailbox_;
   DropReporter reporter_;
+  std::function<observe::EgressView()> read_egress_;
   observe::Traffic traffic_;  // the reconciler's thread only
   Queue<Input> queue_;
   std::jthread thread_;

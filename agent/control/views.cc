@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "base/version.h"
+#include "egress/explain.h"
 #include "model/backends.h"
 
 namespace sallyport::control {
@@ -364,6 +365,11 @@ std::vector<observe::FlowView> FlowsOf(const Reconciler& reconciler,
     view.closing = flow.closing;
     view.cut = flow.cut;
     view.kept = flow.kept;
+    view.pinned = flow.pinned;
+    if (flow.pinned && flow.egress_ip != net::Address()) {
+      view.egress_ip = flow.egress_ip;
+      view.egress_port = flow.egress_port;
+    }
     if (flow.source_ifindex != 0) view.egress = flow.egress_allowed;
     if (flow.destination_ifindex != 0) view.ingress = flow.ingress_allowed;
     out.push_back(std::move(view));
@@ -384,12 +390,13 @@ Result<std::vector<observe::ExplainView>> ExplainOf(const Reconciler& reconciler
       auto source = std::find_if(from->addresses.begin(), from->addresses.end(),
                                  [&](const auto& a) { return a.IsV4() == destination.IsV4(); });
       if (source == from->addresses.end()) continue;
-      observe::ExplainView view{question.from, target.name, {}, {}, {}, target.service};
+      observe::ExplainView view{question.from, target.name, {}, {}, {}, target.service, {}};
       bool icmp = question.protocol == net::Protocol::kIcmp && !destination.IsV4();
       net::Protocol protocol = icmp ? net::Protocol::kIcmpV6 : question.protocol;
       view.tuple = {*source, destination, protocol, 0, target.port};
       if (net::HasPorts(protocol)) view.tuple.source_port = kSourcePort;
       view.verdict = policy::Evaluate(snapshot, view.tuple);
+      view.pin = egress::PinOfFlow(snapshot, from->pod, view.tuple);
       view.closed = ClosedOf(reconciler, from->pod, target.end.pod);
       out.push_back(std::move(view));
     }

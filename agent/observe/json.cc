@@ -4,6 +4,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 
+#include "egress/explain.h"
 #include "policy/explain.h"
 
 namespace sallyport::observe {
@@ -26,10 +27,15 @@ Json BothWays(const uint64_t (&values)[2]) {
 }
 
 template <typename Views, typename Render>
-std::string List(const Views& views, Render render) {
+Json Array(const Views& views, Render render) {
   Json out = Json::array();
   for (const auto& view : views) out.push_back(render(view));
-  return Dump(out);
+  return out;
+}
+
+template <typename Views, typename Render>
+std::string List(const Views& views, Render render) {
+  return Dump(Array(views, render));
 }
 
 void PutTuple(Json& out, const net::FlowTuple& tuple) {
@@ -79,6 +85,9 @@ Json FlowJson(const FlowView& view) {
   if (view.kept) out["kept"] = true;
   out["egress"] = view.egress ? Json(*view.egress) : Json(nullptr);
   out["ingress"] = view.ingress ? Json(*view.ingress) : Json(nullptr);
+  if (!view.pinned) return out;
+  out["egress_ip"] = view.egress_ip ? Json(view.egress_ip->ToString()) : Json(nullptr);
+  out["egress_port"] = view.egress_ip ? Json(view.egress_port) : Json(nullptr);
   return out;
 }
 
@@ -108,7 +117,15 @@ Json VerdictJson(const policy::DirectionVerdict& verdict) {
   return out;
 }
 
-// For people: the answer, then each direction, then what is closed.
+Json PinJson(const egress::PinAnswer& pin) {
+  bool pinned = pin.target.kind == egress::Target::Kind::kPinned;
+  return {{"gateway", pin.gateway},
+          {"cidr", pin.by.ToString()},
+          {"ip", pinned ? Json(pin.target.egress_ip.ToString()) : Json(nullptr)},
+          {"why", pin.why}};
+}
+
+// For people: the answer, then each direction, then its pin, then what is closed.
 std::string InWords(const ExplainView& view) {
   const net::FlowTuple& tuple = view.tuple;
   std::string address = tuple.destination.ToString();
@@ -127,6 +144,7 @@ std::string InWords(const ExplainView& view) {
                     policy::Explain(view.verdict.egress, policy::Direction::kEgress) +
                     "\n  ingress of " + view.to + ": " +
                     policy::Explain(view.verdict.ingress, policy::Direction::kIngress) + "\n";
+  if (view.pin) out += "  outside: " + egress::Explain(*view.pin) + "\n";
   for (const std::string& closed : view.closed) out += "  closed: " + closed + "\n";
   return out;
 }
@@ -142,6 +160,7 @@ Json ExplainJson(const ExplainView& view) {
               {"egress", VerdictJson(view.verdict.egress)},
               {"ingress", VerdictJson(view.verdict.ingress)},
               {"closed", view.closed}};
+  if (view.pin) out["pin"] = PinJson(*view.pin);
   if (!view.service.empty()) out["service"] = view.service;
   out["words"] = InWords(view);
   return out;
@@ -161,7 +180,59 @@ Json WatchJson(const WatchView& view) {
           {"last_error", view.last_error}};
 }
 
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json PortBlockJson(const PortBlockView& block) {
+  return {{"first", block.first}, {"last", block.last}, {"node", block.node},
+          {"use", block.use},     {"live", block.live}, {"resting", block.resting}};
+}
+
+Json EgressAddressJson(const EgressAddressView& view) {
+  return {{"ip", view.ip.ToString()},
+          {"gateway", view.gateway},
+          {"holder", view.holder},
+          {"epoch", view.epoch},
+          {"since", view.since ? Json(ToString(*view.since)) : Json(nullptr)},
+          {"held_here", view.held_here},
+          {"uplink", view.uplink},
+          {"via", view.via},
+          {"why_nobody", view.why_nobody},
+          {"ports", view.ports},
+          {"busiest", view.busiest},
+          {"headroom", view.headroom},
+          {"live", view.live},
+          {"resting", view.resting},
+          {"opened", view.opened},
+          {"refused", view.refused},
+          {"hurried", view.hurried},
+          {"seconds_to_exhaustion", OrNull(view.seconds_to_exhaustion)},
+          {"exhausted", view.exhausted},
+          {"forwarded",
+           {{"out", {{"packets", view.packets_out}, {"bytes", view.bytes_out}}},
+            {"in", {{"packets", view.packets_in}, {"bytes", view.bytes_in}}}}},
+          {"strangers", view.strangers},
+          {"foreign", view.foreign},
+          {"blocks", Array(view.blocks, PortBlockJson)}};
+}
+
+Json EgressPeerJson(const EgressPeerView& peer) {
+  using std::chrono::milliseconds;
+  bool known = peer.address != net::Address();
+  std::optional<int64_t> ago;
+  if (peer.heard_ago) ago = std::chrono::duration_cast<milliseconds>(*peer.heard_ago).count();
+  return {{"node", peer.node},
+          {"address", known ? Json(peer.address.ToString()) : Json(nullptr)},
+          {"heard_ms_ago", OrNull(ago)}};
+}
+
 }  // namespace
+
+bool ExplainView::Passes() const {
+  return verdict.allowed && closed.empty() && egress::MayLeave(pin);
+}
 
 std::string ToJson(const StatusView& status) {
   Json tables = Json::array();
@@ -193,6 +264,18 @@ std::string ToJson(const std::vector<PolicyView>& policies) { return List(polici
 std::string ToJson(const std::vector<FlowView>& flows) { return List(flows, FlowJson); }
 
 std::string ToJson(const std::vector<ExplainView>& answers) { return List(answers, ExplainJson); }
+
+std::string ToJson(const EgressView& egress) {
+  return Dump({{"node", egress.node},
+               {"tunnel",
+                {{"device", egress.tunnel.device},
+                 {"port", egress.tunnel.port},
+                 {"vni", egress.tunnel.vni},
+                 {"mtu", egress.tunnel.mtu}}},
+               {"takeovers", egress.takeovers},
+               {"addresses", Array(egress.addresses, EgressAddressJson)},
+               {"peers", Array(egress.peers, EgressPeerJson)}});
+}
 
 std::string ToJson(const EventView& event) {
   Json out = {{"time", ToString(event.time)}, {"verdict", "drop"},

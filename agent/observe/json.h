@@ -15,6 +15,7 @@ std::string ToJson(const std::vector<PolicyView>& policies);
 std::string ToJson(const std::vector<FlowView>& flows);
 // Rows like those of `sallyport explain`, with "closed" and "words" besides.
 std::string ToJson(const std::vector<ExplainView>& answers);
+std::string ToJson(const EgressView& egress);
 // One line, without its end.
 std::string ToJson(const EventView& event);
 // {"error": message}

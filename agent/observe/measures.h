@@ -75,6 +75,7 @@ struct MetricsView {
   uint64_t missing_put_back = 0, displaced_put_back = 0;  // programs, since this agent's start
   uint64_t disturbed = 0;  // interfaces where ours are not, or not first, now
   std::vector<WatchView> watches;
+  EgressView egress;
 };
 
 // This process, by /proc. What cannot be read is 0.
@@ -93,7 +94,7 @@ std::vector<std::string> WatchReasons(const std::vector<WatchView>& watches, Wal
 
 // Prometheus' text format, version 0.0.4. Without `view`, only what needs no reconciler;
 // `responding`: it answered lately, and `view` is not an old one. Label values are from fixed sets
-// or the configuration (tables, reasons, kinds, resources): never names of pods.
+// or the configuration (tables, reasons, kinds, resources, egress IPs): never names of pods.
 std::string MetricsText(const MetricsView* view, bool responding, const ProcessView& process);
 
 }  // namespace sallyport::observe

@@ -202,6 +202,76 @@ void AddWatches(const MetricsView& view, Exposition& out) {
            [](const Watch& watch) { return watch.errors; });
 }
 
+// One family for all egress IPs: `value` of each.
+template <typename Value>
+void AddPerIp(const EgressView& view, Exposition& out, const char* name, const char* type,
+              const char* help, Value value) {
+  out.Family(name, type, help);
+  for (const EgressAddressView& ip : view.addresses) {
+    out.Sample({{"address", ip.ip.ToString()}}, value(ip));
+  }
+}
+
+void AddPorts(const EgressView& view, Exposition& out) {
+  using Ip = EgressAddressView;
+  AddPerIp(view, out, "sallyport_egress_ports", "gauge",
+           "Ports of an egress IP that this node may give; each serves many remotes.",
+           [](const Ip& ip) { return ip.ports; });
+  AddPerIp(view, out, "sallyport_egress_ports_in_use", "gauge",
+           "Those that the busiest remote takes, or took within the last minute.",
+           [](const Ip& ip) { return ip.busiest; });
+  AddPerIp(view, out, "sallyport_egress_flows", "gauge",
+           "Flows of this node through an egress IP that are alive.",
+           [](const Ip& ip) { return ip.live; });
+  AddPerIp(view, out, "sallyport_egress_flows_opened_total", "counter",
+           "Flows of this node that got a port.", [](const Ip& ip) { return ip.opened; });
+  AddPerIp(view, out, "sallyport_egress_flows_refused_total", "counter",
+           "Attempts to begin a flow that found no port, and were dropped.",
+           [](const Ip& ip) { return ip.refused; });
+  AddPerIp(view, out, "sallyport_egress_ports_hurried_total", "counter",
+           "Ports given again while the last remote may still wait: its answer may take a second.",
+           [](const Ip& ip) { return ip.hurried; });
+  out.Family("sallyport_egress_seconds_to_exhaustion", "gauge",
+             "When the busiest remote will have all ports, as its use has risen lately; no sample "
+             "while it does not rise.");
+  for (const Ip& ip : view.addresses) {
+    if (!ip.seconds_to_exhaustion) continue;
+    out.Sample({{"address", ip.ip.ToString()}}, *ip.seconds_to_exhaustion);
+  }
+}
+
+void AddGateway(const EgressView& view, Exposition& out) {
+  using Ip = EgressAddressView;
+  AddPerIp(view, out, "sallyport_egress_held", "gauge",
+           "Whether this node holds the egress IP: it is on an interface here.",
+           [](const Ip& ip) { return ip.held_here; });
+  AddPerIp(view, out, "sallyport_egress_gateway_known", "gauge",
+           "Whether this node knows a gateway for the egress IP; if not, what is pinned to it is "
+           "dropped.",
+           [](const Ip& ip) { return !ip.via.empty(); });
+  const auto both_ways = [&](const char* name, const char* help, auto outwards, auto inwards) {
+    out.Family(name, "counter", help);
+    for (const Ip& ip : view.addresses) {
+      out.Sample({{"address", ip.ip.ToString()}, {"direction", "out"}}, ip.*outwards);
+      out.Sample({{"address", ip.ip.ToString()}, {"direction", "in"}}, ip.*inwards);
+    }
+  };
+  both_ways("sallyport_egress_forwarded_packets_total",
+            "Packets that this node forwarded as a gateway, to the outside and from there.",
+            &Ip::packets_out, &Ip::packets_in);
+  both_ways("sallyport_egress_forwarded_bytes_total",
+            "Bytes of packets that this node forwarded as a gateway.", &Ip::bytes_out,
+            &Ip::bytes_in);
+  AddPerIp(view, out, "sallyport_egress_strangers_total", "counter",
+           "Packets from outside to an egress IP that were of no flow, dropped without an answer.",
+           [](const Ip& ip) { return ip.strangers; });
+  AddPerIp(view, out, "sallyport_egress_foreign_total", "counter",
+           "Packets in the tunnel that were not from a node whose ports they had, dropped.",
+           [](const Ip& ip) { return ip.foreign; });
+  out.Counter("sallyport_egress_takeovers_total", view.takeovers,
+              "How often this node took an egress IP over.");
+}
+
 void AddProcess(const ProcessView& process, Exposition& out) {
   out.Family("process_cpu_seconds_total", "counter", "User and system time spent.");
   out.Sample({}, process.cpu_seconds);
@@ -231,6 +301,8 @@ std::string MetricsText(const MetricsView* view, bool responding, const ProcessV
               std::chrono::duration<double>(view->waiting).count(),
               "How long the oldest change has been waiting to come into force; 0: none waits.");
     AddWatches(*view, out);
+    AddPorts(view->egress, out);
+    AddGateway(view->egress, out);
   }
   return out.TakeText();
 }

@@ -140,6 +140,9 @@ class Server::Impl {
       if (!question) return Fail(response, 400, question.error().message);
       Answer(response, source_.Explain(*question));
     });
+    server_.Get("/v1/egress", [this](const Request&, Response& response) {
+      Answer(response, source_.ReadEgress());
+    });
     server_.Get("/v1/events", [this](const Request& request, Response& response) {
       auto follow = ReadFollow(request.params);
       if (!follow) return Fail(response, 400, follow.error().message);
@@ -151,7 +154,7 @@ class Server::Impl {
       Fail(response, status,
            status == 404 ? request.path +
                                " is not there; there are /v1/status, /v1/endpoints, /v1/policies, "
-                               "/v1/flows, /v1/explain and /v1/events"
+                               "/v1/flows, /v1/explain, /v1/egress and /v1/events"
                          : "HTTP " + std::to_string(status));
     });
   }

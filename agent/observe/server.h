@@ -3,6 +3,7 @@
 //
 //   GET /v1/status  /v1/endpoints  /v1/policies  /v1/flows?limit=N&endpoint=ns/pod
 //   GET /v1/explain?from=ns/pod|ADDR&to=ns/pod|ADDR&port=N|NAME&protocol=TCP
+//   GET /v1/egress
 //   GET /v1/events            the recent ones, an array
 //   GET /v1/events?follow=1   from now on, one JSON object a line, as they happen
 //

@@ -10,8 +10,10 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "egress/pin_plan.h"
 #include "net/address.h"
 #include "net/flow.h"
+#include "observe/egress_view.h"
 #include "policy/evaluate.h"
 
 namespace sallyport::observe {
@@ -74,8 +76,11 @@ struct FlowView {
   std::string source_pod, destination_pod;  // "" where it is no known pod
   int idle_seconds = 0;
   bool answered = false, closing = false, cut = false;
-  bool kept = false;                    // policy allows no new one like it
-  std::optional<bool> egress, ingress;  // nothing where that end is no endpoint of this node
+  bool kept = false;                      // policy allows no new one like it
+  std::optional<bool> egress, ingress;    // nothing where that end is no endpoint of this node
+  bool pinned = false;                    // the outside sees it as the following
+  std::optional<net::Address> egress_ip;  // nothing: it has got no port yet
+  uint16_t egress_port = 0;
 };
 
 struct EventView {
@@ -105,7 +110,8 @@ struct ExplainView {
   policy::FlowVerdict verdict;
   std::vector<std::string> closed;  // endpoints of this node that let nothing through yet, and why
   std::string service;              // that was asked about: "shop/front:8080/TCP"; "" if none was
-  bool Passes() const { return verdict.allowed && closed.empty(); }
+  std::optional<egress::PinAnswer> pin;  // nothing: with its own address, or as the node makes it
+  bool Passes() const;                   // policy allows it, nothing is closed, and no pin drops it
 };
 
 // Where the local API gets its answers. Thread-safe; each call may wait for the reconciler, and
@@ -121,6 +127,8 @@ class Source {
   // One answer for each family that both have, of each backend of a Service. EINVAL: a question
   // that has no answer, and why.
   virtual Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) = 0;
+  // Without egress IPs: none.
+  virtual Result<EgressView> ReadEgress() = 0;
 };
 
 }  // namespace sallyport::observe

@@ -137,17 +137,20 @@ Result<std::vector<TextFile>> ReadTextFiles(const std::vector<std::string>& path
   return out;
 }
 
-Result<ManifestFiles> ReadManifestFiles(const std::vector<std::string>& paths) {
-  auto files = ReadTextFiles(paths);
-  if (!files) return std::move(files).error();
+ManifestFiles ReadManifests(const std::vector<TextFile>& files) {
   ManifestFiles out;
   std::map<Key, model::Place> seen;
-  for (TextFile& file : *files) {
+  for (const TextFile& file : files) {
     Join(model::ReadManifest(file.text, file.path), seen, out.manifest);
-    file.text = {};
   }
   for (const model::Delta& delta : out.manifest.objects) out.snapshot.Apply(delta);
   return out;
+}
+
+Result<ManifestFiles> ReadManifestFiles(const std::vector<std::string>& paths) {
+  auto files = ReadTextFiles(paths);
+  if (!files) return std::move(files).error();
+  return ReadManifests(*files);
 }
 
 }  // namespace sallyport::watch

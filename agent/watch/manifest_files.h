@@ -33,6 +33,7 @@ struct ManifestFiles {
   model::Snapshot snapshot;
   model::Manifest manifest;  // everything of all files, joined; an object given twice is an error
 };
+ManifestFiles ReadManifests(const std::vector<TextFile>& files);
 Result<ManifestFiles> ReadManifestFiles(const std::vector<std::string>& paths);
 
 }  // namespace sallyport::watch

@@ -15,6 +15,7 @@ sallyport_test(control LABEL unit
     agent/config_test.cc
     agent/drops_test.cc
     agent/egress_status_test.cc
+    agent/egress_views_test.cc
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
@@ -25,5 +26,5 @@ sallyport_test(control LABEL unit
   DEPS sallyport_config sallyport_control)
 
 sallyport_test(observe LABEL unit
-  SOURCES agent/metrics_test.cc agent/observe_test.cc
+  SOURCES agent/egress_view_test.cc agent/metrics_test.cc agent/observe_test.cc
   DEPS sallyport_observe sallyport_endpoint)

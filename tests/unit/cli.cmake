@@ -4,6 +4,7 @@ sallyport_test(cli LABEL unit
     cli/agent_views_test.cc
     cli/commands_test.cc
     cli/conversation_test.cc
+    cli/egress_test.cc
     cli/expect_test.cc
     cli/matrix_test.cc
     cli/ports_test.cc

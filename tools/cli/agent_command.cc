@@ -24,6 +24,8 @@ std::string PathOf(AgentQuestion question, const AgentOptions& options) {
       std::string path = "/v1/flows?limit=" + std::to_string(options.limit);
       return options.endpoint.empty() ? path : path + "&endpoint=" + Encoded(options.endpoint);
     }
+    case AgentQuestion::kEgress:
+      return "/v1/egress";
     case AgentQuestion::kEvents:
       return options.follow ? "/v1/events?follow=1" : "/v1/events";
   }
@@ -40,6 +42,8 @@ std::string Render(AgentQuestion question, const model::Value& answer, const Ter
       return RenderPolicies(answer, terminal);
     case AgentQuestion::kFlows:
       return RenderFlows(answer, terminal);
+    case AgentQuestion::kEgress:
+      return RenderEgress(answer, terminal);
     case AgentQuestion::kEvents: {
       std::string out;
       for (const model::Value& event : answer.items) out += RenderEvent(event, terminal);
@@ -87,6 +91,12 @@ int FollowAll(const std::vector<AgentPlace>& agents, const AgentOptions& options
 bool IsTrue(const model::Value& answer, std::string_view key) {
   const model::Value* value = answer.Find(key);
   return value != nullptr && value->boolean;
+}
+
+// What the agent says is well.
+bool IsWell(AgentQuestion question, const AgentOptions& options, const model::Value& answer) {
+  if (question == AgentQuestion::kEgress) return EgressTroubles(answer).empty();
+  return question != AgentQuestion::kStatus || options.alive || IsTrue(answer, "ready");
 }
 
 Result<model::Value> AskOne(AgentQuestion question, const AgentPlace& agent,
@@ -177,9 +187,7 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
       terminal.Complain(failures.back());
       continue;
     }
-    bool asked = question == AgentQuestion::kStatus && !options.alive;
-    bool unready = asked && !IsTrue(*answer, "ready");
-    if (unready && code == kYes) code = kNo;
+    if (!IsWell(question, options, *answer)) code = kNo;
     if (terminal.format == Format::kTable) {
       if (agents.size() > 1) terminal.out << terminal.Paint(Colour::kBold, agent.node) << "\n";
       terminal.out << Render(question, *answer, terminal);
@@ -190,7 +198,8 @@ int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
   }
   if (!failures.empty()) code = kCouldNotTell;
   if (terminal.format == Format::kTable) return code;
-  bool single = question == AgentQuestion::kStatus && agents.size() == 1;
+  bool one_value = question == AgentQuestion::kStatus || question == AgentQuestion::kEgress;
+  bool single = one_value && agents.size() == 1;
   if (failures.size() == agents.size()) {
     terminal.AnswerError(Joined(failures));
   } else {

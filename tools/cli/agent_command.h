@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// `sallyport status | endpoints | policies | flows | events`: what the agent of a node says.
+// `sallyport status | endpoints | policies | flows | egress | events`: what the agent of a node
+// says.
 #pragma once
 
 #include <string>
@@ -13,7 +14,7 @@ namespace sallyport::cli {
 
 inline constexpr const char* kDefaultSocket = "/run/sallyport/sallyportd.sock";
 
-enum class AgentQuestion { kStatus, kEndpoints, kPolicies, kFlows, kEvents };
+enum class AgentQuestion { kStatus, kEndpoints, kPolicies, kFlows, kEgress, kEvents };
 
 // One agent: that of this node, or of a lab's.
 struct AgentPlace {
@@ -30,7 +31,8 @@ struct AgentOptions {
 
 // Asks each agent in turn; events that are followed come from all of them at once. With several,
 // each node's answer stands under its name, and JSON rows carry it as "node". kStatus: kNo when an
-// agent is not ready, unless that was not asked. When one does not answer, or flows are asked of an
+// agent is not ready, unless that was not asked. kEgress: kNo when an egress IP has nobody, or no
+// ports. When one does not answer, or flows are asked of an
 // endpoint that none has: kCouldNotTell, after what the others said.
 int RunAgent(AgentQuestion question, const std::vector<AgentPlace>& agents,
              const AgentOptions& options, const Terminal& terminal);

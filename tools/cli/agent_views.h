@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/terminal.h"
@@ -19,6 +20,10 @@ std::string RenderStatus(const model::Value& status, const Terminal& terminal);
 std::string RenderEndpoints(const model::Value& endpoints, const Terminal& terminal);
 std::string RenderPolicies(const model::Value& policies, const Terminal& terminal);
 std::string RenderFlows(const model::Value& flows, const Terminal& terminal);
+// Addresses, whose their ports are, what this node forwards, and other gateways.
+std::string RenderEgress(const model::Value& egress, const Terminal& terminal);
+// What is wrong with egress IPs, a line each: nobody holds one, or one has no more ports here.
+std::vector<std::string> EgressTroubles(const model::Value& egress);
 // One or two lines for one event.
 std::string RenderEvent(const model::Value& event, const Terminal& terminal);
 

@@ -4,6 +4,8 @@
 #include <map>
 
 #include "cli/json.h"
+#include "cli/read_world.h"
+#include "egress/diagnose.h"
 #include "watch/manifest_files.h"
 
 namespace sallyport::cli {
@@ -91,12 +93,24 @@ std::string ToJson(const CheckSummary& summary, const model::Manifest& manifest)
          "\n";
 }
 
+// What is wrong with EgressGateways beside others, for pods of workloads too where those can be
+// told.
+void AddEgress(const std::vector<watch::TextFile>& texts, watch::ManifestFiles& files) {
+  if (files.snapshot.egress_gateways.empty()) return;
+  auto world = WorldOf(texts);
+  for (auto& [name, found] : egress::Diagnose(world ? world->snapshot() : files.snapshot)) {
+    for (Diagnostic& d : found) files.manifest.diagnostics.push_back(std::move(d));
+  }
+}
+
 }  // namespace
 
 int RunCheck(const CheckOptions& options, const Terminal& terminal) {
-  auto files = watch::ReadManifestFiles(options.paths);
-  if (!files) return terminal.Fail(files.error().message);
-  const model::Manifest& manifest = files->manifest;
+  auto texts = watch::ReadTextFiles(options.paths);
+  if (!texts) return terminal.Fail(texts.error().message);
+  watch::ManifestFiles files = watch::ReadManifests(*texts);
+  AddEgress(*texts, files);
+  const model::Manifest& manifest = files.manifest;
   CheckSummary summary = Summarize(manifest, options.strict);
   if (terminal.format == Format::kJson) {
     terminal.out << ToJson(summary, manifest);

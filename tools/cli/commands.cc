@@ -13,8 +13,10 @@
 #include "cli/help.h"
 #include "cli/lab_world.h"
 #include "cli/probe_command.h"
+#include "cli/probe_egress.h"
 #include "cli/serve_command.h"
 #include "lab/commands.h"
+#include "lab/state.h"
 
 namespace sallyport::cli {
 namespace {
@@ -184,6 +186,29 @@ void AddProbeMatrix(CLI::App& probe, Shell& shell) {
   command->callback([=, &shell] { shell.exit_code = RunProbeMatrix(*options, shell.terminal); });
 }
 
+// In a lab if one is named or up, else on this node.
+void AddProbeEgress(CLI::App& probe, Shell& shell) {
+  auto options = std::make_shared<ProbeEgressOptions>();
+  CLI::App* command =
+      AddCommand(probe, "egress", "Which source address does the outside see", help::kProbeEgress);
+  command->add_option("--from", options->from, "Who connects: a pod")
+      ->type_name("[NS/]POD")
+      ->required();
+  command->add_option("--to", options->to, "A `probe serve` outside, on which port")
+      ->type_name("ADDR:PORT[/PROTO]")
+      ->required();
+  NotEmpty(command->add_option("--expect", options->expect, "The address that should be seen"))
+      ->type_name("IP");
+  AddProbeOptions(*command, *options, shell);
+  NotEmpty(command->add_option("--socket", options->socket, "Of this node's agent: not in a lab"))
+      ->excludes(command->get_option("--lab"));
+  command->callback([=, &shell] {
+    bool node = options->socket.empty() && options->lab.empty() && lab::ListWholeLabs().empty();
+    if (node) options->socket = kDefaultSocket;
+    shell.exit_code = RunProbeEgress(*options, shell.terminal);
+  });
+}
+
 void AddProbeServe(CLI::App& probe, Shell& shell) {
   auto options = std::make_shared<ServeOptions>();
   CLI::App* command = AddCommand(probe, "serve", "The far end: answer on ports, saying who this is",
@@ -198,6 +223,7 @@ void AddProbe(CLI::App& app, Shell& shell) {
   probe->require_subcommand(1);
   AddProbeRun(*probe, shell);
   AddProbeMatrix(*probe, shell);
+  AddProbeEgress(*probe, shell);
   AddProbeServe(*probe, shell);
 }
 
@@ -236,6 +262,9 @@ void AddAgentCommands(CLI::App& app, Shell& shell) {
   command->add_option("--limit", flows->options.limit, "At most so many")
       ->capture_default_str()
       ->check(CheckLimit);
+  AddAgentCommand(app, shell, AgentQuestion::kEgress, "egress",
+                  "Egress IPs: who holds them, and how long their ports last", help::kEgress,
+                  &command);
   auto events = AddAgentCommand(app, shell, AgentQuestion::kEvents, "events",
                                 "What this node dropped, and why", help::kEvents, &command);
   command->add_flag("-f,--follow", events->options.follow, "Go on as it happens");

@@ -61,7 +61,7 @@ int ExplainOne(const World& world, const ExplainOptions& options, const Terminal
     for (const Row& row : *rows) terminal.out << InWords(row);
   }
   bool allowed =
-      std::all_of(rows->begin(), rows->end(), [](const Row& row) { return row.verdict.allowed; });
+      std::all_of(rows->begin(), rows->end(), [](const Row& row) { return row.Allowed(); });
   return allowed ? kYes : kNo;
 }
 

@@ -18,6 +18,10 @@ or JSON and checks what the Kubernetes API would check. Each problem is a line: 
 object: field: what is wrong. Unknown fields are warnings (of an EgressGateway: errors). Kinds that
 do not concern policy are skipped and counted. Exit code 1 on errors.
 
+Then what is wrong with EgressGateways beside each other, as warnings: destinations that leave by
+another one, which is more specific or older; that are the cluster's, and never pinned; egress IPs
+that are somebody else's.
+
 Examples:
   sallyport check policies/
   sallyport check --strict web.yaml db.yaml
@@ -37,6 +41,10 @@ each. Exit code 0: allowed; 1: denied.
 Policies never see a Service's address: of svc/NAMESPACE/NAME, of an address of a Service, and of a
 node's address with a node port, each backend that the node may choose is judged, on its own port.
 Exit code 0: all of them are allowed.
+
+Where an EgressGateway pins the pod to the destination, the line "outside:" says which one, and which
+address the pod is seen as there; or that it is pinned to nothing, and why: then it is dropped, and
+denied, whatever policy says.
 
 --matrix asks about every pod to every pod, and shows a table. It leaves out pods that policy does
 not see as pods: on their node's network (hostNetwork), or ended. With --expect it is compared with
@@ -61,6 +69,7 @@ Examples:
   sallyport explain -f app/ --from 203.0.113.9 --to shop/web:http
   sallyport explain -f app/ --from shop/web --to [2001:db8::53]:53/UDP
   sallyport explain -f app/ --from shop/web --to svc/shop/db:5432
+  sallyport explain -f app/ --from shop/web --to 198.51.100.20:443
   sallyport explain --live --from shop/web --to shop/db:5432
   sallyport explain --live --from shop/web --to 10.96.0.12:5432
   sallyport explain --live --lab mine --from shop/web --to shop/db:5432
@@ -69,8 +78,8 @@ Examples:
   sallyport explain -f app/ --matrix -o json | grep '"allowed": false')";
 
 inline constexpr const char* kProbe = R"(
-`probe run` and `probe matrix` open real connections from inside the network namespaces of a lab's
-pods (root), `probe serve` answers them.)";
+`probe run`, `probe matrix` and `probe egress` open real connections from inside the network
+namespaces of a lab's pods (root), `probe serve` answers them.)";
 
 inline constexpr const char* kProbeRun = R"(
 Connects from inside the pod's network namespace in a lab and says what happened:
@@ -99,6 +108,17 @@ Examples:
   sallyport probe matrix --ports 80/TCP,81/TCP,80/UDP,81/UDP --compare
   sallyport probe matrix --expect expect.yaml
   sallyport probe matrix -o json | grep '"outcome": "blocked"')";
+
+inline constexpr const char* kProbeEgress = R"(
+Connects from inside the pod to a `sallyport probe serve` in the outside, which says whom it sees.
+In a lab; or on a node (as root, not in a container), where its agent knows the pod: where no lab is
+up, or with --socket. Exit code 0: it was seen (--expect: as that address); 1: as another, or nothing
+came through; 2: an error, or a far end that does not say whom it sees.
+
+Examples:
+  sallyport probe egress --from shop/web --to 198.51.100.20:443
+  sallyport probe egress --from shop/web --to 198.51.100.20:53/UDP --expect 203.0.113.10
+  sallyport probe egress --lab mine --from shop/web --to [2001:db8::20]:443 -o json)";
 
 inline constexpr const char* kProbeServe = R"(
 On TCP it sends one line, then echoes; a client that starts with GET or HEAD gets the line as an
@@ -134,11 +154,24 @@ Examples:
   sallyport policies -o json)";
 
 inline constexpr const char* kFlows = R"(
+OUTSIDE AS, where some flow has it: the egress IP and port that the outside sees.
 Exit code 2 for an --endpoint that the agent does not have.
 
 Examples:
   sallyport flows --endpoint shop/db
   sallyport flows --limit 20 -o json)";
+
+inline constexpr const char* kEgress = R"(
+What this node knows of egress IPs: who holds each, through which node packets leave, and this node's
+ports. A port serves many remotes: BUSIEST are those that the busiest remote takes, or took within
+the last minute, HEADROOM those that it leaves, LASTS how long they do if it goes on so. FINISHING
+ports are not given any more; flows that have them go on. REFUSED flows found none.
+Exit code 1: some address has nobody, or no more ports for this node.
+
+Examples:
+  sallyport egress
+  sallyport egress --lab mine --node n1
+  sallyport egress -o json)";
 
 inline constexpr const char* kEvents = R"(
 Each drop with its reason, and for policy: who isolates the pod and which rule came nearest. Events

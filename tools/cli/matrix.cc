@@ -27,7 +27,7 @@ constexpr Look kRefused{"!", Colour::kYellow, "refused (it got through; nothing 
 constexpr Look kError{"?", Colour::kYellow, "error"};
 
 const Look& LookOf(const Row& row) {
-  if (!row.seen) return row.verdict.allowed ? kAllowed : kDenied;
+  if (!row.seen) return row.Allowed() ? kAllowed : kDenied;
   switch (row.seen->outcome) {
     case Outcome::kOpen:
       return kOpen;
@@ -171,9 +171,9 @@ std::vector<Difference> Unexpected(const std::vector<Row>& rows) {
 std::vector<Difference> Contradictions(const std::vector<Row>& rows) {
   std::vector<Difference> out;
   for (const Row& row : rows) {
-    if (row.CouldNotTell() || row.Passed() != row.verdict.allowed) {
+    if (row.CouldNotTell() || row.Passed() != row.Allowed()) {
       out.push_back(
-          {&row, row.verdict.allowed ? "allowed (by the manifests)" : "denied (by the manifests)"});
+          {&row, row.Allowed() ? "allowed (by the manifests)" : "denied (by the manifests)"});
     }
   }
   return out;
@@ -217,7 +217,7 @@ std::string RenderRows(const std::vector<Row>& rows, const std::vector<Differenc
 }
 
 std::string SeenInWords(const Row& row) {
-  if (!row.seen) return row.verdict.allowed ? "allowed" : "denied";
+  if (!row.seen) return row.Allowed() ? "allowed" : "denied";
   std::string out = probe::ToString(row.seen->outcome);
   if (row.Passed()) {
     char text[32];

@@ -16,16 +16,6 @@ using probe::Outcome;
 
 constexpr auto kGreetingWait = std::chrono::milliseconds(500);
 
-Result<probe::Options> ToProbeOptions(const ProbeOptions& options) {
-  if (!(options.timeout_seconds > 0 && options.timeout_seconds <= 3600)) {
-    return Error{"--timeout: use seconds, above 0 and at most 3600"};
-  }
-  probe::Options out;
-  out.timeout =
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.timeout_seconds));
-  return out;
-}
-
 Result<std::vector<Row>> AskOne(const LabWorld& lab, const ProbeRunOptions& options) {
   const World& world = lab.world();
   auto from = ParseParty(options.from);
@@ -46,7 +36,7 @@ void PrintRun(const Row& row, const Terminal& terminal) {
   std::string words = InWords(row);
   terminal.out << row.Title() << ": "
                << terminal.Paint(open ? Colour::kGreen : Colour::kRed, SeenInWords(row)) << "\n"
-               << "  by the manifests: " << (row.verdict.allowed ? "allowed" : "denied") << "\n"
+               << "  by the manifests: " << (row.Allowed() ? "allowed" : "denied") << "\n"
                << words.substr(words.find('\n') + 1);
   if (row.agent.empty()) return;
   if (auto event = ParseAnswer(row.agent)) {
@@ -87,6 +77,16 @@ std::vector<Difference> Joined(std::vector<Difference> a, const std::vector<Diff
 }
 
 }  // namespace
+
+Result<probe::Options> ToProbeOptions(const ProbeOptions& options) {
+  if (!(options.timeout_seconds > 0 && options.timeout_seconds <= 3600)) {
+    return Error{"--timeout: use seconds, above 0 and at most 3600"};
+  }
+  probe::Options out;
+  out.timeout =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(options.timeout_seconds));
+  return out;
+}
 
 int RunProbe(const ProbeRunOptions& options, const Terminal& terminal) {
   auto probe_options = ToProbeOptions(options);

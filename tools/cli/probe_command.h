@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/result.h"
+#include "cli/probe.h"
 #include "cli/terminal.h"
 #include "cli/world.h"
 
@@ -14,6 +16,9 @@ struct ProbeOptions {
   Family family = Family::kBoth;
   double timeout_seconds = 2;
 };
+
+// The error is one of usage.
+Result<probe::Options> ToProbeOptions(const ProbeOptions& options);
 
 struct ProbeRunOptions : ProbeOptions {
   std::string from;

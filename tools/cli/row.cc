@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/row.h"
 
+#include "egress/explain.h"
 #include "policy/explain.h"
 
 namespace sallyport::cli {
@@ -35,8 +36,9 @@ Row AskOne(const World& world, const Side& from, const Side& to, const net::Addr
     flow.source_port = kSourcePort;
     flow.destination_port = port.number;
   }
-  Row row{from, to, source, destination, port, {}, std::nullopt, std::nullopt, "", ""};
+  Row row{from, to, source, destination, port, {}, std::nullopt, std::nullopt, "", "", {}};
   row.verdict = policy::Evaluate(world.snapshot(), flow);
+  row.pin = egress::PinOfFlow(world.snapshot(), from.pod.get(), flow);
   HideMadeUp(row);
   return row;
 }
@@ -66,8 +68,10 @@ std::string Row::Title() const {
   return out;
 }
 
+bool Row::Allowed() const { return verdict.allowed && egress::MayLeave(pin); }
+
 bool Row::Passed() const {
-  if (!seen) return verdict.allowed;
+  if (!seen) return Allowed();
   return seen->outcome == probe::Outcome::kOpen || seen->outcome == probe::Outcome::kRefused;
 }
 
@@ -93,12 +97,12 @@ Result<std::vector<Row>> Ask(const World& world, const Side& from, const Side& t
 }
 
 std::string InWords(const Row& row) {
-  std::string outcome = row.verdict.allowed ? "allowed" : "denied";
+  std::string outcome = row.Allowed() ? "allowed" : "denied";
   std::string behind = row.service.empty() ? "" : "\n  behind Service " + row.service;
   return row.Title() + ": " + outcome + behind + "\n  egress of " + row.from.name + ": " +
          policy::Explain(row.verdict.egress, policy::Direction::kEgress) + "\n  ingress of " +
          row.to.name + ": " + policy::Explain(row.verdict.ingress, policy::Direction::kIngress) +
-         "\n";
+         (row.pin ? "\n  outside: " + egress::Explain(*row.pin) : "") + "\n";
 }
 
 }  // namespace sallyport::cli

@@ -9,6 +9,7 @@
 
 #include "cli/probe.h"
 #include "cli/world.h"
+#include "egress/pin_plan.h"
 #include "policy/evaluate.h"
 
 namespace sallyport::cli {
@@ -30,9 +31,12 @@ struct Row {
   std::optional<Expected> expected;
   std::string agent;    // what the node's agent said of a blocked connection: a JSON object, or ""
   std::string service;  // the Service that was asked about, `to` being behind it; "" if none was
+  std::optional<egress::PinAnswer> pin;  // nothing: it is not pinned
 
   // "x/a -> y/b:80/TCP (10.0.0.2)"
   std::string Title() const;
+  // By the manifests: policy allows it, and no pin drops it.
+  bool Allowed() const;
   // What the row shows: the connection's outcome where there is one, else the verdict.
   bool Passed() const;
   // The connection neither passed nor was blocked.
@@ -49,6 +53,7 @@ Result<std::vector<Row>> Ask(const World& world, const Side& from, const Side& t
 //      behind Service y/front:8080/TCP            (if one was asked about)
 //      egress of x/a: allowed: ...
 //      ingress of y/b: denied: ..."
+//      outside: leaves as ...                     (if it is pinned)
 std::string InWords(const Row& row);
 
 // The rows as a JSON array, one row a line. README.md describes the fields.

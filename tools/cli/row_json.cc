@@ -34,6 +34,17 @@ std::string VerdictJson(const policy::DirectionVerdict& verdict) {
       .ToString();
 }
 
+std::string PinJson(const egress::PinAnswer& pin) {
+  std::optional<std::string> ip;
+  if (pin.target.kind == egress::Target::Kind::kPinned) ip = pin.target.egress_ip.ToString();
+  return JsonObject()
+      .Add("gateway", pin.gateway)
+      .Add("cidr", pin.by.ToString())
+      .Add("ip", ip)
+      .Add("why", pin.why)
+      .ToString();
+}
+
 void AddSeen(JsonObject& out, const Row& row) {
   out.Add("outcome", probe::ToString(row.seen->outcome));
   std::optional<double> latency;
@@ -52,9 +63,10 @@ std::string RowJson(const Row& row) {
   out.AddJson("address", row.to.made_up ? kNull : Json(row.destination.ToString()));
   out.AddJson("port", has_port ? Json(row.port.number) : kNull);
   out.Add("protocol", net::ToString(probe::OnWire(row.port.protocol, row.destination)));
-  out.Add("allowed", row.verdict.allowed);
+  out.Add("allowed", row.Allowed());
   out.AddJson("egress", VerdictJson(row.verdict.egress));
   out.AddJson("ingress", VerdictJson(row.verdict.ingress));
+  if (row.pin) out.AddJson("pin", PinJson(*row.pin));
   if (!row.service.empty()) out.Add("service", row.service);
   if (row.seen) AddSeen(out, row);
   if (row.expected) {

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/unique_fd.h"
 #include "cli/conversation.h"
+#include "cli/greeting.h"
 #include "cli/sockets.h"
 
 namespace sallyport::probe {
@@ -24,7 +25,6 @@ constexpr size_t kMostUnsent = 256 * 1024;  // per connection; then reading from
 constexpr int kDatagramsAWake = 64;
 constexpr int kAcceptsAWake = 256;
 constexpr int kBacklog = 4096;
-constexpr std::string_view kLineStart = "I am ";
 
 struct Listener {
   UniqueFd fd;
@@ -96,10 +96,6 @@ class Server::Impl {
   const std::vector<Port>& unserved() const { return unserved_; }
 
  private:
-  std::string Greeting(const std::string& here, const Port& port, const std::string& peer) const {
-    return std::string(kLineStart) + name_ + " at " + here + "/" + net::ToString(port.protocol) +
-           "; I see " + peer + "\n";
-  }
   Status Watch(int fd, uint32_t events, int operation);
   void Handle(const epoll_event& event);
   void Accept(const Listener& listener);
@@ -190,8 +186,10 @@ void Server::Impl::RefuseOne(int listener) {
 void Server::Impl::Admit(UniqueFd fd, const SocketAddress& peer, const Port& port) {
   int key = fd.get();
   std::string here = ToString(LocalAddress(key));
-  Connection connection{std::move(fd), Conversation(Greeting(here, port, ToString(peer))),
-                        next_id_++, false, EPOLLIN};
+  Connection connection{
+      std::move(fd),
+      Conversation(Greeting(name_, here, net::ToString(port.protocol), ToString(peer))), next_id_++,
+      false, EPOLLIN};
   if (!Watch(key, EPOLLIN, EPOLL_CTL_ADD)) return;
   undecided_.push_back({SystemClock().Now() + kGreetAfter, {key, connection.id}});
   connections_.insert_or_assign(key, std::move(connection));
@@ -289,10 +287,12 @@ bool Server::Impl::AnswerDatagram(const Listener& listener) {
   if (n < 0) return !WouldBlock(errno);
   std::string_view datagram(buffer.data(), static_cast<size_t>(n));
   // Two servers must not answer each other's answers for ever.
-  if (datagram.substr(0, kLineStart.size()) == kLineStart) return true;
+  if (datagram.starts_with(kGreetingStart)) return true;
   net::Address to = SentTo(message).value_or(net::Address());
   std::string here = ToString(ToSocketAddress(to, listener.port.number));
-  std::string answer = Greeting(here, listener.port, ToString(peer)) + std::string(datagram);
+  std::string answer =
+      Greeting(name_, here, net::ToString(listener.port.protocol), ToString(peer)) +
+      std::string(datagram);
   iovec out{answer.data(), answer.size()};
   message.msg_iov = &out;
   message.msg_flags = 0;

@@ -8,7 +8,7 @@
 //   UDP    each datagram is answered with the line, followed by the datagram.
 //   SCTP   as TCP, where the kernel has SCTP sockets.
 //
-// The line: "I am shop/web at 10.0.1.5:80/TCP; I see 10.0.2.7:41234\n".
+// The line: "I am shop/web at 10.0.1.5:80/TCP; I see 10.0.2.7:41234\n" (greeting.h).
 #pragma once
 
 #include <chrono>

@@ -14,8 +14,10 @@ constexpr std::string_view kFrom = "from";
 
 std::string Spaces(size_t n) { return std::string(n, ' '); }
 
+// An address is no number.
 bool LooksNumeric(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos;
+  return !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos &&
+         std::count(text.begin(), text.end(), '.') <= 1;
 }
 
 std::string RightTrimmed(std::string line) {

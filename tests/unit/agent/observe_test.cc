@@ -57,23 +57,35 @@ class FixedSource : public Source {
     view.source_pod = endpoint;
     view.egress = true;
     view.idle_seconds = static_cast<int>(limit);
+    view.pinned = pinned;
+    if (pinned && limit > 1) view.egress_ip = Ip("203.0.113.10");
+    view.egress_port = 2048;
     return std::vector{view};
   }
   Result<std::vector<ExplainView>> Explain(const ExplainQuestion& question) override {
     asked = question;
     if (question.from.empty()) return Error{"from: nobody", EINVAL};
-    ExplainView view{question.from, question.to, {}, {}, {"shop/db on veth3: not yet"}, service};
+    ExplainView view{question.from, question.to, {}, {}, {"shop/db on veth3: not yet"},
+                     service,       {}};
     view.tuple = {Ip("10.0.0.1"), Ip("10.0.0.2"), question.protocol, 1, 53};
     view.verdict.allowed = true;
     view.verdict.egress.allowed = view.verdict.ingress.allowed = true;
     view.verdict.egress.why = policy::Why::kNotIsolated;
     view.verdict.ingress.why = policy::Why::kRule;
     view.verdict.ingress.rule = {{"shop", "web"}, policy::Direction::kIngress, 1, {"w.yaml", 3}};
+    view.pin = pin;
     return std::vector{view};
+  }
+  Result<EgressView> ReadEgress() override {
+    EgressView view;
+    view.node = "n1";
+    return view;
   }
   ExplainQuestion asked;
   std::string error;
   std::string service;
+  std::optional<egress::PinAnswer> pin;
+  bool pinned = false;  // the flow
 };
 
 // One request; reads until the server closes, or `until` was seen.
@@ -184,6 +196,45 @@ TEST_F(ServerTest, Views) {
             R"("destination_port":53,"protocol":"UDP","source_pod":"shop/web",)"
             R"("destination_pod":"","idle_s":5,"answered":false,"closing":false,"cut":false,)"
             R"("egress":true,"ingress":null}])");
+}
+
+TEST_F(ServerTest, FlowsThatTheOutsideSeesOtherwise) {
+  source_.pinned = true;
+  EXPECT_THAT(Get("/v1/flows?limit=5"),
+              EndsWith(R"("ingress":null,"egress_ip":"203.0.113.10","egress_port":2048}])"));
+  EXPECT_THAT(Get("/v1/flows?limit=1"), EndsWith(R"("egress_ip":null,"egress_port":null}])"));
+}
+
+TEST_F(ServerTest, Egress) { EXPECT_THAT(Get("/v1/egress"), StartsWith(R"(200 {"node":"n1",)")); }
+
+TEST_F(ServerTest, ExplainSaysHowItLeaves) {
+  source_.pin = {"partner", *net::Cidr::Parse("10.0.0.0/24"),
+                 egress::Target::Pinned(Ip("203.0.113.10")), ""};
+  EXPECT_THAT(
+      Get("/v1/explain?from=shop/web&to=shop/db&port=53"),
+      AllOf(HasSubstr(R"("pin":{"gateway":"partner","cidr":"10.0.0.0/24","ip":"203.0.113.10",)"
+                      R"("why":""})"),
+            HasSubstr(R"(\n  outside: leaves as 203.0.113.10, by EgressGateway partner )"
+                      R"((10.0.0.0/24)\n)")));
+  source_.pin->target = egress::Target::Drop();
+  source_.pin->why = "it has no IPv4 address";
+  EXPECT_THAT(Get("/v1/explain?from=shop/web&to=shop/db&port=53"),
+              AllOf(HasSubstr(R"("ip":null,"why":"it has no IPv4 address")"),
+                    HasSubstr(R"(outside: dropped: pinned to nothing by EgressGateway partner )"
+                              R"((10.0.0.0/24): it has no IPv4 address\n)")));
+}
+
+TEST(ExplainViewTest, PassesWhereNothingIsInTheWay) {
+  ExplainView view;
+  view.verdict.allowed = true;
+  EXPECT_TRUE(view.Passes());
+  view.pin = {"partner", {}, egress::Target::Pinned(Ip("203.0.113.10")), ""};
+  EXPECT_TRUE(view.Passes());
+  view.pin->target = egress::Target::Drop();
+  EXPECT_FALSE(view.Passes());
+  view.pin.reset();
+  view.closed = {"shop/db"};
+  EXPECT_FALSE(view.Passes());
 }
 
 TEST_F(ServerTest, Explain) {

@@ -317,6 +317,62 @@ TEST_F(ReconcileLoopTest, Flows) {
   EXPECT_THAT(loop_->ReadFlows(10, "shop/none").value(), IsEmpty());
 }
 
+TEST_F(ReconcileLoopTest, FlowsAsTheOutsideSeesThem) {
+  dataplane::FlowEntry flow;
+  flow.tuple = {Ip("10.0.0.1"), Ip("198.51.100.20"), net::Protocol::kTcp, 1, 2};
+  kernel_.flows = {flow, flow, flow};
+  kernel_.flows[1].pinned = kernel_.flows[2].pinned = true;
+  kernel_.flows[2].egress_ip = Ip("203.0.113.10");
+  kernel_.flows[2].egress_port = 2048;
+  auto flows = loop_->ReadFlows(10, "").value();
+  EXPECT_FALSE(flows.at(0).pinned);
+  EXPECT_TRUE(flows.at(1).pinned);
+  EXPECT_EQ(flows[1].egress_ip, std::nullopt) << "it has no port yet";
+  EXPECT_EQ(flows.at(2).egress_ip, Ip("203.0.113.10"));
+  EXPECT_EQ(flows[2].egress_port, 2048);
+}
+
+TEST_F(ReconcileLoopTest, EgressIsAskedOfWhoSeesToIt) {
+  EXPECT_EQ(loop_->ReadEgress().value().node, "n1");
+  EXPECT_THAT(loop_->ReadEgress().value().addresses, IsEmpty());
+  loop_->SetEgress([] {
+    observe::EgressView view;
+    view.takeovers = 3;
+    return view;
+  });
+  EXPECT_EQ(loop_->ReadEgress().value().takeovers, 3u);
+  std::promise<uint64_t> promise;
+  loop_->AskMetrics(
+      [&](const observe::MetricsView& view) { promise.set_value(view.egress.takeovers); });
+  EXPECT_EQ(promise.get_future().get(), 3u);
+}
+
+TEST_F(ReconcileLoopTest, ExplainSaysHowItLeaves) {
+  Tell();
+  auto gateway = std::make_shared<model::EgressGateway>();
+  gateway->name = "partner";
+  gateway->egress_ips = {Ip("203.0.113.10")};
+  gateway->destinations = {*net::Cidr::Parse("198.51.100.0/24"),
+                           *net::Cidr::Parse("2001:db8::/32")};
+  loop_->Push(ObjectsChanged{{model::Delta::Set(model::EgressGatewayPtr(gateway))}, {}, true});
+  auto ask = [this](const char* from, const char* to) {
+    return loop_->Explain({from, to, net::Protocol::kTcp, "443"}).value().at(0);
+  };
+  observe::ExplainView answer = ask("shop/web", "198.51.100.20");
+  EXPECT_TRUE(answer.Passes());
+  ASSERT_TRUE(answer.pin);
+  EXPECT_EQ(answer.pin->gateway, "partner");
+  EXPECT_EQ(answer.pin->target.egress_ip, Ip("203.0.113.10"));
+  EXPECT_FALSE(ask("shop/web", "192.0.2.1").pin) << "another destination";
+  EXPECT_FALSE(ask("192.0.2.1", "shop/web").pin) << "another source";
+  auto nowhere = std::make_shared<model::EgressGateway>(*gateway);
+  nowhere->egress_ips = {Ip("2001:db8:ffff::10")};
+  loop_->Push(ObjectsChanged{{model::Delta::Set(model::EgressGatewayPtr(nowhere))}, {}, true});
+  answer = ask("shop/web", "198.51.100.20");
+  EXPECT_TRUE(answer.verdict.allowed);
+  EXPECT_FALSE(answer.Passes()) << "it has no address to leave with";
+}
+
 TEST_F(ReconcileLoopTest, DropsReachTheLog) {
   Tell();
   dataplane::DropEvent event;

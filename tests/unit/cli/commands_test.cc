@@ -75,11 +75,13 @@ TEST_F(CommandsTest, EveryCommandHasHelpWithExamples) {
                                            {"explain"},
                                            {"probe", "run"},
                                            {"probe", "matrix"},
+                                           {"probe", "egress"},
                                            {"probe", "serve"},
                                            {"status"},
                                            {"endpoints"},
                                            {"policies"},
                                            {"flows"},
+                                           {"egress"},
                                            {"events"}}) {
     command.push_back("--help");
     EXPECT_EQ(Run(command), kYes);
@@ -110,6 +112,12 @@ TEST_F(CommandsTest, WrongUsageCouldNotTell) {
         {"probe"},
         {"probe", "run"},
         {"probe", "serve", "--ports", "x"},
+        {"probe", "egress", "--from", "a/b"},
+        {"probe", "egress", "--from", "a/b", "--to", "192.0.2.1:80", "--expect", "x"},
+        {"probe", "egress", "--from", "a/b", "--to", "192.0.2.1/ICMP"},
+        {"probe", "egress", "--from", "192.0.2.2", "--to", "192.0.2.1:80"},
+        {"probe", "egress", "--socket", "/nowhere", "--from", "a/b", "--to", "192.0.2.1:80"},
+        {"probe", "egress", "--socket", "/nowhere", "--from", "a/b", "--to", "a/c:80"},
         {"flows", "--limit", "0"}}) {
     EXPECT_EQ(Run(words), kCouldNotTell) << ::testing::PrintToString(words);
     EXPECT_NE(err(), "");

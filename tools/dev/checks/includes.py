@@ -29,8 +29,8 @@ LAYERS = {
     "agent/egress": ["agent/base", "agent/net", "agent/model", "bpf/abi"],
     "agent/gateway": ["agent/base", "agent/net", "agent/model", "agent/kube", "agent/watch",
                       "agent/egress"],
-    "agent/observe": ["agent/base", "agent/net", "agent/model", "agent/policy", "agent/dataplane",
-                      "bpf/abi"],
+    "agent/observe": ["agent/base", "agent/net", "agent/model", "agent/policy", "agent/egress",
+                      "agent/dataplane", "bpf/abi"],
     "agent/control": ["agent", "bpf/abi"],
     "bpf/abi": [],
     "bpf/lib": ["bpf/abi"],
@@ -49,7 +49,7 @@ PURE_FILES = ["agent/dataplane/" + name
                            "tables", "trie")] + [
               "agent/egress/" + name
               for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
-                           "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
+                           "explain", "gateway_peers", "hash", "heartbeat", "holders", "lease", "pin_plan",
                            "port_blocks", "selects")] + [
               "agent/gateway/" + name
               for name in ("announce_frames", "lease_object", "status_object")]
