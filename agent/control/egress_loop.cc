@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr Millis kBeat = 50;
 constexpr Millis kCount = 2 * kSecond;  // between two looks at all flows
 constexpr Millis kGoodbye = 2 * kSecond;
+constexpr Millis kDeaf = 5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
 
 Millis BootMillis() {
   timespec now{};
@@ -60,7 +61,8 @@ EgressLoop::EgressLoop(const EgressOptions& options, dataplane::Dataplane& datap
     : options_(options),
       dataplane_(dataplane),
       hands_(dataplane, options.tunnel_port, options.heartbeat_port, options.vni),
-      steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()) {
+      steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()),
+      started_(BootMillis()) {
   if (client)
     writer_ = std::make_unique<gateway::ObjectWriter>(
         *client, options.node, [](const std::string& problem) {
@@ -165,11 +167,17 @@ Moment EgressLoop::MomentNow() {
   out.leases_listed = leases_listed_;
   out.last_word = last_word_;
   out.leaving = leaving_;
+  out.listening = ListeningSince(out.now);
   const egress::Addresses& addresses = steward_.news().addresses;
   if (!addresses.empty())
     out.tunnel = hands_.Tunnel(steward_.TunnelAddress(options_.node), out.now);
   out.uplinks = hands_.Uplinks(addresses, out.now);
   return out;
+}
+
+// Objects have to be listed before it is known where to listen.
+Millis EgressLoop::ListeningSince(Millis now) const {
+  return listening_ != 0 ? listening_ : std::min(now, started_ + kDeaf);
 }
 
 // First the tables, then what makes packets come here, then what others are told.
@@ -227,6 +235,7 @@ void EgressLoop::OpenSocket() {
   socket_error_ = error;
   if (!socket) return;
   socket_.emplace(std::move(*socket));
+  if (listening_ == 0) listening_ = BootMillis();
   listener_ = std::jthread([this](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       auto received = socket_->Receive(milliseconds(100));

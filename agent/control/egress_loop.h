@@ -65,6 +65,7 @@ class EgressLoop : private gateway::LeaseEvents {
   Duration Patience() const;
   void Turn();
   void OpenSocket();
+  egress::Millis ListeningSince(egress::Millis now) const;
   void Hear(const gateway::ReceivedHeartbeat& received);
   void Speak(const Intent& intent);
   void Ask(const Intent& intent);
@@ -82,6 +83,8 @@ class EgressLoop : private gateway::LeaseEvents {
   bool told_ = false, leaving_ = false, ended_ = false;
   bool api_reachable_ = false, leases_listed_ = false;
   egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
+  const egress::Millis started_;
+  egress::Millis listening_ = 0;  // since when; 0: not yet
   bool beats_ = false;  // heartbeats are to be sent
   std::string said_;    // the last error of the tables
   std::optional<dataplane::EgressState> applied_;

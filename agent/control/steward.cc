@@ -164,6 +164,7 @@ Intent Steward::Decide(const Moment& moment) {
   input.leases_listed = moment.leases_listed;
   input.last_word = moment.last_word;
   input.leaving = moment.leaving;
+  input.listening = moment.listening;
   for (const auto& [address, spec] : news_.addresses)
     if (!moment.uplinks.contains(address)) input.unusable.insert(address);
   egress::HolderDecision held = holders_.Decide(input);

@@ -27,6 +27,7 @@ struct Moment {
   bool api_reachable = false;
   bool leases_listed = false;
   egress::Millis last_word = 0;  // when anything came from another node
+  egress::Millis listening = 0;  // since when heartbeats can come in
   bool leaving = false;
   dataplane::EgressState::Tunnel tunnel;
   // By egress IP: the interface where it is held and packets leave; 0: by the route to each

@@ -49,6 +49,10 @@ void Holders::SetCluster(const Addresses& addresses,
   }
 }
 
+bool Holders::HasListened(const HolderInput& input) const {
+  return input.now - std::max(started_, input.listening.value_or(started_)) >= times_.listen;
+}
+
 void Holders::Heard(const Heartbeat& heartbeat, Millis now) { peers_.Heard(heartbeat, now); }
 
 void Holders::SetLease(const AddressLease& lease, Millis now) {
@@ -208,7 +212,7 @@ void Holders::Review(const HolderInput& input, std::map<net::Address, View>& vie
                (lease && lease->lease.holder != node_ && lease->lease.epoch >= held.epoch)) {
       // The Lease's holder is dead: what this node claims comes after it.
       bool settled = input.leases_listed || input.now - started_ >= times_.first;
-      if (settled && input.now - started_ >= times_.listen) held.epoch = GreatestEpoch(address) + 1;
+      if (settled && HasListened(input)) held.epoch = GreatestEpoch(address) + 1;
     }
   }
   std::erase_if(forward_until_, [&](const auto& f) {
@@ -253,8 +257,7 @@ void Holders::TakeOrphans(const HolderInput& input, const std::map<net::Address,
   for (const auto& [address, view] : views) {
     if (view.good) ++loads[view.first->node];
   }
-  bool settled = input.now - started_ >= times_.listen &&
-                 (input.leases_listed || input.now - started_ >= times_.first);
+  bool settled = HasListened(input) && (input.leases_listed || input.now - started_ >= times_.first);
   for (const auto& [address, view] : views) {
     if (view.good || view.best.empty()) {
       orphan_since_.erase(address);
@@ -377,7 +380,7 @@ std::optional<GatewayRoute> Holders::RouteTo(const net::Address& address,
   auto dead = [&](const std::string& node) {
     auto it = nodes_.find(node);
     if (it == nodes_.end() || (input.api_reachable && !it->second->ready)) return true;
-    return hears && input.now - started_ >= times_.listen && !peers_.IsAlive(node, input.now);
+    return hears && HasListened(input) && !peers_.IsAlive(node, input.now);
   };
   for (const Claim& claim : claims) {
     if (!dead(claim.node)) return GatewayRoute{claim.node, claim.epoch};

@@ -49,6 +49,8 @@ struct HolderInput {
   bool leases_listed = false;       // all there are have been told once
   Millis last_word = 0;             // when anything came from another node, by tunnel or heartbeat
   bool leaving = false;             // this node is to give up what it holds
+  // Since when heartbeats can come in: what was silent before was not. Nothing: since the start.
+  std::optional<Millis> listening;
   std::set<net::Address> unusable;  // this node has no working uplink for them
 };
 
@@ -136,6 +138,7 @@ class Holders {
                             const HolderInput& input) const;
   View Look(const net::Address& address, const HolderInput& input) const;
   void NoteApi(const HolderInput& input);
+  bool HasListened(const HolderInput& input) const;
   bool IsCutOff(const HolderInput& input) const;
   void GiveUp(const net::Address& address, Millis now);
   void Review(const HolderInput& input, std::map<net::Address, View>& views);

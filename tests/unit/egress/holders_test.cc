@@ -35,6 +35,22 @@ class HoldersTest : public ::testing::Test {
   GatewayLab lab_;
 };
 
+// Its objects were listed long after it was started: until then nobody could be heard.
+TEST(HoldersAtTheStart, SilenceCountsFromWhenThereWasSomebodyToListen) {
+  GatewayLab world(2, 1);
+  Holders late("g1", 1, {}, 0);
+  late.SetCluster(world.specs, world.objects);
+  late.SetLease({GatewayLab::Ip(1), "g2", 3, "then", 15 * kSecond, {"u", 7, "then"}}, 0);
+  HolderInput input;
+  input.api_reachable = input.leases_listed = true;
+  input.now = input.listening.emplace(10 * kSecond);
+  EXPECT_THAT(late.Decide(input).taken, IsEmpty());
+  input.now += HolderTimes().listen - 1;
+  EXPECT_THAT(late.Decide(input).taken, IsEmpty());
+  input.now += 1;
+  EXPECT_THAT(late.Decide(input).taken, SizeIs(1));
+}
+
 TEST_F(HoldersTest, OneHoldsAndTheLeaseAndAllRoutesSayWho) {
   std::string holder = lab_.Holder(1);
   EXPECT_THAT(holder, AnyOf("g1", "g2", "g3"));

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What pinned pods are seen as, from their first packet on, while objects change; and what is
+// dropped rather than sent with another address.
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "lab/egress/egress_fixture.h"
+
+namespace sallyport::lab {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+constexpr std::chrono::seconds kSoon(1);
+
+class Pinned : public EgressTest {
+ protected:
+  // A connection that comes about, and is kept.
+  void Reach(Crowd& crowd, const std::string& pod, const std::string& to, bool tcp = true) {
+    ASSERT_EQ(crowd.Open(PodNetns(pod), AddressOf(to), tcp, 1), 1u) << pod << " to " << to;
+    ASSERT_EQ(crowd.AwaitPasses(1), "") << pod << " to " << to;
+  }
+  std::set<net::Address> SeenAs(const std::string& pod, const std::string& to) {
+    Crowd crowd(OutsideNetns(), Everybody(), kPort);
+    EXPECT_NO_FATAL_FAILURE(Reach(crowd, pod, to));
+    return crowd.Sources();
+  }
+  void AwaitSeenAs(const std::string& pod, const std::string& to, const net::Address& as) {
+    Await(pod + " to be seen as " + as.ToString(), [&] {
+      Crowd crowd(OutsideNetns(), Everybody(), kPort);
+      return crowd.Open(PodNetns(pod), AddressOf(to), true, 1, kSoon) == 1 &&
+             crowd.AwaitPasses(1).empty() && crowd.Sources() == std::set{as};
+    });
+  }
+  static std::vector<net::Address> Everybody() {
+    std::vector<net::Address> out = Partners();
+    out.push_back(AddressOf(kAnyoneV4));
+    return out;
+  }
+};
+
+// A pod that sends as soon as it runs, and goes on.
+std::string Eager(const std::string& name) {
+  std::string send = std::string("while true; do for to in ") + kPartnerV4 + " " + kPartnerV6 +
+                     "; do echo hello > /dev/udp/$to/9; timeout 0.1 bash -c \"< /dev/tcp/$to/9\"; "
+                     "done; done 2> /dev/null";
+  return "---\n{apiVersion: v1, kind: Pod, metadata: {name: " + name +
+         ", namespace: app, labels: {" + kPinned +
+         "}}, spec: {nodeName: n1, containers: [{name: c, image: none, command: [bash, -c, '" +
+         send + "']}]}}\n";
+}
+
+// Before there is a gateway, and before the agent knows them: never with their own address.
+TEST_F(Pinned, FromTheirFirstPacket) {
+  std::string later = std::string(kEgressV4) + "\", \"" + kEgressV6;
+  UpEgress({"n1", "gw1"}, Gateway("partner", later));
+  AwaitOtherHolder(kEgressV4, "");
+  Apply(Eager("one") + Eager("two"));
+  Await("their packets outside", [&] {
+    return capture().SeenFrom(AddressOf(kEgressV4)) > 10 &&
+           capture().SeenFrom(AddressOf(kEgressV6)) > 10;
+  });
+  // Nobody can hold it any more, and so nothing leaves.
+  Kube({"label", "node", "gw1", "egress-"});
+  uint64_t dropped = Dropped("one", "no-gateway");
+  Await("drops for want of a gateway", [&] { return Dropped("one", "no-gateway") > dropped + 5; });
+  Apply(Eager("three"));
+  Await("drops of a pod that began then", [&] { return Dropped("three", "no-gateway") > 5; });
+  Kube({"label", "node", "gw1", "egress=true"});
+  uint64_t seen = capture().SeenFrom(AddressOf(kEgressV4));
+  Await("their packets again", [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
+}
+
+// Labels, destinations, addresses, and the object itself.
+TEST_F(Pinned, FollowWhatObjectsSay) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("free", "n1", "x: y") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  capture().AllowFree(Pod("app", "free").addresses.at(0));
+  Crowd crowd(OutsideNetns(), Everybody(), kPort);
+  Reach(crowd, "a", kPartnerV4);
+  Reach(crowd, "a", kPartnerV4, false);
+  Reach(crowd, "a", kPartnerV6);
+  EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4), AddressOf(kEgressV6)));
+  EXPECT_THAT(SeenAs("free", kAnyoneV4), ElementsAre(Pod("app", "free").addresses.at(0)));
+
+  // Other addresses: what is established is cut, what is new has the new one.
+  capture().AllowEgress(AddressOf("203.0.113.77"));
+  Apply(Gateway("partner", "203.0.113.77"));
+  AwaitSeenAs("a", kPartnerV4, AddressOf("203.0.113.77"));
+  Await("established ones to be cut", [&] { return Dropped("a", "other-address") > 0; });
+  Await("none of IPv6", [&] {
+    return crowd.Open(PodNetns("a"), AddressOf(kPartnerV6), false, 1) == 1 &&
+           Dropped("a", "no-egress-ip") > 0;
+  });
+}
+
+}  // namespace
+}  // namespace sallyport::lab
