@@ -103,13 +103,20 @@ static __always_inline int judge_open(struct __sk_buff *ctx, struct context *c)
 	return judge_addressed(ctx, c);
 }
 
-/* Ports of VXLAN, of Linux before its number was given, of Geneve, and of our own tunnel. */
+/* Ports of VXLAN, of Linux before its number was given, and of Geneve. */
 static __always_inline int is_tunnel_port(__be16 port)
+{
+	return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081);
+}
+
+/* Of our own tunnel, and of gateways' heartbeats: what a node masquerades would pass for the node's. */
+static __always_inline int is_agents_port(__be16 port)
 {
 	struct sp_tunnel *t = tunnel_word();
 
-	return port == bpf_htons(4789) || port == bpf_htons(8472) || port == bpf_htons(6081) ||
-	       (t && port == bpf_htons((__u16)READ_ONCE(t->port)) && port);
+	return t && port &&
+	       (port == bpf_htons((__u16)READ_ONCE(t->port)) ||
+		port == bpf_htons((__u16)READ_ONCE(t->heartbeat_port)));
 }
 
 /*
@@ -118,13 +125,15 @@ static __always_inline int is_tunnel_port(__be16 port)
  */
 static __always_inline int is_tunnel(const struct packet *p, __u32 half)
 {
+	int udp = p->protocol == IPPROTO_UDP;
 	__u64 peer;
 
-	if (config.tunnels_from_pods || p->kind == PACKET_OTHER || p->kind == PACKET_MALFORMED)
+	if (p->kind == PACKET_OTHER || p->kind == PACKET_MALFORMED)
 		return 0;
-	if (p->protocol != IPPROTO_IPIP && p->protocol != IPPROTO_IPV6 &&
-	    p->protocol != IPPROTO_GRE &&
-	    !(p->protocol == IPPROTO_UDP && is_tunnel_port(p->destination_port)))
+	if (!(udp && is_agents_port(p->destination_port)) &&
+	    (config.tunnels_from_pods ||
+	     (p->protocol != IPPROTO_IPIP && p->protocol != IPPROTO_IPV6 &&
+	      p->protocol != IPPROTO_GRE && !(udp && is_tunnel_port(p->destination_port)))))
 		return 0;
 	peer = peer_find(&p->destination, half);
 	return peer_is_any_node(peer) || peer_is_service(peer);

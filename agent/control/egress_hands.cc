@@ -20,7 +20,7 @@ using egress::Millis;
 // Frames get lost, and a switch may still be learning: after so long each, and then now and then.
 constexpr Millis kAgain[] = {50, 100, 200, 400, 800, 1600, 3200};
 constexpr Millis kNowAndThen = kMinute;
-constexpr Millis kLook = kSecond;
+constexpr Millis kLook = kSecond, kLookAtTunnel = 5 * kSecond;
 
 }  // namespace
 
@@ -52,7 +52,9 @@ std::set<net::Address> EgressHands::Configured() {
 }
 
 dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Millis now) {
-  if (own == net::Address() || (tunnel_at_ != 0 && now - tunnel_at_ < kLook)) return tunnel_;
+  if (own == net::Address() ||
+      (tunnel_at_ != 0 && now - tunnel_at_ < (tunnel_.ifindex ? kLookAtTunnel : kLook)))
+    return tunnel_;
   tunnel_at_ = now;
   auto mtu = gateway::TunnelMtu(own);
   if (!mtu) {
@@ -68,7 +70,7 @@ dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Mill
   Status status = device ? Ok() : Status(std::move(device).error());
   Say("the tunnel to gateways", status);
   tunnel_ = {};
-  if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_};
+  if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_, heartbeat_port_};
   return tunnel_;
 }
 

@@ -15,8 +15,9 @@ namespace sallyport::control {
 
 class EgressHands {
  public:
-  EgressHands(dataplane::Dataplane& dataplane, uint16_t tunnel_port, uint32_t vni)
-      : dataplane_(dataplane), port_(tunnel_port), vni_(vni) {}
+  EgressHands(dataplane::Dataplane& dataplane, uint16_t tunnel_port, uint16_t heartbeat_port,
+              uint32_t vni)
+      : dataplane_(dataplane), port_(tunnel_port), heartbeat_port_(heartbeat_port), vni_(vni) {}
 
   // Egress IPs that interfaces have from an earlier agent.
   std::set<net::Address> Configured();
@@ -45,7 +46,7 @@ class EgressHands {
   void AnnounceDue(egress::Millis now);
 
   dataplane::Dataplane& dataplane_;
-  const uint16_t port_;
+  const uint16_t port_, heartbeat_port_;
   const uint32_t vni_;
   dataplane::EgressState::Tunnel tunnel_;
   egress::Millis tunnel_at_ = 0, uplinks_at_ = 0;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "control/egress_status.h"
 
 namespace sallyport::control {
 namespace {
@@ -57,8 +58,13 @@ EgressLoop::EgressLoop(const EgressOptions& options, dataplane::Dataplane& datap
                        kube::Client* client)
     : options_(options),
       dataplane_(dataplane),
-      hands_(dataplane, options.tunnel_port, options.vni),
+      hands_(dataplane, options.tunnel_port, options.heartbeat_port, options.vni),
       steward_(options.node, options.boot_id, Incarnation(), hands_.Configured(), BootMillis()) {
+  if (client)
+    writer_ = std::make_unique<gateway::ObjectWriter>(
+        *client, options.node, [](const std::string& problem) {
+          if (!problem.empty()) LogWarning("status of EgressGateways: " + problem);
+        });
   if (client)
     leases_ = std::make_unique<gateway::LeaseClient>(*client, options.lease_namespace,
                                                      static_cast<gateway::LeaseEvents&>(*this));
@@ -69,6 +75,7 @@ EgressLoop::~EgressLoop() {
   queue_.Push([this] { leaving_ = true; });
   if (thread_.joinable()) thread_.join();
   leases_.reset();
+  writer_.reset();
   if (listener_.joinable()) {
     listener_.request_stop();
     listener_.join();
@@ -108,13 +115,13 @@ void EgressLoop::Listed() {
 void EgressLoop::Done(const egress::BlockAction& action, egress::Outcome outcome,
                       const std::optional<egress::BlockLease>& stands, const std::string& error) {
   queue_.Push([this, action, outcome, stands, error] {
-    if (!error.empty()) LogWarning("ports of egress IP " + action.lease.id.address.ToString() + ": " + error);
+    if (!error.empty())
+      LogWarning("ports of egress IP " + action.lease.id.address.ToString() + ": " + error);
     steward_.blocks().Done(action, outcome, stands, BootMillis());
   });
 }
 void EgressLoop::Done(const egress::AddressAction& action, egress::Outcome outcome,
-                      const std::optional<egress::AddressLease>& stands,
-                      const std::string& error) {
+                      const std::optional<egress::AddressLease>& stands, const std::string& error) {
   queue_.Push([this, action, outcome, stands, error] {
     if (!error.empty()) LogWarning("egress IP " + action.lease.address.ToString() + ": " + error);
     steward_.holders().Done(action, outcome, stands, BootMillis());
@@ -175,8 +182,12 @@ void EgressLoop::Turn() {
   }
   OpenSocket();
   Intent intent = steward_.Decide(moment);
-  if (dataplane::EgressTables* tables = dataplane_.egress()) {
+  dataplane::EgressTables* tables = dataplane_.egress();
+  bool changed = applied_ != intent.state;
+  if (tables && changed) {
     Status status = tables->Apply(intent.state);
+    applied_.reset();
+    if (status.ok()) applied_ = intent.state;
     std::string error = status.ok() ? "" : status.error().message;
     if (error != said_ && !error.empty()) LogError("egress: " + error);
     said_ = error;
@@ -190,7 +201,9 @@ void EgressLoop::Turn() {
   Speak(intent);
   Ask(intent);
   if (leaving_) ended_ = intent.hold.empty();
-  Publish(std::move(intent), std::move(failed));
+  bool news = changed || !intent.taken.empty() || !failed.empty();
+  if (news || last_turn_ - last_published_ >= kSecond)
+    Publish(std::move(intent), std::move(failed));
 }
 
 // Once it is known where other nodes send to.
@@ -206,8 +219,7 @@ void EgressLoop::OpenSocket() {
   socket_.reset();
   socket_addresses_ = addresses;
   if (addresses.empty()) return;
-  auto socket =
-      gateway::HeartbeatSocket::Open(addresses, options_.heartbeat_port, options_.key);
+  auto socket = gateway::HeartbeatSocket::Open(addresses, options_.heartbeat_port, options_.key);
   std::string error = socket ? "" : socket.error().message;
   if (error != socket_error_ && !error.empty()) LogError("heartbeats of gateways: " + error);
   socket_error_ = error;
@@ -269,17 +281,37 @@ void EgressLoop::Ask(const Intent& intent) {
 void EgressLoop::Publish(Intent intent, std::map<net::Address, std::string> failed) {
   std::erase_if(held_since_, [&](const auto& e) { return !intent.hold.contains(e.first); });
   for (const auto& [address, epoch] : intent.hold) held_since_.try_emplace(address, last_turn_);
-  std::lock_guard lock(mutex_);
+  last_published_ = last_turn_;
+  std::unique_lock lock(mutex_);
   report_.news = steward_.news();
   report_.intent = std::move(intent);
   report_.use = use_;
-  report_.leases = steward_.blocks().leases();
+  report_.leases = steward_.leases();
   report_.failed = std::move(failed);
   report_.held_since = held_since_;
   report_.heard = heard_;
   report_.takeovers = takeovers_;
   report_.now = last_turn_;
   report_.api_reachable = api_reachable_;
+  lock.unlock();
+  WriteStatus(report_);  // only this thread writes it
+}
+
+// What has changed, and all that happened.
+void EgressLoop::WriteStatus(const EgressReport& report) {
+  if (!writer_) return;
+  for (gateway::GatewayEvent& event : EventsOf(report)) writer_->Tell(std::move(event));
+  if (report.intent.taken.empty() && report.now - last_status_ < kSecond) return;
+  last_status_ = report.now;
+  std::map<std::string, gateway::GatewayStatus> statuses;
+  for (gateway::GatewayStatus& status : StatusesOf(report, options_.node)) {
+    auto before = written_.find(status.name);
+    if (before == written_.end() || before->second != status) writer_->SetStatus(status);
+    statuses.emplace(status.name, std::move(status));
+  }
+  for (const auto& [name, status] : written_)
+    if (!statuses.contains(name)) writer_->ForgetStatus(name);
+  written_ = std::move(statuses);
 }
 
 }  // namespace sallyport::control

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece of
-// news, and does it. The kernel goes on without it.
+// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece
+// of news, and does it. The kernel goes on without it.
 #pragma once
 
 #include <functional>
@@ -14,9 +14,11 @@
 
 #include "base/queue.h"
 #include "control/egress_hands.h"
+#include "control/egress_report.h"
 #include "control/steward.h"
 #include "gateway/heartbeat_socket.h"
 #include "gateway/lease_client.h"
+#include "gateway/object_writer.h"
 #include "kube/client.h"
 
 namespace sallyport::control {
@@ -30,26 +32,13 @@ struct EgressOptions {
   gateway::HeartbeatKey key;
 };
 
-// What is known and done, for who asks.
-struct EgressReport {
-  EgressNews news;
-  Intent intent;
-  std::map<net::Address, dataplane::EgressUse> use;
-  egress::BlockLeases leases;
-  std::map<net::Address, std::string> failed;           // what could not be held, and why
-  std::map<net::Address, egress::Millis> held_since;    // by the clock of `now`
-  std::map<std::string, egress::Millis> heard;          // nodes
-  uint64_t takeovers = 0;
-  egress::Millis now = 0;
-  bool api_reachable = false;
-};
-
 class EgressLoop : private gateway::LeaseEvents {
  public:
-  // `client`: nullptr where objects do not come from an API server; then no ports can be leased, and
-  // what is pinned is dropped. Both references must outlive it. Starts the thread.
+  // `client`: nullptr where objects do not come from an API server; then no ports can be leased,
+  // and what is pinned is dropped. Both references must outlive it. Starts the thread.
   EgressLoop(const EgressOptions& options, dataplane::Dataplane& dataplane, kube::Client* client);
-  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and ends.
+  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and
+  // ends.
   ~EgressLoop() override;
 
   // Thread-safe.
@@ -79,6 +68,7 @@ class EgressLoop : private gateway::LeaseEvents {
   void Speak(const Intent& intent);
   void Ask(const Intent& intent);
   void Publish(Intent intent, std::map<net::Address, std::string> failed);
+  void WriteStatus(const EgressReport& report);
   Moment MomentNow();
 
   const EgressOptions options_;
@@ -89,9 +79,10 @@ class EgressLoop : private gateway::LeaseEvents {
   // The thread's own.
   bool told_ = false, leaving_ = false, ended_ = false;
   bool api_reachable_ = false, leases_listed_ = false;
-  egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0;
+  egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
   bool beats_ = false;  // heartbeats are to be sent
   std::string said_;    // the last error of the tables
+  std::optional<dataplane::EgressState> applied_;
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, egress::Millis> held_since_;
   std::map<std::string, egress::Millis> heard_;
@@ -105,6 +96,9 @@ class EgressLoop : private gateway::LeaseEvents {
 
   Queue<Task> queue_;
   std::unique_ptr<gateway::LeaseClient> leases_;
+  std::unique_ptr<gateway::ObjectWriter> writer_;
+  std::map<std::string, gateway::GatewayStatus> written_;
+  egress::Millis last_status_ = 0;
   std::jthread listener_;
   std::jthread thread_;
 };

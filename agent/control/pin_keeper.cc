@@ -23,6 +23,10 @@ bool PinKeeper::Update(const model::Snapshot& objects) {
   stale_ = false;
   plan_ = egress::MakePinPlan(objects, node_);
   addresses_ = egress::AddressesOf(objects);
+  findings_.clear();
+  for (const auto& [name, diagnostics] : egress::Diagnose(objects))
+    for (const model::Diagnostic& finding : diagnostics)
+      findings_[name].push_back(finding.message);
   return true;
 }
 
@@ -34,7 +38,7 @@ void PinKeeper::Pin(dataplane::Bindings& bindings) const {
 }
 
 EgressNews PinKeeper::News(const model::Snapshot& objects) const {
-  return {objects.egress_gateways, objects.nodes, plan_.block_sizes, addresses_};
+  return {objects.egress_gateways, objects.nodes, plan_.block_sizes, addresses_, findings_};
 }
 
 }  // namespace sallyport::control

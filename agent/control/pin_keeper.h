@@ -8,6 +8,7 @@
 
 #include "dataplane/dataplane.h"
 #include "egress/addresses.h"
+#include "egress/diagnose.h"
 #include "egress/pin_plan.h"
 #include "model/snapshot.h"
 
@@ -20,6 +21,8 @@ struct EgressNews {
   // The egress IPs that pods here are pinned to, and how many ports a block has.
   std::map<net::Address, int> needed;
   egress::Addresses addresses;  // all egress IPs, and who may hold them
+  // What is wrong with objects that are well each by itself, by name.
+  std::map<std::string, std::vector<std::string>> findings;
   friend bool operator==(const EgressNews&, const EgressNews&) = default;
 };
 
@@ -45,6 +48,7 @@ class PinKeeper {
   model::LocalAddresses local_;
   egress::PinPlan plan_;
   egress::Addresses addresses_;
+  std::map<std::string, std::vector<std::string>> findings_;
   bool stale_ = true;
 };
 

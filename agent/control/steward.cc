@@ -36,6 +36,7 @@ Steward::Steward(const std::string& node, const std::string& boot_id, uint64_t i
 
 void Steward::SetNews(const EgressNews& news) {
   news_ = news;
+  stale_ = true;
   holders_.SetCluster(news_.addresses, news_.nodes);
 }
 
@@ -56,11 +57,12 @@ net::Address Steward::TunnelAddress(const std::string& node) const {
 
 void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, egress::Millis now) {
   use_ = use;
+  stale_ = true;
   for (auto& [id, measured] : measured_) {
     measured.busy = measured.live = 0;
     auto it = use_.find(id.address);
-    auto entry = blocks_.leases().all().find(id);
-    if (it == use_.end() || entry == blocks_.leases().all().end()) continue;
+    auto entry = leases().all().find(id);
+    if (it == use_.end() || entry == leases().all().end()) continue;
     const uint16_t first = id.first;
     const int last = first + entry->second.lease.size;
     auto sum = [first, last](const std::map<uint16_t, uint32_t>& groups) {
@@ -76,8 +78,7 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
   }
 }
 
-// Which ports this node may give, and whose all the others are.
-void Steward::FillPorts(const Moment& moment, Intent& out) {
+void Steward::DecidePorts(const Moment& moment) {
   egress::PortBlocksInput input;
   input.now = moment.now;
   input.wall = moment.wall;
@@ -93,11 +94,22 @@ void Steward::FillPorts(const Moment& moment, Intent& out) {
     if (use.hurried != before.hurried) demand.youngest = 0;
   }
   told_ = use_;
-  egress::PortBlocksDecision decided = blocks_.Decide(input);
-  out.block_actions = std::move(decided.actions);
-  out.exhausted = std::move(decided.exhausted);
-  std::erase_if(measured_, [&](const auto& e) { return !decided.own.contains(e.first); });
-  for (const auto& [id, block] : decided.own) measured_.try_emplace(id, Measured{moment.now, 0, 0});
+  ports_ = blocks_.Decide(input);
+  std::erase_if(measured_, [this](const auto& e) { return !ports_.own.contains(e.first); });
+  for (const auto& [id, block] : ports_.own) measured_.try_emplace(id, Measured{moment.now, 0, 0});
+  stale_ = false;
+  decided_at_ = moment.now;
+}
+
+// Which ports this node may give, and whose all the others are.
+void Steward::FillPorts(const Moment& moment, Intent& out) {
+  if (stale_ || moment.now - decided_at_ >= egress::kSecond) {
+    DecidePorts(moment);
+    out.block_actions = std::move(ports_.actions);
+    ports_.actions.clear();
+  }
+  const egress::PortBlocksDecision& decided = ports_;
+  out.exhausted = decided.exhausted;
   out.state.ports_known = decided.complete;
   for (const egress::BlockOwner& owner : decided.owners) {
     net::PortRange range{owner.id.first, static_cast<uint16_t>(owner.id.first + owner.size - 1)};

@@ -56,13 +56,19 @@ class Steward {
   void SetNews(const EgressNews& news);
   // What the kernel counts, every second or two.
   void SetUse(const std::map<net::Address, dataplane::EgressUse>& use, egress::Millis now);
-  egress::PortBlocks& blocks() { return blocks_; }
+  // To tell it news: ports are thought about anew then.
+  egress::PortBlocks& blocks() {
+    stale_ = true;
+    return blocks_;
+  }
+  const egress::BlockLeases& leases() const { return blocks_.leases(); }
   egress::Holders& holders() { return holders_; }
   const EgressNews& news() const { return news_; }
   // Where a node's end of the tunnel is; all zero: not known.
   net::Address TunnelAddress(const std::string& node) const;
 
-  // To be asked at every beat and after every change.
+  // To be asked at every beat and after every change. Who holds what is thought about each time,
+  // ports where there is news, or once a second.
   Intent Decide(const Moment& moment);
 
  private:
@@ -70,6 +76,7 @@ class Steward {
     egress::Millis busy_at = 0;  // when it last had a live flow, or was first seen
     int busy = 0, live = 0;
   };
+  void DecidePorts(const Moment& moment);
   void FillPorts(const Moment& moment, Intent& out);
   void FillIps(const Moment& moment, const egress::HolderDecision& held, Intent& out) const;
 
@@ -81,6 +88,9 @@ class Steward {
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, dataplane::EgressUse> told_;  // those that the last decision knew
   std::map<egress::BlockId, Measured> measured_;
+  bool stale_ = true;
+  egress::Millis decided_at_ = 0;
+  egress::PortBlocksDecision ports_;
 };
 
 }  // namespace sallyport::control

@@ -192,6 +192,7 @@ Status EgressTables::Apply(const EgressState& state) {
   pen_.Update(tunnel.vni, state.tunnel.vni);
   pen_.Update(tunnel.mtu, state.tunnel.mtu);
   pen_.Update(tunnel.port, state.tunnel.port);
+  pen_.Update(tunnel.heartbeat_port, state.tunnel.heartbeat_port);
   pen_.Update(tunnel.ifindex, state.tunnel.ifindex);
   Status failed = ApplyNodes(state);
   // What is not known any more is nobody's, before its number may become another's.

@@ -31,8 +31,9 @@ struct EgressState {
   struct Tunnel {
     uint32_t ifindex = 0;  // of the VXLAN device; 0: there is none
     uint32_t vni = 0;
-    uint32_t mtu = 0;   // the largest IP packet that it takes whole
-    uint16_t port = 0;  // UDP
+    uint32_t mtu = 0;             // the largest IP packet that it takes whole
+    uint16_t port = 0;            // UDP
+    uint16_t heartbeat_port = 0;  // UDP: pods may not send there
     friend bool operator==(const Tunnel&, const Tunnel&) = default;
   };
   struct Ip {

@@ -88,9 +88,7 @@ class ObjectWriter::Impl {
   Impl(kube::Client& client, std::string node, OnProblem on_problem)
       : on_problem_(std::move(on_problem)),
         requests_(
-            [this, &client](const kube::Request& request) {
-              return client.Send(request, stop_);
-            },
+            [this, &client](const kube::Request& request) { return client.Send(request, stop_); },
             std::move(node)),
         thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 

@@ -78,10 +78,11 @@ struct sp_tunnel_node {
 struct sp_tunnel {
 	__u32 ifindex; /* of the VXLAN device; 0: there is none */
 	__u32 vni;
-	__u32 mtu;        /* the largest IP packet that goes through the tunnel whole */
-	__u32 egress_ips; /* in "outside"; 0: nothing that comes from outside is for us */
-	__u32 port;       /* UDP */
-	__u32 reserved[11];
+	__u32 mtu;            /* the largest IP packet that goes through the tunnel whole */
+	__u32 egress_ips;     /* in "outside"; 0: nothing that comes from outside is for us */
+	__u32 port;           /* UDP */
+	__u32 heartbeat_port; /* UDP: what gateways tell each other, and who may not say it */
+	__u32 reserved[10];
 };
 
 /* map "egress_counters" (per CPU), by number of the egress IP; 0: of none that is known */

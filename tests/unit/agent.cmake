@@ -14,10 +14,12 @@ sallyport_test(control LABEL unit
   SOURCES
     agent/config_test.cc
     agent/drops_test.cc
+    agent/egress_status_test.cc
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
     agent/refusals_test.cc
+    agent/steward_test.cc
     agent/upkeep_test.cc
     agent/waiting_test.cc
   DEPS sallyport_config sallyport_control)

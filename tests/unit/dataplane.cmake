@@ -9,6 +9,7 @@ sallyport_test(dataplane LABEL unit
     dataplane/flows_test.cc
     dataplane/full_test.cc
     dataplane/images.cc
+    dataplane/pin_table_test.cc
     dataplane/port_tables_test.cc
     dataplane/skb_layout_test.cc
     dataplane/trie_test.cc

@@ -145,6 +145,19 @@ TEST_P(TunnelTest, TunnelsPassIfTheyMay) {
   for (const Host& to : {kNode, kStranger}) EXPECT_PASS(FromWeb(Udp(kWeb, 5, to, 8472)));
 }
 
+// Not even then: what the node masquerades would be taken for its own.
+TEST_P(TunnelTest, NobodySpeaksForTheAgents) {
+  k.SetPeer(Of(kStranger), SP_PEER_OTHER_NODE | 20);
+  Web(kOpen, kOpen);
+  EXPECT_PASS(FromWeb(Udp(kWeb, 5, kStranger, 4790)));
+  k.egress().tunnel->port = 4790;
+  k.egress().tunnel->heartbeat_port = 4791;
+  for (const Host& to : {kNode, kStranger})
+    for (uint16_t port : {4790, 4791}) EXPECT_DROP(FromWeb(Udp(kWeb, 5, to, port)), "tunnel");
+  EXPECT_PASS(FromWeb(Udp(kWeb, 5, kFar, 4790)));
+  EXPECT_PASS(FromWeb(Udp(kWeb, 5, kStranger, 4792)));
+}
+
 // Some nodes take it for their own.
 TEST_P(ClosedTest, LoopbackIsNotOnTheWire) {
   const Host loopback = {"127.0.0.1", "::1"}, other = {"127.8.9.1", "::1"};

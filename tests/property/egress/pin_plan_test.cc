@@ -88,7 +88,7 @@ test::World WorldWithGateways(uint64_t seed, Random& random) {
 }
 
 TEST(PinPlanProperty, SetsSayWhatTheSentencesSay) {
-  for (uint64_t seed : test::Seeds(600)) {
+  for (uint64_t seed : test::Seeds(400)) {
     Random random(seed);
     test::World world = WorldWithGateways(seed, random);
     PinPlan plan = MakePinPlan(world.snapshot, world.node);

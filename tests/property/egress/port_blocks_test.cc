@@ -115,7 +115,6 @@ class SimNode {
         flows.push_back({id, now + life * kSecond});
         ++opened;
       }
-      in_use_since_.try_emplace(id, now);
     }
     for (const Flow& flow : flows) last_used_[flow.block] = now;
   }
@@ -207,12 +206,11 @@ class SimNode {
   std::vector<Request> requests_;
   size_t seen_ = 0;
   std::map<BlockId, Millis> last_used_;
-  std::map<BlockId, Millis> in_use_since_;
 };
 
-class Cluster3 {
+class ClaimingNodes {
  public:
-  explicit Cluster3(uint64_t seed) : random_(seed) {
+  explicit ClaimingNodes(uint64_t seed) : random_(seed) {
     for (const char* name : {"n1", "n2", "n3"}) {
       nodes_.emplace_back(name, random_);
       nodes_.back().PowerOn(now_);
@@ -345,8 +343,8 @@ class Cluster3 {
 TEST(PortBlocksProperty, NoPortIsTwoNodesAndNothingLeaks) {
   int opened = 0;
   int removed = 0;
-  for (uint64_t seed : test::Seeds(60)) {
-    Cluster3 cluster(seed);
+  for (uint64_t seed : test::Seeds(30)) {
+    ClaimingNodes cluster(seed);
     for (int step = 0; step < 250; ++step) {
       cluster.Step(true);
       ASSERT_EQ(cluster.problem, "") << "seed " << seed << ", step " << step << "\n"
@@ -362,8 +360,8 @@ TEST(PortBlocksProperty, NoPortIsTwoNodesAndNothingLeaks) {
     removed += cluster.reclaimed();
   }
   if (std::getenv("SALLYPORT_WORLDS")) return;
-  EXPECT_GT(opened, 60 * 100);
-  EXPECT_GT(removed, 60);
+  EXPECT_GT(opened, 30 * 100);
+  EXPECT_GT(removed, 30);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace sallyport::control {
 namespace {
 
 using endpoint::Link;
+using endpoint::PodOf;
 using endpoint::Veth;
 using testing::ElementsAre;
 using testing::HasSubstr;

@@ -36,7 +36,7 @@ class EgressTablesTest : public testing::Test {
   static EgressState Whole() {
     EgressState s;
     s.self = "n1";
-    s.tunnel = {9, 7, 1450, 4790};
+    s.tunnel = {9, 7, 1450, 4790, 4791};
     s.nodes = {{"n1", A("172.30.0.1")}, {"n2", A("172.30.0.2")}, {"n3", A("172.30.0.3")}};
     EgressState::Ip& ip = s.ips[A("203.0.113.10")];
     ip.gateway = "n2";

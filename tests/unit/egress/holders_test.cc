@@ -72,6 +72,16 @@ TEST_F(HoldersTest, ADeathIsNoticedAtOnceAndWhoReturnsTakesNothingBack) {
   EXPECT_THAT(lab_.log, SizeIs(1));
 }
 
+TEST_F(HoldersTest, WhatWasWrittenBeforeADeathAndIsToldAfterIsNoSignOfLife) {
+  lab_.watch_delay = 300;
+  std::string holder = lab_.Holder(1);
+  uint64_t version = lab_.leases.at(lab_.Ip(1)).meta.version;
+  lab_.RunUntil([&] { return lab_.leases.at(lab_.Ip(1)).meta.version > version; });
+  lab_.Kill(holder);
+  Millis took = lab_.RunUntil([&] { return !lab_.Holder(1).empty(); });
+  EXPECT_LE(took, 500);
+}
+
 TEST_F(HoldersTest, TheNextInLineActsWhereTheFirstDoesNot) {
   std::string holder = lab_.Holder(1);
   // The successor is there but its uplink is not, which only it knows.

@@ -53,6 +53,11 @@ class PortBlocksTest : public ::testing::Test {
     blocks_->Done(action, Outcome::kDone, lease, now_);
     if (watched) blocks_->Set(lease, now_);
   }
+  void FailAll() {
+    for (const BlockAction& action : decision_.actions) {
+      blocks_->Done(action, Outcome::kFailed, std::nullopt, now_);
+    }
+  }
   void Settle() {
     for (int i = 0; i < 5; ++i) {
       Decide();
@@ -218,26 +223,26 @@ TEST_F(PortBlocksTest, RenewsAfterAThirdAndNotBeingAbleToChangesNothingForHours)
   now_ += kMinute;
   Decide();
   ASSERT_THAT(Kinds(), ElementsAre(Kind::kUpdate));
-  blocks_->Done(decision_.actions[0], Outcome::kFailed, std::nullopt, now_);
+  FailAll();
   EXPECT_THAT(Decide().actions, IsEmpty());  // not again at once
   PortBlockTimes times;
-  OwnBlock told = decision_.own.begin()->second;
+  const auto [id, told] = *decision_.own.begin();
   EXPECT_EQ(told.use_until, renewed + times.keep_after);
   EXPECT_EQ(told.keep_until, renewed + times.drop_after);
   now_ = told.use_until - 1;
-  EXPECT_TRUE(Decide().own.begin()->second.use);
+  EXPECT_TRUE(Decide().own.at(id).use);
+  FailAll();
   now_ = told.use_until;
-  EXPECT_FALSE(Decide().own.begin()->second.use);
+  EXPECT_FALSE(Decide().own.at(id).use);
+  FailAll();
   now_ = told.keep_until;
   EXPECT_THAT(Decide().own, IsEmpty());
   // Whoever takes it does so after.
   EXPECT_GT(times.duration + times.reclaim_after, times.drop_after + 10 * kMinute);
-  for (const BlockAction& action : decision_.actions) {
-    if (action.kind == Kind::kUpdate) Do(action);
-  }
-  DoAll();
+  FailAll();
+  now_ += kMinute;
   Settle();
-  EXPECT_TRUE(decision_.own.begin()->second.use);
+  EXPECT_TRUE(decision_.own.at(id).use);
 }
 
 TEST_F(PortBlocksTest, AnAgentThatRestartsHasItsBlocksAtOnce) {
