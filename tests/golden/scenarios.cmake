@@ -27,3 +27,5 @@ scenario_test(two-regions.us-east1
   FOLDERS two-regions/base two-regions/us-east1 EXPECT two-regions/us-east1
   OUTSIDE 192.168.0.9 192.168.62.255 192.168.63.9 192.168.64.1 192.168.128.9 10.130.1.7 10.129.0.7)
 scenario_test(retro-board FOLDERS retro-board EXPECT retro-board OUTSIDE 198.51.100.31)
+scenario_test(ledger FOLDERS ledger EXPECT ledger
+  OUTSIDE 198.51.100.0 198.51.100.127 198.51.100.191 198.51.100.192 192.0.2.80)

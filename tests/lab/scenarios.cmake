@@ -23,6 +23,9 @@ scenario_matrix(message-pipeline ptp FILES message-pipeline EXPECT message-pipel
   OPTIONS --outside-address 130.211.3.255 130.211.4.0 35.191.0.5 198.51.100.20 198.51.100.21)
 scenario_matrix(retro-board bridge FILES retro-board EXPECT retro-board
   OPTIONS --outside-address 198.51.100.30 198.51.100.31 198.51.100.40 198.51.100.41)
+# The database's three subnets, the load balancer's, and somebody who is in none.
+scenario_matrix(ledger bridge FILES ledger EXPECT ledger
+  OPTIONS --outside-address 198.51.100.20 198.51.100.84 198.51.100.148 198.51.100.200 192.0.2.80)
 
 # scenarios/: what is more than a matrix. In the lab with its API server, through kubectl.
 sallyport_test(scenarios LABEL lab ROW scenarios
@@ -32,5 +35,6 @@ sallyport_test(scenarios LABEL lab ROW scenarios
     scenarios/databases_test.cc
     scenarios/regions_test.cc
     scenarios/board_test.cc
+    scenarios/ledger_test.cc
   DEPS sallyport_lab_fixture
   TIMEOUT 600)

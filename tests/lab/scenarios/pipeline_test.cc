@@ -77,11 +77,41 @@ TEST_F(MessagePipeline, TheApiOpensNothingElse) {
   EXPECT_THAT(Sh(api, ask + "dbd-postgres 2>&1").output, HasSubstr("timeout"));
   std::string notifier = PodsOf("pipeline", "app=notifier").at(0);
   // Refused: it got there, and nobody listens.
-  EXPECT_EQ(Reach(notifier, "198.51.100.20", 443), "refused");
+  Await("a gateway", [&] { return Reach(notifier, "198.51.100.20", 443) == "refused"; });
   EXPECT_EQ(Reach(notifier, "198.51.100.21", 443), "refused");
   EXPECT_EQ(Reach(notifier, "198.51.100.22", 443), "blocked");
   EXPECT_EQ(Reach(notifier, "198.51.100.20", 80), "blocked");
   EXPECT_EQ(Reach(api, "198.51.100.20", 443), "blocked");
+}
+
+// The partner takes one address: the namespace's. Who has another is turned away by the partner,
+// who may not reach it by policy; and answers to the load balancer go back as they came.
+TEST_F(MessagePipeline, ThePartnerTakesOneAddressOnly) {
+  ASSERT_NO_FATAL_FAILURE(Make());
+  std::string files = folder() / "partner";
+  ASSERT_EQ(Sh("--outside", Scenario("message-pipeline/lab/partner") + " " + files +
+                                " 198.51.100.20 203.0.113.10")
+                .exit_code,
+            0);
+  auto ask = [&](const std::string& from) {
+    return Sh(from, "curl -sk -m 3 -o /dev/null -w '%{http_code}' https://198.51.100.20/news")
+        .output;
+  };
+  std::string notifier = PodsOf("pipeline", "app=notifier").at(0);
+  Await("a gateway", [&] { return ask(notifier) == "200"; });
+  auto seen = ReadFile(files + "/access.log");
+  ASSERT_TRUE(seen) << seen.error().message;
+  EXPECT_EQ(*seen, "203.0.113.10 200\n");
+  for (std::string node : {"node-1", "node-2", "gateway-1", "gateway-2"})
+    EXPECT_EQ(ask("--node=" + node), "403") << node;
+
+  EXPECT_EQ(Reach(PodsOf("pipeline", "app=api").at(0), "198.51.100.20", 443), "blocked");
+  EXPECT_EQ(Reach(notifier, "198.51.100.20", 80), "blocked");
+  EXPECT_EQ(Reach(notifier, "198.51.100.22", 443), "blocked");
+  EXPECT_EQ(Post("through the load balancer"), "202");
+
+  Kube({"delete", "egressgateway", "pipeline"});
+  Await("the partner to turn the notifier away", [&] { return ask(notifier) == "403"; });
 }
 
 }  // namespace
