@@ -194,7 +194,7 @@ class Agent::Impl {
   std::unique_ptr<endpoint::Resolver> resolver_;
   std::unique_ptr<Doorkeeper> doorkeeper_;
   observe::EventLog events_;
-  observe::WatchBoard watches_;  // of the API server's resources
+  observe::WatchBoard watches_;           // of the API server's resources
   std::unique_ptr<kube::Client> client_;  // none with manifests
   std::unique_ptr<EgressLoop> egress_;    // the reconciler tells it
   std::unique_ptr<ReconcileLoop> loop_;

@@ -25,8 +25,7 @@ bool PinKeeper::Update(const model::Snapshot& objects) {
   addresses_ = egress::AddressesOf(objects);
   findings_.clear();
   for (const auto& [name, diagnostics] : egress::Diagnose(objects))
-    for (const model::Diagnostic& finding : diagnostics)
-      findings_[name].push_back(finding.message);
+    for (const model::Diagnostic& finding : diagnostics) findings_[name].push_back(finding.message);
   return true;
 }
 

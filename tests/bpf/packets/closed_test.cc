@@ -153,7 +153,8 @@ TEST_P(TunnelTest, NobodySpeaksForTheAgents) {
   k.egress().tunnel->port = 4790;
   k.egress().tunnel->heartbeat_port = 4791;
   for (const Host& to : {kNode, kStranger})
-    for (uint16_t port : {uint16_t{4790}, uint16_t{4791}}) EXPECT_DROP(FromWeb(Udp(kWeb, 5, to, port)), "tunnel");
+    for (uint16_t port : {uint16_t{4790}, uint16_t{4791}})
+      EXPECT_DROP(FromWeb(Udp(kWeb, 5, to, port)), "tunnel");
   EXPECT_PASS(FromWeb(Udp(kWeb, 5, kFar, 4790)));
   EXPECT_PASS(FromWeb(Udp(kWeb, 5, kStranger, 4792)));
 }

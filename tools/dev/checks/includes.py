@@ -25,7 +25,7 @@ LAYERS = {
     "agent/state": ["agent/base", "agent/net", "agent/model"],
     "agent/endpoint": ["agent/base", "agent/net", "agent/model"],
     "agent/dataplane": ["agent/base", "agent/net", "agent/model", "agent/policy/image.h",
-                        "bpf/abi"],
+                        "agent/egress/pin_plan.h", "bpf/abi"],
     "agent/egress": ["agent/base", "agent/net", "agent/model", "bpf/abi"],
     "agent/gateway": ["agent/base", "agent/net", "agent/model", "agent/kube", "agent/watch",
                       "agent/egress"],
@@ -45,7 +45,7 @@ PURE_FOLDERS = ["agent/net", "agent/model", "agent/policy"]
 # A pure file of a folder that also has a shell.
 PURE_FILES = ["agent/dataplane/" + name
               for name in ("buckets", "content_index", "encoder", "endpoint_table", "flows",
-                           "identity_uses", "peer_table", "pen", "port_tables", "set_table",
+                           "identity_uses", "peer_table", "pen", "pin_table", "port_tables", "port_use", "set_table",
                            "tables", "trie")] + [
               "agent/egress/" + name
               for name in ("address_leases", "addresses", "block_leases", "cluster", "diagnose",
