@@ -17,9 +17,9 @@ using egress::Millis;
 using std::chrono::milliseconds;
 
 constexpr Millis kBeat = 50;
-constexpr Millis kCount = 2 * kSecond;  // between two looks at all flows
+constexpr Millis kLookAgain = 10 * kSecond;  // at whether a status is as it was written
+constexpr Millis kCount = 2 * kSecond;       // between two looks at all flows
 constexpr Millis kGoodbye = 2 * kSecond;
-constexpr Millis kLookAgain = 10 * kSecond;  // between two looks at whether a status is as written
 
 Millis BootMillis() {
   timespec now{};
