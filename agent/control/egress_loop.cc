@@ -18,7 +18,8 @@ using egress::Millis;
 using std::chrono::milliseconds;
 
 constexpr Millis kBeat = 50;
-constexpr Millis kCount = 2 * kSecond;  // between two looks at all flows
+constexpr Millis kLookAgain = 10 * kSecond;  // at whether a status is as it was written
+constexpr Millis kCount = 2 * kSecond;       // between two looks at all flows
 constexpr Millis kGoodbye = 2 * kSecond;
 constexpr Millis kDeaf = 5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
 
@@ -330,7 +331,8 @@ void EgressLoop::WriteStatus(const EgressReport& report) {
   if (report.intent.taken.empty() && report.now - last_status_ < kSecond) return;
   last_status_ = report.now;
   std::map<std::string, gateway::GatewayStatus> statuses;
-  for (gateway::GatewayStatus& status : StatusesOf(report, options_.node)) {
+  for (gateway::GatewayStatus& status :
+       CertainOf(StatusesOf(report, options_.node), report.now, &nobody_since_)) {
     auto before = written_.find(status.name);
     if (before == written_.end() || before->second != status) writer_->SetStatus(status);
     statuses.emplace(status.name, std::move(status));
@@ -338,6 +340,9 @@ void EgressLoop::WriteStatus(const EgressReport& report) {
   for (const auto& [name, status] : written_)
     if (!statuses.contains(name)) writer_->ForgetStatus(name);
   written_ = std::move(statuses);
+  if (report.now - last_look_ < kLookAgain) return;
+  last_look_ = report.now;
+  writer_->LookAgain();
 }
 
 }  // namespace sallyport::control

@@ -104,7 +104,8 @@ class EgressLoop : private gateway::LeaseEvents {
   std::unique_ptr<gateway::LeaseClient> leases_;
   std::unique_ptr<gateway::ObjectWriter> writer_;
   std::map<std::string, gateway::GatewayStatus> written_;
-  egress::Millis last_status_ = 0;
+  std::map<std::string, egress::Millis> nobody_since_;
+  egress::Millis last_status_ = 0, last_look_ = 0;
   std::jthread listener_;
   std::jthread thread_;
 };

@@ -10,6 +10,9 @@ using gateway::GatewayAddress;
 using gateway::GatewayCondition;
 using gateway::GatewayStatus;
 
+// A gateway that starts listens for two seconds before it takes an address.
+constexpr egress::Millis kNobodyFor = 5 * egress::kSecond;
+
 void Join(std::string& to, const std::string& text, const char* between) {
   if (!to.empty()) to += between;
   to += text;
@@ -108,6 +111,26 @@ std::vector<GatewayStatus> StatusesOf(const EgressReport& report, const std::str
       status.addresses.push_back({address.ToString(), HolderOf(report, address)});
     out.push_back(std::move(status));
   }
+  return out;
+}
+
+std::vector<GatewayStatus> CertainOf(std::vector<GatewayStatus> statuses, egress::Millis now,
+                                     std::map<std::string, egress::Millis>* nobody_since) {
+  std::map<std::string, egress::Millis> since;
+  std::vector<GatewayStatus> out;
+  for (GatewayStatus& status : statuses) {
+    bool nobody = !status.addresses.empty() &&
+                  std::all_of(status.addresses.begin(), status.addresses.end(),
+                              [](const GatewayAddress& one) { return one.node.empty(); });
+    if (nobody) {
+      auto before = nobody_since->find(status.name);
+      egress::Millis first = before == nobody_since->end() ? now : before->second;
+      since[status.name] = first;
+      if (now - first < kNobodyFor) continue;
+    }
+    out.push_back(std::move(status));
+  }
+  *nobody_since = std::move(since);
   return out;
 }
 

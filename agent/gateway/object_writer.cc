@@ -99,6 +99,11 @@ class ObjectWriter::Impl {
     it->second = {std::move(status), /*written=*/false};
     news_.notify_one();
   }
+  void LookAgain() {
+    std::lock_guard lock(mutex_);
+    for (auto& [name, wanted] : wanted_) wanted.written = false;
+    news_.notify_one();
+  }
   void ForgetStatus(const std::string& name) {
     std::lock_guard lock(mutex_);
     wanted_.erase(name);
@@ -199,6 +204,7 @@ ObjectWriter::ObjectWriter(kube::Client& client, std::string node, OnProblem on_
 ObjectWriter::~ObjectWriter() = default;
 
 void ObjectWriter::SetStatus(GatewayStatus status) { impl_->SetStatus(std::move(status)); }
+void ObjectWriter::LookAgain() { impl_->LookAgain(); }
 void ObjectWriter::ForgetStatus(const std::string& name) { impl_->ForgetStatus(name); }
 void ObjectWriter::Tell(GatewayEvent event) { impl_->Tell(std::move(event)); }
 

@@ -44,6 +44,8 @@ class ObjectWriter {
   // All return at once. Of an object's statuses the last one counts; one that was not written is
   // tried again with growing pauses until it is, or another comes.
   void SetStatus(GatewayStatus status);
+  // Somebody may have written over them: each status is written again, if it is not there.
+  void LookAgain();
   // Nothing more is said of the object's status.
   void ForgetStatus(const std::string& name);
   void Tell(GatewayEvent event);

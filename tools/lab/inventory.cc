@@ -11,6 +11,7 @@
 #include "lab/lab.h"
 #include "lab/netns.h"
 #include "lab/node_services.h"
+#include "lab/selector.h"
 #include "lab/state.h"
 #include "model/manifest.h"
 
@@ -23,6 +24,8 @@ constexpr std::array<const char*, 7> kKnown = {
     "Namespace", "Node", "Pod", "NetworkPolicy", "Service", "EndpointSlice", "EgressGateway"};
 // Of a kind that the API server does not have there are no objects, as the agents see it.
 constexpr std::string_view kMayBeMissing = "EgressGateway";
+
+const Value kEverything = Mapping();  // as a selector
 
 Result<Cluster> ReadCluster(const Layout& layout) {
   auto api = OpenApi(layout);
@@ -64,6 +67,40 @@ model::Snapshot SnapshotOf(const Cluster& cluster) {
   return snapshot;
 }
 
+// Of the spec that there is now, each address has a node.
+bool IsHeld(const Value& gateway) {
+  const Value* status = gateway.Find("status");
+  if (!status ||
+      IntegerAt(*status, {"observedGeneration"}) != IntegerAt(gateway, {"metadata", "generation"}))
+    return false;
+  const std::vector<Value>& addresses = Items(status->Find("addresses"));
+  return !addresses.empty() &&
+         std::none_of(addresses.begin(), addresses.end(),
+                      [](const Value& one) { return TextAt(one, {"node"}).empty(); });
+}
+
+std::string WhyNotReady(const Value& gateway) {
+  for (const Value& condition : Items(At(gateway, {"status", "conditions"})))
+    if (TextAt(condition, {"type"}) == "Ready") return TextAt(condition, {"message"});
+  return "it has no status yet";
+}
+
+std::vector<UnheldGateway> UnheldOf(const Cluster& cluster) {
+  std::vector<UnheldGateway> out;
+  for (const auto& [name, gateway] : cluster.Of("EgressGateway")) {
+    if (IsHeld(*gateway)) continue;
+    UnheldGateway unheld{name.name, {}, WhyNotReady(*gateway)};
+    const Value* selector = At(*gateway, {"spec", "gateways", "nodeSelector"});
+    auto selected = ParseSelector(selector ? selector : &kEverything);
+    if (!selected) continue;
+    for (const auto& [node, object] : cluster.Of("Node"))
+      if (selected->Matches(LabelsOf(*object)) && !IsTrue(At(*object, {"spec", "unschedulable"})))
+        unheld.candidates.push_back(node.name);
+    out.push_back(std::move(unheld));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<Inventory> ReadInventory(const std::string& lab_name) {
@@ -84,6 +121,7 @@ Result<Inventory> ReadInventory(const std::string& lab_name) {
   }
   out.snapshot = SnapshotOf(*cluster);
   out.services = ServicesVersion(*cluster);
+  out.unheld = UnheldOf(*cluster);
   out.outside_netns_path = NetnsPath(layout.outside_netns());
   for (const InterfaceAddress& own : state->outside.own)
     out.outside_addresses.push_back(own.address);

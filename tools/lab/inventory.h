@@ -35,6 +35,13 @@ struct NodePlace {
   int agent_pid = 0;  // 0: no agent runs
 };
 
+// An EgressGateway of which, by its status, some address is held by nobody.
+struct UnheldGateway {
+  std::string name;
+  std::vector<std::string> candidates;  // nodes that may hold it
+  std::string why;                      // as the status has it
+};
+
 struct Inventory {
   std::string name;
   std::vector<PodPlace> pods;    // sorted by name
@@ -43,7 +50,8 @@ struct Inventory {
   std::vector<net::Address> outside_addresses;
   model::Snapshot snapshot;  // what the agents are told: by the API server, where it answers
   std::string services;      // ServicesVersion of it (node_services.h)
-  bool stale = false;        // it did not: this is how it was seen last
+  std::vector<UnheldGateway> unheld;
+  bool stale = false;  // it did not: this is how it was seen last
 };
 
 // Fails where no such lab is up, with the names of those that are. Where the API server does not

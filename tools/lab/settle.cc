@@ -91,6 +91,16 @@ std::string MissingServices(const LabState& state, const std::string& node,
          " has not done the latest; its log: " + layout.log(NodeDaemon(node));
 }
 
+// Which EgressGateway somebody is yet to hold. One that no running agent may hold is no reason to
+// wait.
+std::string MissingHolder(const Layout& layout, const Inventory& inventory) {
+  for (const UnheldGateway& gateway : inventory.unheld)
+    for (const std::string& node : gateway.candidates)
+      if (DaemonPid(layout, AgentDaemon(node)))
+        return "EgressGateway " + gateway.name + ": " + gateway.why;
+  return "";
+}
+
 }  // namespace
 
 Result<Value> AskAgent(const std::string& socket, const std::string& path) {
@@ -138,6 +148,7 @@ Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
       if (dead == DeadAgents::kFail) return Error{what, 0};
       if (told.insert(what).second) console.Note("note: " + what);
     }
+    if (missing.empty()) missing = MissingHolder(layout, *inventory);
     console.Progress(missing);
     if (missing.empty()) return Ok();
     if (last) {

@@ -19,8 +19,9 @@ enum class DeadAgents { kFail, kLeaveOut };
 inline constexpr Duration kSettleWithin = std::chrono::seconds(30);
 
 // Until every agent knows the cluster as the API server has it, is ready, and has opened each pod
-// of its node. Fails with what is missing when patience is at its end, and at once where an agent
-// does not run (kFail); with kLeaveOut that is only noted.
+// of its node, and each egress IP that one of them may hold is held. Fails with what is missing
+// when patience is at its end, and at once where an agent does not run (kFail); with kLeaveOut that
+// is only noted.
 Status WaitSettled(const LabState& state, Duration patience, DeadAgents dead,
                    const Console& console);
 

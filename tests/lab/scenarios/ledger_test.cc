@@ -27,6 +27,10 @@ class Ledger : public ScenarioTest {
                                           "198.51.100.148", kLoadBalancer, kElsewhere}));
     pods_ = PodsOf("ledger", "app=ledger-api");
     ASSERT_EQ(pods_.size(), 3u);
+    // A lab is up when its egress IPs are held.
+    EXPECT_EQ(Kube({"get", "egressgateway", "ledger", "-o",
+                    "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}"}),
+              "True");
     ASSERT_EQ(Database("start 198.51.100.20").exit_code, 0);
     for (const std::string& pod : pods_)
       Await("the address to be held, and ports of it to be had",

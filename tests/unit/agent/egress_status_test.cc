@@ -104,5 +104,27 @@ TEST_F(EgressStatusTest, TakeOversAreTold) {
   EXPECT_EQ(events[1].uid, "u1");
 }
 
+// A node that has just not heard of the holder must not write over what the holder wrote.
+TEST(CertainOf, SaysAfterAWhileThatNobodyHoldsAnAddress) {
+  gateway::GatewayStatus held, nobody;
+  held.name = "held";
+  held.addresses = {{"203.0.113.10", "g1"}, {"203.0.113.11", ""}};
+  nobody.name = "nobody";
+  nobody.addresses = {{"203.0.113.12", ""}};
+  std::map<std::string, egress::Millis> since;
+  auto names = [&](std::vector<gateway::GatewayStatus> statuses, egress::Millis now) {
+    std::string out;
+    for (const auto& one : CertainOf(std::move(statuses), now, &since)) out += one.name + " ";
+    return out;
+  };
+  EXPECT_EQ(names({held, nobody}, 1000), "held ");
+  EXPECT_EQ(names({held, nobody}, 5999), "held ");
+  EXPECT_EQ(names({held, nobody}, 6000), "held nobody ");
+  // Held meanwhile, or another node's to say: from the beginning.
+  EXPECT_EQ(names({held}, 7000), "held ");
+  EXPECT_EQ(names({held, nobody}, 8000), "held ");
+  EXPECT_EQ(names({held, nobody}, 13000), "held nobody ");
+}
+
 }  // namespace
 }  // namespace sallyport::control

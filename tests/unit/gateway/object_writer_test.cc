@@ -163,5 +163,20 @@ TEST_F(ObjectWriterTest, WritesWhatIsToldLater) {
   }
 }
 
+TEST_F(ObjectWriterTest, WhatSomebodyWroteOverIsWrittenAgain) {
+  ObjectWriter writer(*client_, "n1");
+  Answer watch = Get(std::string(kGateways) + "?watch=1&resourceVersion=" + Gateway().Version());
+  ASSERT_NE(watch.stream, nullptr);
+  auto next_node = [&] {
+    return TextAt(Items(At(NextEvent(watch), {"object", "status", "addresses"}))[0], {"node"});
+  };
+  writer.SetStatus(Held("n1"));
+  EXPECT_EQ(next_node(), "n1");
+  ASSERT_TRUE(Requests().WriteStatus(Held("n2"), now_));
+  EXPECT_EQ(next_node(), "n2");
+  writer.LookAgain();
+  EXPECT_EQ(next_node(), "n1");
+}
+
 }  // namespace
 }  // namespace sallyport::gateway

@@ -7,7 +7,8 @@ import subprocess
 import project
 
 SHEBANG = ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env bash")
-scripts = [name for name in project.sources("*.sh", "tools/*", ".ci/*", "tests/*", "daemonset/*")
+scripts = [name for name in project.sources("*.sh", "tools/*", ".ci/*", "tests/*", "daemonset/*",
+                                        "policies/*")
            if name.endswith(".sh") or project.text(name).startswith(SHEBANG)]
 done = subprocess.run(["shellcheck", "--external-sources", "--format=gcc", *scripts],
                       cwd=project.ROOT, capture_output=True, text=True, check=False)
