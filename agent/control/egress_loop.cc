@@ -18,7 +18,8 @@ using std::chrono::milliseconds;
 constexpr Millis kBeat = 50;
 constexpr Millis kCount = 2 * kSecond;  // between two looks at all flows
 constexpr Millis kGoodbye = 2 * kSecond;
-constexpr Millis kDeaf = 5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
+constexpr Millis kDeaf =
+    5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
 
 Millis BootMillis() {
   timespec now{};
@@ -110,13 +111,13 @@ void EgressLoop::Listed() {
 void EgressLoop::Done(const egress::BlockAction& action, egress::Outcome outcome,
                       const std::optional<egress::BlockLease>& stands, const std::string& error) {
   queue_.Push([this, action, outcome, stands, error] {
-    if (!error.empty()) LogWarning("ports of egress IP " + action.lease.id.address.ToString() + ": " + error);
+    if (!error.empty())
+      LogWarning("ports of egress IP " + action.lease.id.address.ToString() + ": " + error);
     steward_.blocks().Done(action, outcome, stands, BootMillis());
   });
 }
 void EgressLoop::Done(const egress::AddressAction& action, egress::Outcome outcome,
-                      const std::optional<egress::AddressLease>& stands,
-                      const std::string& error) {
+                      const std::optional<egress::AddressLease>& stands, const std::string& error) {
   queue_.Push([this, action, outcome, stands, error] {
     if (!error.empty()) LogWarning("egress IP " + action.lease.address.ToString() + ": " + error);
     steward_.holders().Done(action, outcome, stands, BootMillis());
@@ -214,8 +215,7 @@ void EgressLoop::OpenSocket() {
   socket_.reset();
   socket_addresses_ = addresses;
   if (addresses.empty()) return;
-  auto socket =
-      gateway::HeartbeatSocket::Open(addresses, options_.heartbeat_port, options_.key);
+  auto socket = gateway::HeartbeatSocket::Open(addresses, options_.heartbeat_port, options_.key);
   std::string error = socket ? "" : socket.error().message;
   if (error != socket_error_ && !error.empty()) LogError("heartbeats of gateways: " + error);
   socket_error_ = error;

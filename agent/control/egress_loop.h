@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece of
-// news, and does it. The kernel goes on without it.
+// The thread for egress IPs: asks the steward what is to be done, at each beat and after each piece
+// of news, and does it. The kernel goes on without it.
 #pragma once
 
 #include <functional>
@@ -36,9 +36,9 @@ struct EgressReport {
   Intent intent;
   std::map<net::Address, dataplane::EgressUse> use;
   egress::BlockLeases leases;
-  std::map<net::Address, std::string> failed;           // what could not be held, and why
-  std::map<net::Address, egress::Millis> held_since;    // by the clock of `now`
-  std::map<std::string, egress::Millis> heard;          // nodes
+  std::map<net::Address, std::string> failed;         // what could not be held, and why
+  std::map<net::Address, egress::Millis> held_since;  // by the clock of `now`
+  std::map<std::string, egress::Millis> heard;        // nodes
   uint64_t takeovers = 0;
   egress::Millis now = 0;
   bool api_reachable = false;
@@ -46,10 +46,11 @@ struct EgressReport {
 
 class EgressLoop : private gateway::LeaseEvents {
  public:
-  // `client`: nullptr where objects do not come from an API server; then no ports can be leased, and
-  // what is pinned is dropped. Both references must outlive it. Starts the thread.
+  // `client`: nullptr where objects do not come from an API server; then no ports can be leased,
+  // and what is pinned is dropped. Both references must outlive it. Starts the thread.
   EgressLoop(const EgressOptions& options, dataplane::Dataplane& dataplane, kube::Client* client);
-  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and ends.
+  // Gives up what this node holds to who can take it, if that takes no longer than a moment, and
+  // ends.
   ~EgressLoop() override;
 
   // Thread-safe.
@@ -93,8 +94,8 @@ class EgressLoop : private gateway::LeaseEvents {
   egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0;
   const egress::Millis started_;
   egress::Millis listening_ = 0;  // since when; 0: not yet
-  bool beats_ = false;  // heartbeats are to be sent
-  std::string said_;    // the last error of the tables
+  bool beats_ = false;            // heartbeats are to be sent
+  std::string said_;              // the last error of the tables
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, egress::Millis> held_since_;
   std::map<std::string, egress::Millis> heard_;

@@ -59,10 +59,9 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
   for (auto& [id, measured] : measured_) {
     measured.busy = measured.live = 0;
     auto it = use_.find(id.address);
-    auto entry = blocks_.leases().all().find(id);
-    if (it == use_.end() || entry == blocks_.leases().all().end()) continue;
+    if (it == use_.end()) continue;
     const uint16_t first = id.first;
-    const int last = first + entry->second.lease.size;
+    const int last = first + measured.size;
     auto sum = [first, last](const std::map<uint16_t, uint32_t>& groups) {
       int out = 0;
       for (auto group = groups.lower_bound(first); group != groups.end() && group->first < last;
@@ -71,7 +70,7 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
       return out;
     };
     measured.live = sum(it->second.live);
-    measured.busy = std::min(sum(it->second.busiest), entry->second.lease.size);
+    measured.busy = std::min(sum(it->second.busiest), measured.size);
     if (measured.live > 0 || sum(it->second.resting) > 0) measured.busy_at = now;
   }
 }
@@ -97,7 +96,8 @@ void Steward::FillPorts(const Moment& moment, Intent& out) {
   out.block_actions = std::move(decided.actions);
   out.exhausted = std::move(decided.exhausted);
   std::erase_if(measured_, [&](const auto& e) { return !decided.own.contains(e.first); });
-  for (const auto& [id, block] : decided.own) measured_.try_emplace(id, Measured{moment.now, 0, 0});
+  for (const auto& [id, block] : decided.own)
+    measured_.try_emplace(id, Measured{moment.now}).first->second.size = block.size;
   out.state.ports_known = decided.complete;
   for (const egress::BlockOwner& owner : decided.owners) {
     net::PortRange range{owner.id.first, static_cast<uint16_t>(owner.id.first + owner.size - 1)};

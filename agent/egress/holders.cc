@@ -257,7 +257,8 @@ void Holders::TakeOrphans(const HolderInput& input, const std::map<net::Address,
   for (const auto& [address, view] : views) {
     if (view.good) ++loads[view.first->node];
   }
-  bool settled = HasListened(input) && (input.leases_listed || input.now - started_ >= times_.first);
+  bool settled =
+      HasListened(input) && (input.leases_listed || input.now - started_ >= times_.first);
   for (const auto& [address, view] : views) {
     if (view.good || view.best.empty()) {
       orphan_since_.erase(address);

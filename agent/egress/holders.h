@@ -46,9 +46,9 @@ struct HolderInput {
   Millis now = 0;
   std::string wall;  // now as a renewTime
   bool api_reachable = false;
-  bool leases_listed = false;       // all there are have been told once
-  Millis last_word = 0;             // when anything came from another node, by tunnel or heartbeat
-  bool leaving = false;             // this node is to give up what it holds
+  bool leases_listed = false;  // all there are have been told once
+  Millis last_word = 0;        // when anything came from another node, by tunnel or heartbeat
+  bool leaving = false;        // this node is to give up what it holds
   // Since when heartbeats can come in: what was silent before was not. Nothing: since the start.
   std::optional<Millis> listening;
   std::set<net::Address> unusable;  // this node has no working uplink for them

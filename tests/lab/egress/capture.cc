@@ -54,11 +54,16 @@ std::optional<Sighting> Read(std::span<const uint8_t> frame, size_t length) {
 
 std::string ProtocolName(uint8_t number) {
   switch (number) {
-    case IPPROTO_TCP: return "TCP";
-    case IPPROTO_UDP: return "UDP";
-    case IPPROTO_ICMP: return "ICMP";
-    case IPPROTO_ICMPV6: return "ICMPv6";
-    default: return "protocol " + std::to_string(number);
+    case IPPROTO_TCP:
+      return "TCP";
+    case IPPROTO_UDP:
+      return "UDP";
+    case IPPROTO_ICMP:
+      return "ICMP";
+    case IPPROTO_ICMPV6:
+      return "ICMPv6";
+    default:
+      return "protocol " + std::to_string(number);
   }
 }
 
@@ -95,8 +100,7 @@ Capture::~Capture() = default;
 void Capture::Watch(const std::stop_token& stop) {
   std::array<uint8_t, 256> frame;
   while (!stop.stop_requested()) {
-    ssize_t length =
-        recv(socket_.get(), frame.data(), frame.size(), MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t length = recv(socket_.get(), frame.data(), frame.size(), MSG_TRUNC | MSG_DONTWAIT);
     if (length < 0) {
       {
         std::lock_guard lock(mutex_);

@@ -24,13 +24,13 @@ class Pinned : public EgressTest {
     ASSERT_EQ(crowd.AwaitPasses(1), "") << pod << " to " << to;
   }
   std::set<net::Address> SeenAs(const std::string& pod, const std::string& to) {
-    Crowd crowd(OutsideNetns(), Everybody(), kPort);
+    Crowd crowd(OutsideNetns(), Everybody(), ++port_);
     EXPECT_NO_FATAL_FAILURE(Reach(crowd, pod, to));
     return crowd.Sources();
   }
   void AwaitSeenAs(const std::string& pod, const std::string& to, const net::Address& as) {
     Await(pod + " to be seen as " + as.ToString(), [&] {
-      Crowd crowd(OutsideNetns(), Everybody(), kPort);
+      Crowd crowd(OutsideNetns(), Everybody(), ++port_);
       return crowd.Open(PodNetns(pod), AddressOf(to), true, 1, kSoon) == 1 &&
              crowd.AwaitPasses(1).empty() && crowd.Sources() == std::set{as};
     });
@@ -40,6 +40,9 @@ class Pinned : public EgressTest {
     out.push_back(AddressOf(kAnyoneV4));
     return out;
   }
+
+ private:
+  uint16_t port_ = kPort;
 };
 
 // A pod that sends as soon as it runs, and goes on.
@@ -71,12 +74,13 @@ TEST_F(Pinned, FromTheirFirstPacket) {
   Await("drops of a pod that began then", [&] { return Dropped("three", "no-gateway") > 5; });
   Kube({"label", "node", "gw1", "egress=true"});
   uint64_t seen = capture().SeenFrom(AddressOf(kEgressV4));
-  Await("their packets again", [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
+  Await("their packets again",
+        [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
 }
 
 // Labels, destinations, addresses, and the object itself.
 TEST_F(Pinned, FollowWhatObjectsSay) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("free", "n1", "x: y") + Gateway());
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("free", "n1", "tier: web") + Gateway());
   AwaitOtherHolder(kEgressV4, "");
   capture().AllowFree(Pod("app", "free").addresses.at(0));
   Crowd crowd(OutsideNetns(), Everybody(), kPort);
