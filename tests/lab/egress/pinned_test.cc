@@ -14,7 +14,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-constexpr std::chrono::seconds kSoon(1);
+constexpr std::chrono::seconds kSoon(1), kPatient(60);
 
 class Pinned : public EgressTest {
  protected:
@@ -80,15 +80,23 @@ TEST_F(Pinned, FromTheirFirstPacket) {
 
 // Labels, destinations, addresses, and the object itself.
 TEST_F(Pinned, FollowWhatObjectsSay) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("free", "n1", "tier: web") + Gateway());
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "n1") +
+                              Sleeper("free", "n1", "tier: web") + Gateway());
   AwaitOtherHolder(kEgressV4, "");
   capture().AllowFree(Pod("app", "free").addresses.at(0));
   Crowd crowd(OutsideNetns(), Everybody(), kPort);
   Reach(crowd, "a", kPartnerV4);
   Reach(crowd, "a", kPartnerV4, false);
   Reach(crowd, "a", kPartnerV6);
+  Reach(crowd, "b", kPartnerV4);
   EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4), AddressOf(kEgressV6)));
   EXPECT_THAT(SeenAs("free", kAnyoneV4), ElementsAre(Pod("app", "free").addresses.at(0)));
+
+  // Not pinned any more: what is established stops, what is new leaves as it is.
+  Kube({"label", "pod", "-n", "app", "b", "pinned-"});
+  capture().AllowFree(Pod("app", "b").addresses.at(0));
+  AwaitSeenAs("b", kAnyoneV4, Pod("app", "b").addresses.at(0));
+  Await("its connection to be cut", [&] { return Dropped("b", "other-address") > 0; });
 
   // Other addresses: what is established is cut, what is new has the new one.
   capture().AllowEgress(AddressOf("203.0.113.77"));
@@ -99,6 +107,46 @@ TEST_F(Pinned, FollowWhatObjectsSay) {
     return crowd.Open(PodNetns("a"), AddressOf(kPartnerV6), false, 1) == 1 &&
            Dropped("a", "no-egress-ip") > 0;
   });
+}
+
+// Of the address's ports all but these are another node's.
+constexpr int kLeft = 128;
+
+std::string LeaseOf(int first, int size) {
+  return "---\n{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: ports-" +
+         std::string(kEgressV4) + "-" + std::to_string(first) +
+         ", namespace: sallyport-system, labels: {sallyport.io/lease: ports}, annotations: "
+         "{sallyport.io/ports: \"" +
+         std::to_string(size) +
+         "\"}}, spec: {holderIdentity: another, leaseDurationSeconds: 900, "
+         "renewTime: \"2026-01-01T00:00:00.000000Z\"}}\n";
+}
+
+// Connections beyond the ports there are are refused and counted, and come about when others ended.
+TEST_F(Pinned, WithoutAPortTheyAreRefused) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1"));
+  std::string leases;
+  int first = 1024;
+  for (int size = 32768; size >= 64; size /= 2) {
+    if (first + size > 65536 - kLeft) continue;
+    leases += LeaseOf(first, size);
+    first += size;
+  }
+  ASSERT_EQ(first, 65536 - kLeft);
+  Apply(leases);
+  Apply(Gateway("partner", kEgressV4, "portBlockSize: 64"));
+  AwaitOtherHolder(kEgressV4, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  auto open = [&](size_t count, std::chrono::seconds patience) {
+    return crowd.Open(PodNetns("a"), AddressOf(kPartnerV4), true, count, patience);
+  };
+  ASSERT_EQ(open(kLeft, kPatient), size_t{kLeft});
+  ASSERT_EQ(crowd.AwaitPasses(1), "");
+  EXPECT_EQ(open(2, kSoon), 0u);
+  EXPECT_GT(Dropped("a", "no-port"), 0u);
+  crowd.Close(kLeft / 2);
+  EXPECT_EQ(open(kLeft / 4, kPatient), size_t{kLeft / 4});
+  EXPECT_EQ(crowd.AwaitPasses(1), "");
 }
 
 }  // namespace
