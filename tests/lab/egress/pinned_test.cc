@@ -3,16 +3,15 @@
 // dropped rather than sent with another address.
 #include <gmock/gmock.h>
 
-#include <algorithm>
-
 #include "lab/egress/egress_fixture.h"
+#include "lab/layout.h"
+#include "lab/netns.h"
+#include "lab/state.h"
 
 namespace sallyport::lab {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 
 constexpr std::chrono::seconds kSoon(1), kPatient(60);
 
@@ -147,6 +146,60 @@ TEST_F(Pinned, WithoutAPortTheyAreRefused) {
   crowd.Close(kLeft / 2);
   EXPECT_EQ(open(kLeft / 4, kPatient), size_t{kLeft / 4});
   EXPECT_EQ(crowd.AwaitPasses(1), "");
+}
+
+constexpr const char* kService = R"(---
+apiVersion: v1
+kind: Service
+metadata: {name: partner, namespace: app}
+spec:
+  clusterIP: 10.96.0.50
+  ports: [{name: t, port: 9000}, {name: u, port: 9000, protocol: UDP}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: partner-1, namespace: app, labels: {kubernetes.io/service-name: partner}}
+addressType: IPv4
+ports: [{name: t, port: 9000}, {name: u, port: 9000, protocol: UDP}]
+endpoints: [{addresses: [198.51.100.20], conditions: {ready: true}}]
+)";
+
+// By the address of a Service whose backend is outside: translated by the node, and then pinned.
+class ByService : public Pinned, public testing::WithParamInterface<const char*> {};
+
+TEST_P(ByService, SeenAsTheEgressIp) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway() + kService, {"--proxy", GetParam()});
+  AwaitOtherHolder(kEgressV4, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  for (bool tcp : {true, false}) Reach(crowd, "a", "10.96.0.50", tcp);
+  EXPECT_EQ(crowd.AwaitPasses(3), "");
+  EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxy, ByService, testing::Values("nftables", "iptables"),
+                         [](const auto& proxy) { return proxy.param; });
+
+// With the agent's enforcement goes what it put on interfaces.
+TEST_F(Pinned, NothingIsLeftOfADetachedGateway) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  EXPECT_THAT(SeenAs("a", kPartnerV4), ElementsAre(AddressOf(kEgressV4)));
+  for (const char* node : {"gw1", "n1"}) {
+    EXPECT_THAT(Ip(node, {"link", "show"}), testing::HasSubstr("sallyport"));
+    Agent("stop", node);
+    Command detach;
+    detach.argv = {LoadState(name()).value().agent, "--detach", "--pins",
+                   Layout(name()).pins(node)};
+    detach.netns = NetnsPath(Layout(name()).node_netns(node));
+    auto done = RunCommand(detach);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(done->exit_code, 0) << done->errors;
+    EXPECT_THAT(Ip(node, {"link", "show"}), testing::Not(testing::HasSubstr("sallyport"))) << node;
+  }
+  for (const char* address : {kEgressV4, kEgressV6}) EXPECT_EQ(Holder(address), "");
+  // The pod is nobody's now, and is free to say who it is.
+  for (const net::Address& address : Pod("app", "a").addresses) capture().AllowFree(address);
 }
 
 }  // namespace
