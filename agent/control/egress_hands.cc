@@ -59,7 +59,7 @@ dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Mill
   auto mtu = gateway::TunnelMtu(own);
   if (!mtu) {
     Say("the tunnel to gateways", std::move(mtu).error());
-    tunnel_ = {};
+    tunnel_ = NoTunnel();
     return tunnel_;
   }
   auto guard = [this](const gateway::TunnelDevice& device) {
@@ -69,7 +69,7 @@ dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Mill
   auto device = gateway::EnsureTunnel({endpoint::kOwnTunnel, port_, *mtu}, guard);
   Status status = device ? Ok() : Status(std::move(device).error());
   Say("the tunnel to gateways", status);
-  tunnel_ = {};
+  tunnel_ = NoTunnel();
   if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_, heartbeat_port_};
   return tunnel_;
 }

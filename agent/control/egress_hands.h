@@ -25,6 +25,8 @@ class EgressHands {
   // Looks at most once a second whether the device is as it has to be, once there is anything to
   // send; `own`: where this node's end of the tunnel is. What it cannot do it logs once.
   dataplane::EgressState::Tunnel Tunnel(const net::Address& own, egress::Millis now);
+  // Before there is one: its ports are nobody else's already.
+  dataplane::EgressState::Tunnel NoTunnel() const { return {0, vni_, 0, port_, heartbeat_port_}; }
   // The interface of each egress IP, where this node has one that works.
   std::map<net::Address, uint32_t> Uplinks(const egress::Addresses& addresses, egress::Millis now);
   // Makes the interfaces have these and no others of ours, and tells the network of each that is

@@ -21,7 +21,8 @@ constexpr Millis kBeat = 50;
 constexpr Millis kLookAgain = 10 * kSecond;  // at whether a status is as it was written
 constexpr Millis kCount = 2 * kSecond;       // between two looks at all flows
 constexpr Millis kGoodbye = 2 * kSecond;
-constexpr Millis kDeaf = 5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
+constexpr Millis kDeaf =
+    5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
 
 Millis BootMillis() {
   timespec now{};
@@ -170,6 +171,7 @@ Moment EgressLoop::MomentNow() {
   out.leaving = leaving_;
   out.listening = ListeningSince(out.now);
   const egress::Addresses& addresses = steward_.news().addresses;
+  out.tunnel = hands_.NoTunnel();
   if (!addresses.empty())
     out.tunnel = hands_.Tunnel(steward_.TunnelAddress(options_.node), out.now);
   out.uplinks = hands_.Uplinks(addresses, out.now);

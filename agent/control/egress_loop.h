@@ -85,8 +85,8 @@ class EgressLoop : private gateway::LeaseEvents {
   egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
   const egress::Millis started_;
   egress::Millis listening_ = 0;  // since when; 0: not yet
-  bool beats_ = false;  // heartbeats are to be sent
-  std::string said_;    // the last error of the tables
+  bool beats_ = false;            // heartbeats are to be sent
+  std::string said_;              // the last error of the tables
   std::optional<dataplane::EgressState> applied_;
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, observe::Exhaustion> foresight_;

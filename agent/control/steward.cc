@@ -61,10 +61,9 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
   for (auto& [id, measured] : measured_) {
     measured.busy = measured.live = 0;
     auto it = use_.find(id.address);
-    auto entry = leases().all().find(id);
-    if (it == use_.end() || entry == leases().all().end()) continue;
+    if (it == use_.end()) continue;
     const uint16_t first = id.first;
-    const int last = first + entry->second.lease.size;
+    const int last = first + measured.size;
     auto sum = [first, last](const std::map<uint16_t, uint32_t>& groups) {
       int out = 0;
       for (auto group = groups.lower_bound(first); group != groups.end() && group->first < last;
@@ -73,7 +72,7 @@ void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, eg
       return out;
     };
     measured.live = sum(it->second.live);
-    measured.busy = std::min(sum(it->second.busiest), entry->second.lease.size);
+    measured.busy = std::min(sum(it->second.busiest), measured.size);
     if (measured.live > 0 || sum(it->second.resting) > 0) measured.busy_at = now;
   }
 }
@@ -96,7 +95,8 @@ void Steward::DecidePorts(const Moment& moment) {
   told_ = use_;
   ports_ = blocks_.Decide(input);
   std::erase_if(measured_, [this](const auto& e) { return !ports_.own.contains(e.first); });
-  for (const auto& [id, block] : ports_.own) measured_.try_emplace(id, Measured{moment.now, 0, 0});
+  for (const auto& [id, block] : ports_.own)
+    measured_.try_emplace(id, Measured{moment.now}).first->second.size = block.size;
   stale_ = false;
   decided_at_ = moment.now;
 }

@@ -75,7 +75,8 @@ class Steward {
  private:
   struct Measured {
     egress::Millis busy_at = 0;  // when it last had a live flow, or was first seen
-    int busy = 0, live = 0;
+    int size = 0;                // also while its Lease is gone
+    int busy = 0, live = 1;      // until somebody has looked it may have one
   };
   void DecidePorts(const Moment& moment);
   void FillPorts(const Moment& moment, Intent& out);

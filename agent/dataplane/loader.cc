@@ -214,7 +214,7 @@ void PodObjects::SizeMaps(const Capacities& capacities, std::vector<std::string>
     }
   }
   // One beside each flow, also of those that another version has left.
-  if (!adopted_)
+  if (!IsAdopted(skeleton_->maps.pins))
     bpf_map__set_max_entries(skeleton_->maps.pins, bpf_map__max_entries(skeleton_->maps.flows));
   // Packets that are on their way name their sender by its place.
   if (upgrade_) bpf_map__set_max_entries(skeleton_->maps.endpoints, upgrade_->endpoints());

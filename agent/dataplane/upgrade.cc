@@ -176,6 +176,11 @@ bool Upgrade::Shares(const std::string& map) const {
   if (map == "flows") return version_ >= SP_SAME_FLOWS_SINCE;
   if (map == "events") return version_ >= SP_SAME_EVENTS_SINCE;
   if (map == "fragments") return version_ >= SP_SAME_FRAGMENTS_SINCE;
+  // Connections go on with the ports that they have.
+  static const std::set<std::string> kEgress = {"pins",        "egress_ips",     "port_blocks",
+                                                "port_owners", "tunnel_nodes",   "tunnel",
+                                                "outside",     "egress_counters"};
+  if (kEgress.contains(map)) return version_ >= SP_SAME_EGRESS_SINCE;
   return map == "guarded" && version_ >= SP_SAME_GUARDED_SINCE;
 }
 

@@ -25,6 +25,7 @@
 #define SP_SAME_EVENTS_SINCE 4
 #define SP_SAME_FRAGMENTS_SINCE 5
 #define SP_SAME_GUARDED_SINCE 5
+#define SP_SAME_EGRESS_SINCE 6
 #define SP_CONFIRMS_SINCE 5
 
 /* Endpoints of a node; power of two. 64 bytes each. Filled to at most half. */

@@ -172,6 +172,9 @@ GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generat
 	w.remote_port = end.port;
 	number = pinned & PINNED_USUAL ? READ_ONCE(pin->egress)
 				       : choose_egress(w.owner, &w.remote, generation);
+	/* Until it has a port of what it is pinned to now, the next packet is chosen for again. */
+	if (number != READ_ONCE(pin->egress))
+		WRITE_ONCE(pin->egress, 0);
 	if (number < 0)
 		return number;
 	w.number = (__u32)number;
@@ -189,9 +192,12 @@ GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generat
 		if (same_address(&end.address, &e->address) &&
 		    !((kind & LEAVING_OPENS) && is_resting(READ_ONCE(outsides->state)))) {
 			keep_alike(outsides, state, now);
+			if (READ_ONCE(pin->egress) != w.number)
+				WRITE_ONCE(pin->egress, w.number);
 			return partner;
 		}
 	}
+	WRITE_ONCE(pin->egress, 0);
 	if (!(kind & LEAVING_OPENS))
 		return -SP_DROP_OTHER_ADDRESS;
 	opener_end(f, &end);
@@ -291,10 +297,15 @@ static __always_inline void count_leaving(struct __sk_buff *ctx, __u32 place, __
 /* A packet of a pinned flow leaves, at the pod's interface or at one of the node's. */
 static __always_inline int pin_out(struct __sk_buff *ctx, __u32 pinned, __u32 generation)
 {
-	__u32 kind = pinned & PINNED_USUAL ? 0 : leaving_kind(ctx);
-	__u32 place = pinned & PINNED_PLACE;
+	__u32 place = pinned & PINNED_PLACE, kind;
+	struct sp_pin *pin = pin_at(place);
 	__u64 length = ctx->len;
-	__s64 found = find_port(pinned, kind, ctx->ifindex, generation);
+	__s64 found;
+
+	if (!pin || !READ_ONCE(pin->egress))
+		pinned &= ~PINNED_USUAL; /* it has no port yet */
+	kind = pinned & PINNED_USUAL ? 0 : leaving_kind(ctx);
+	found = find_port(pinned, kind, ctx->ifindex, generation);
 
 	if (found >= 0)
 		found = leave(ctx, place, (__u32)found);

@@ -14,6 +14,6 @@ sallyport_test(egress LABEL lab
   DEPS sallyport_egress_fixture
   TIMEOUT 300)
 sallyport_test(egress-pinned LABEL lab ROW scenarios
-  SOURCES egress/pinned_test.cc
+  SOURCES egress/pinned_test.cc egress/sizes_test.cc
   DEPS sallyport_egress_fixture
   TIMEOUT 300)

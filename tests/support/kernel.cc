@@ -104,6 +104,7 @@ class Kernel::Loaded {
   Tables tables;
   bool in_use = false;
   bool read_events = true;
+  sp_counters counted{};  // of interfaces that are nobody's, at the last drop
   pod* pod_ = nullptr;
 
  private:
@@ -216,6 +217,7 @@ void Kernel::Loaded::Clear() {
   ClearFragments();
   ClearGuarded();
   ClearOutside();
+  counted = {};
   Events();
 }
 
@@ -333,6 +335,13 @@ Outcome Kernel::ToNode(uint32_t ifindex, const Packet& packet, const Arrival& ar
   return outcome;
 }
 
+Outcome Kernel::FromTunnel(uint32_t ifindex, const Packet& packet) {
+  Outcome outcome = RunProgram(bpf_program__fd(loaded_.pod_->progs.egress_in), packet.bytes(),
+                               ifindex, ifindex, {});
+  outcome.packet = "from the tunnel: " + packet.ToString();
+  return outcome;
+}
+
 Outcome Kernel::RunOnNode(uint32_t ifindex, const Bytes& frame, const Arrival& arrival) {
   return RunProgram(bpf_program__fd(loaded_.pod_->progs.node_ingress), frame, ifindex, ifindex,
                     arrival);
@@ -377,6 +386,15 @@ Outcome Kernel::RunProgram(int program, const Bytes& frame, uint32_t ifindex,
   left.resize(run.data_size_out);
   outcome.frame = std::move(left);
   outcome.packet = "a frame of " + std::to_string(frame.size()) + " bytes";
+  // What a gateway drops it counts only.
+  sp_counters counted = outcome.action == Action::kDrop ? Counters(0) : loaded_.counted;
+  for (uint32_t d : {SP_EGRESS, SP_INGRESS})
+    for (uint32_t r = 1; r < SP_DROP_COUNT; r++)
+      if (counted.dropped[d][r] > loaded_.counted.dropped[d][r]) {
+        outcome.reason = ReasonText(r);
+        Produced()[r] = true;
+      }
+  loaded_.counted = counted;
   if (auto events = loaded_.Events(); !events.empty()) {
     outcome.event = events.back();
     outcome.reason = ReasonText(outcome.event->reason);

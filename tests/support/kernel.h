@@ -148,6 +148,8 @@ class Kernel {
 
   // At an interface of the node's: what comes to it, and what is about to leave.
   Outcome ToNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival = {});
+  // At our own tunnel's device; nothing says which node it came from.
+  Outcome FromTunnel(uint32_t ifindex, const Packet& packet);
   Outcome RunOnNode(uint32_t ifindex, const Bytes& frame, const Arrival& arrival = {});
   Outcome FromNode(uint32_t ifindex, const Packet& packet, const Arrival& arrival = {});
 

@@ -125,6 +125,17 @@ TEST_P(PinErrorsTest, WhatIsTooBigIsAnswered) {
       << "to who sent it";
 }
 
+// Of what nobody answers.
+TEST_P(PinErrorsTest, ALaterFragmentThatIsTooBig) {
+  if (!v6()) return;
+  auto fragment = [&](uint16_t offset, bool more, const Packet& rest) {
+    return Ethernet() / IPv6{.src = kWeb.v6, .dst = kPartner.v6} /
+           Fragment{.offset = offset, .more = more, .id = 9, .next = 17} / rest;
+  };
+  EXPECT_DIRECT(FromWeb(fragment(0, true, UDP{.sport = 1, .dport = 53} / Payload(16))));
+  EXPECT_DROP(FromWeb(fragment(3, false, Payload(1500))), "too-big");
+}
+
 // A gateway says it to the outside, for what would not go through the tunnel whole.
 TEST_P(PinErrorsTest, TheOutsideIsAnsweredToo) {
   k.egress().port_owners[number()].node[2048 / SP_PORT_GROUP] = kOtherNode;

@@ -181,7 +181,7 @@ TEST_P(PinTest, StrangersAreDroppedWithoutAWord) {
         Tcp(kPartner, 443, kEgress, Port(1), kSyn | kAck), Ping(kPartner, kEgress),
         Tcp(kPartner, 443, kEgress, 80), Between(kPartner, kEgress) / Payload(4)}) {
     Outcome outcome = FromPartner(packet);
-    EXPECT_EQ(outcome.action, Action::kDrop) << outcome.packet;
+    EXPECT_DROP(outcome, "stranger");
     EXPECT_FALSE(outcome.event) << "they may knock at all ports of the world";
   }
   EXPECT_EQ(k.EgressCounters(number()).strangers, 8u);
@@ -196,6 +196,15 @@ TEST_P(PinTest, RepliesGoToTheNodeWhosePortsTheyAre) {
   Packet error = Error(kStranger, kEgress, Tcp(kEgress, 2101, kPartner, 443));
   ExpectBecomes(FromPartner(error), error);
   EXPECT_EQ(k.EgressCounters(number()).packets[1], 2u);
+}
+
+// Whatever comes out of the tunnel and is not known to be from a node.
+TEST_P(PinTest, TheTunnelIsForNodes) {
+  EXPECT_DIRECT(FromWeb(Tcp(kWeb, 1024, kPartner, 443)));
+  for (const Packet& packet :
+       {Tcp(kPartner, 443, kEgress, Port(), kSyn | kAck), Tcp(kEgress, Port(), kPartner, 443),
+        Tcp(kStranger, 1, kWeb, 80), Packet(Ethernet()) / Arp{}})
+    EXPECT_DROP(k.FromTunnel(Interface(4), packet), "not-a-node");
 }
 
 // A Service's packets, and any other, are not touched where an egress IP is not concerned.

@@ -23,6 +23,7 @@ namespace {
 constexpr int kRoom = 64 << 20;
 constexpr size_t kMostText = 4000;
 constexpr size_t kEthernet = 14;
+constexpr uint16_t kTimeExceeded = 11 << 8;  // type and code
 
 uint16_t Number(std::span<const uint8_t> bytes, size_t at) {
   return at + 2 <= bytes.size() ? static_cast<uint16_t>(bytes[at] << 8 | bytes[at + 1]) : 0;
@@ -54,11 +55,16 @@ std::optional<Sighting> Read(std::span<const uint8_t> frame, size_t length) {
 
 std::string ProtocolName(uint8_t number) {
   switch (number) {
-    case IPPROTO_TCP: return "TCP";
-    case IPPROTO_UDP: return "UDP";
-    case IPPROTO_ICMP: return "ICMP";
-    case IPPROTO_ICMPV6: return "ICMPv6";
-    default: return "protocol " + std::to_string(number);
+    case IPPROTO_TCP:
+      return "TCP";
+    case IPPROTO_UDP:
+      return "UDP";
+    case IPPROTO_ICMP:
+      return "ICMP";
+    case IPPROTO_ICMPV6:
+      return "ICMPv6";
+    default:
+      return "protocol " + std::to_string(number);
   }
 }
 
@@ -95,8 +101,7 @@ Capture::~Capture() = default;
 void Capture::Watch(const std::stop_token& stop) {
   std::array<uint8_t, 256> frame;
   while (!stop.stop_requested()) {
-    ssize_t length =
-        recv(socket_.get(), frame.data(), frame.size(), MSG_TRUNC | MSG_DONTWAIT);
+    ssize_t length = recv(socket_.get(), frame.data(), frame.size(), MSG_TRUNC | MSG_DONTWAIT);
     if (length < 0) {
       {
         std::lock_guard lock(mutex_);
@@ -115,6 +120,8 @@ bool Capture::MayBe(const Sighting& seen) const {
   if (rules_.egress_ips.contains(seen.from)) return true;
   bool inner = std::any_of(rules_.inner.begin(), rules_.inner.end(),
                            [&](const net::Cidr& cidr) { return cidr.Contains(seen.from); });
+  // A router's word on a packet that goes in circles: to an address that was given up.
+  if (seen.protocol == IPPROTO_ICMP && seen.source_port == kTimeExceeded) return true;
   if (inner && !rules_.free.contains(seen.from)) return false;
   if (!rules_.reserved.contains(seen.to)) return true;
   // Neighbour discovery, and what a router on the way has to say.

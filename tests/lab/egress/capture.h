@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A capture at the outside's interface, over a whole test: whatever comes from a pinned pod must have
-// an egress IP as its source. That the capture missed nothing is a part of what it says.
+// A capture at the outside's interface, over a whole test: whatever comes from a pinned pod must
+// have an egress IP as its source. That the capture missed nothing is a part of what it says.
 #pragma once
 
 #include <cstdint>

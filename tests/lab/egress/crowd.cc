@@ -77,8 +77,7 @@ Crowd::Crowd(const std::string& outside_netns, const std::vector<net::Address>& 
     : port_(port) {
   Status opened = InNetns(outside_netns, [&] {
     listener_ = Bound(SOCK_STREAM, net::Address(), port_);
-    for (const net::Address& address : at)
-      datagrams_.push_back(Bound(SOCK_DGRAM, address, port_));
+    for (const net::Address& address : at) datagrams_.push_back(Bound(SOCK_DGRAM, address, port_));
     return Ok();
   });
   CHECK(opened.ok()) << opened.error().message;
@@ -100,8 +99,8 @@ UniqueFd Crowd::Connect(const std::string& netns, const net::Address& to, bool t
                         Millis patience, UniqueFd& accepted) {
   UniqueFd near;
   Status opened = InNetns(netns, [&] {
-    near.reset(socket(to.IsV4() ? AF_INET : AF_INET6,
-                      (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+    near.reset(
+        socket(to.IsV4() ? AF_INET : AF_INET6, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
     return near ? Ok() : Status(ErrnoError("socket"));
   });
   CHECK(opened.ok()) << opened.error().message;
@@ -112,7 +111,8 @@ UniqueFd Crowd::Connect(const std::string& netns, const net::Address& to, bool t
   auto [there, size] = SocketAddressOf(to, port_);
   if (connect(near.get(), reinterpret_cast<sockaddr*>(&there), size) != 0) return UniqueFd();
   if (!tcp) return near;
-  // Of those who connect one after the other the next is this one; one that gave up may come before.
+  // Of those who connect one after the other the next is this one; one that gave up may come
+  // before.
   pollfd wait{listener_.get(), POLLIN, 0};
   sockaddr_in6 peer{};
   do {
@@ -226,8 +226,8 @@ void Crowd::HearUdp(int fd) {
   Datagram datagram;
   sockaddr_in6 from{};
   socklen_t length = sizeof from;
-  while (recvfrom(fd, &datagram, sizeof datagram, MSG_DONTWAIT,
-                  reinterpret_cast<sockaddr*>(&from), &length) == sizeof datagram) {
+  while (recvfrom(fd, &datagram, sizeof datagram, MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from),
+                  &length) == sizeof datagram) {
     std::string remote(reinterpret_cast<char*>(&from), length);
     auto it = talks_.find(datagram.id);
     if (it == talks_.end()) continue;
@@ -290,8 +290,8 @@ std::string Crowd::AwaitPasses(uint64_t passes) {
     if (!trouble_.empty()) return trouble_;
     std::erase_if(wanted, [&](const auto& want) {
       auto it = talks_.find(want.first);
-      return it == talks_.end() || (it->second.out.got >= want.second.first &&
-                                    it->second.in.got >= want.second.second);
+      return it == talks_.end() ||
+             (it->second.out.got >= want.second.first && it->second.in.got >= want.second.second);
     });
     if (wanted.empty()) return "";
     if (Clock::now() < end) continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections from pods to the outside that never rest, both ends in this program: TCP and UDP, each
-// end telling the other one number after the other. A connection that ends, a number that comes out
-// of order or from another address than before is trouble; one that is late is not.
+// Connections from pods to the outside that never rest, both ends in this program: TCP and UDP,
+// each end telling the other one number after the other. A connection that ends, a number that
+// comes out of order or from another address than before is trouble; one that is late is not.
 #pragma once
 
 #include <chrono>
@@ -37,8 +37,8 @@ class Crowd {
   void Close(size_t count);
   size_t size() const;
 
-  // Until each connection has passed so many more numbers both ways, after the call. "", or what went
-  // wrong: also if it takes a minute.
+  // Until each connection has passed so many more numbers both ways, after the call. "", or what
+  // went wrong: also if it takes a minute.
   std::string AwaitPasses(uint64_t passes);
   std::string Trouble() const;
   // The address of each connection that the far end sees; nothing of UDP before its first pass.
@@ -51,7 +51,7 @@ class Crowd {
   struct Way {
     uint64_t sent = 0, got = 0;
     Clock::time_point sent_at, tried_at, got_at;  // the last number: first, last; the one before
-    std::string rest;  // the beginning of a number, of TCP
+    std::string rest;                             // the beginning of a number, of TCP
   };
   struct Talk {
     uint32_t id = 0;

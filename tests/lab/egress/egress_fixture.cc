@@ -44,8 +44,9 @@ void EgressTest::UpEgress(const std::vector<std::string>& nodes, const std::stri
   nodes_ = nodes;
   std::string all = "---\n{apiVersion: v1, kind: Namespace, metadata: {name: app}}\n";
   for (const std::string& node : nodes) all += NodeYaml(node);
-  std::vector<std::string> up = {"lab", "up",        "--no-dns",          "--name",   name(),
-                                 "-f",  File(all + yaml), "--outside-address", kPartnerV4, kPartnerV6};
+  std::vector<std::string> up = {"lab",      "up",      "--no-dns",       "--name",
+                                 name(),     "-f",      File(all + yaml), "--outside-address",
+                                 kPartnerV4, kPartnerV6};
   up.insert(up.end(), more.begin(), more.end());
   ASSERT_EQ(Run(up).exit_code, 0);
   Capture::Rules rules;
@@ -138,8 +139,15 @@ std::string EgressTest::PortOf(const std::string& node) {
 // Not taken off the bridge: that would change the bridge's own address, too.
 void EgressTest::SetPort(const std::string& node, const char* state) {
   Command command;
-  command.argv = {FindProgram("bridge", getenv("PATH")), "-n", Layout(name()).fabric_netns(),
-                  "link", "set", "dev", PortOf(node), "state", state};
+  command.argv = {FindProgram("bridge", getenv("PATH")),
+                  "-n",
+                  Layout(name()).fabric_netns(),
+                  "link",
+                  "set",
+                  "dev",
+                  PortOf(node),
+                  "state",
+                  state};
   auto done = RunCommand(command);
   ASSERT_TRUE(done) << done.error().message;
   ASSERT_EQ(done->exit_code, 0) << done->errors;

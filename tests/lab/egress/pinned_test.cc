@@ -3,18 +3,17 @@
 // dropped rather than sent with another address.
 #include <gmock/gmock.h>
 
-#include <algorithm>
-
 #include "lab/egress/egress_fixture.h"
+#include "lab/layout.h"
+#include "lab/netns.h"
+#include "lab/state.h"
 
 namespace sallyport::lab {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 
-constexpr std::chrono::seconds kSoon(1);
+constexpr std::chrono::seconds kSoon(1), kPatient(60);
 
 class Pinned : public EgressTest {
  protected:
@@ -24,13 +23,13 @@ class Pinned : public EgressTest {
     ASSERT_EQ(crowd.AwaitPasses(1), "") << pod << " to " << to;
   }
   std::set<net::Address> SeenAs(const std::string& pod, const std::string& to) {
-    Crowd crowd(OutsideNetns(), Everybody(), kPort);
+    Crowd crowd(OutsideNetns(), Everybody(), ++port_);
     EXPECT_NO_FATAL_FAILURE(Reach(crowd, pod, to));
     return crowd.Sources();
   }
   void AwaitSeenAs(const std::string& pod, const std::string& to, const net::Address& as) {
     Await(pod + " to be seen as " + as.ToString(), [&] {
-      Crowd crowd(OutsideNetns(), Everybody(), kPort);
+      Crowd crowd(OutsideNetns(), Everybody(), ++port_);
       return crowd.Open(PodNetns(pod), AddressOf(to), true, 1, kSoon) == 1 &&
              crowd.AwaitPasses(1).empty() && crowd.Sources() == std::set{as};
     });
@@ -40,6 +39,9 @@ class Pinned : public EgressTest {
     out.push_back(AddressOf(kAnyoneV4));
     return out;
   }
+
+ private:
+  uint16_t port_ = kPort;
 };
 
 // A pod that sends as soon as it runs, and goes on.
@@ -71,20 +73,29 @@ TEST_F(Pinned, FromTheirFirstPacket) {
   Await("drops of a pod that began then", [&] { return Dropped("three", "no-gateway") > 5; });
   Kube({"label", "node", "gw1", "egress=true"});
   uint64_t seen = capture().SeenFrom(AddressOf(kEgressV4));
-  Await("their packets again", [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
+  Await("their packets again",
+        [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
 }
 
 // Labels, destinations, addresses, and the object itself.
 TEST_F(Pinned, FollowWhatObjectsSay) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("free", "n1", "x: y") + Gateway());
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "n1") +
+                              Sleeper("free", "n1", "tier: web") + Gateway());
   AwaitOtherHolder(kEgressV4, "");
   capture().AllowFree(Pod("app", "free").addresses.at(0));
   Crowd crowd(OutsideNetns(), Everybody(), kPort);
   Reach(crowd, "a", kPartnerV4);
   Reach(crowd, "a", kPartnerV4, false);
   Reach(crowd, "a", kPartnerV6);
+  Reach(crowd, "b", kPartnerV4);
   EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4), AddressOf(kEgressV6)));
   EXPECT_THAT(SeenAs("free", kAnyoneV4), ElementsAre(Pod("app", "free").addresses.at(0)));
+
+  // Not pinned any more: what is established stops, what is new leaves as it is.
+  Kube({"label", "pod", "-n", "app", "b", "pinned-"});
+  capture().AllowFree(Pod("app", "b").addresses.at(0));
+  AwaitSeenAs("b", kAnyoneV4, Pod("app", "b").addresses.at(0));
+  Await("its connection to be cut", [&] { return Dropped("b", "other-address") > 0; });
 
   // Other addresses: what is established is cut, what is new has the new one.
   capture().AllowEgress(AddressOf("203.0.113.77"));
@@ -95,6 +106,100 @@ TEST_F(Pinned, FollowWhatObjectsSay) {
     return crowd.Open(PodNetns("a"), AddressOf(kPartnerV6), false, 1) == 1 &&
            Dropped("a", "no-egress-ip") > 0;
   });
+}
+
+// Of the address's ports all but these are another node's.
+constexpr int kLeft = 128;
+
+std::string LeaseOf(int first, int size) {
+  return "---\n{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: ports-" +
+         std::string(kEgressV4) + "-" + std::to_string(first) +
+         ", namespace: sallyport-system, labels: {sallyport.io/lease: ports}, annotations: "
+         "{sallyport.io/ports: \"" +
+         std::to_string(size) +
+         "\"}}, spec: {holderIdentity: another, leaseDurationSeconds: 900, "
+         "renewTime: \"2026-01-01T00:00:00.000000Z\"}}\n";
+}
+
+// Connections beyond the ports there are are refused and counted, and come about when others ended.
+TEST_F(Pinned, WithoutAPortTheyAreRefused) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1"));
+  std::string leases;
+  int first = 1024;
+  for (int size = 32768; size >= 64; size /= 2) {
+    if (first + size > 65536 - kLeft) continue;
+    leases += LeaseOf(first, size);
+    first += size;
+  }
+  ASSERT_EQ(first, 65536 - kLeft);
+  Apply(leases);
+  Apply(Gateway("partner", kEgressV4, "portBlockSize: 64"));
+  AwaitOtherHolder(kEgressV4, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  auto open = [&](size_t count, std::chrono::seconds patience) {
+    return crowd.Open(PodNetns("a"), AddressOf(kPartnerV4), true, count, patience);
+  };
+  ASSERT_EQ(open(kLeft, kPatient), size_t{kLeft});
+  ASSERT_EQ(crowd.AwaitPasses(1), "");
+  EXPECT_EQ(open(2, kSoon), 0u);
+  EXPECT_GT(Dropped("a", "no-port"), 0u);
+  crowd.Close(kLeft / 2);
+  EXPECT_EQ(open(kLeft / 4, kPatient), size_t{kLeft / 4});
+  EXPECT_EQ(crowd.AwaitPasses(1), "");
+}
+
+constexpr const char* kService = R"(---
+apiVersion: v1
+kind: Service
+metadata: {name: partner, namespace: app}
+spec:
+  clusterIP: 10.96.0.50
+  ports: [{name: t, port: 9000}, {name: u, port: 9000, protocol: UDP}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: partner-1, namespace: app, labels: {kubernetes.io/service-name: partner}}
+addressType: IPv4
+ports: [{name: t, port: 9000}, {name: u, port: 9000, protocol: UDP}]
+endpoints: [{addresses: [198.51.100.20], conditions: {ready: true}}]
+)";
+
+// By the address of a Service whose backend is outside: translated by the node, and then pinned.
+class ByService : public Pinned, public testing::WithParamInterface<const char*> {};
+
+TEST_P(ByService, SeenAsTheEgressIp) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway() + kService, {"--proxy", GetParam()});
+  AwaitOtherHolder(kEgressV4, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  for (bool tcp : {true, false}) Reach(crowd, "a", "10.96.0.50", tcp);
+  EXPECT_EQ(crowd.AwaitPasses(3), "");
+  EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Proxy, ByService, testing::Values("nftables", "iptables"),
+                         [](const auto& proxy) { return proxy.param; });
+
+// With the agent's enforcement goes what it put on interfaces.
+TEST_F(Pinned, NothingIsLeftOfADetachedGateway) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  EXPECT_THAT(SeenAs("a", kPartnerV4), ElementsAre(AddressOf(kEgressV4)));
+  for (const char* node : {"gw1", "n1"}) {
+    EXPECT_THAT(Ip(node, {"link", "show"}), testing::HasSubstr("sallyport"));
+    Agent("stop", node);
+    Command detach;
+    detach.argv = {LoadState(name()).value().agent, "--detach", "--pins",
+                   Layout(name()).pins(node)};
+    detach.netns = NetnsPath(Layout(name()).node_netns(node));
+    auto done = RunCommand(detach);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_EQ(done->exit_code, 0) << done->errors;
+    EXPECT_THAT(Ip(node, {"link", "show"}), testing::Not(testing::HasSubstr("sallyport"))) << node;
+  }
+  for (const char* address : {kEgressV4, kEgressV6}) EXPECT_EQ(Holder(address), "");
+  // The pod is nobody's now, and is free to say who it is.
+  for (const net::Address& address : Pod("app", "a").addresses) capture().AllowFree(address);
 }
 
 }  // namespace

@@ -44,8 +44,7 @@ class TakeOver : public EgressTest {
       Agent("kill", victim);
       Agent("start", victim);
     }
-    std::string next =
-        AwaitOtherHolder(kEgressV4, kind == "restarted" ? "" : victim);
+    std::string next = AwaitOtherHolder(kEgressV4, kind == "restarted" ? "" : victim);
     EXPECT_EQ(crowd.AwaitPasses(3), "") << kind;
     std::cout << victim << " " << kind << ": " << crowd.LongestSilence().count()
               << " ms of silence at most" << std::endl;
@@ -70,6 +69,70 @@ TEST_F(TakeOver, LosesNoConnection) {
   for (size_t i = 0; i < rounds && !HasFailure(); ++i) Pass(kinds[i % kinds.size()], crowd);
   EXPECT_EQ(crowd.Trouble(), "");
   EXPECT_EQ(crowd.size(), 4 * kEach);
+}
+
+// Of a pod and the holder of its address on one node there is no tunnel.
+TEST_F(TakeOver, OfTheNodeThatThePodIsOn) {
+  UpEgress({"gw1", "gw2"}, Sleeper("a", "gw1") + Sleeper("b", "gw2") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  ASSERT_NO_FATAL_FAILURE(Fill(crowd));
+  for (const char* kind : {"cordoned", "stopped", "restarted", "cordoned"}) Pass(kind, crowd);
+  EXPECT_EQ(crowd.Trouble(), "");
+}
+
+// Kernel and Leases go on: what is open stays, what is new gets a port, also after a death.
+TEST_F(TakeOver, WithoutTheApiServer) {
+  UpEgress({"n1", "gw1", "gw2"}, Sleeper("a", "n1") + Sleeper("b", "n1") + Gateway());
+  std::string victim = AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  ASSERT_NO_FATAL_FAILURE(Fill(crowd));
+  auto server = [this](const char* verb) {
+    ASSERT_EQ(Run({"lab", "apiserver", verb, "--name", name()}).exit_code, 0) << verb;
+  };
+  server("stop");
+  Unplug(victim);
+  Agent("kill", victim);
+  std::string next = AwaitOtherHolder(kEgressV4, victim);
+  EXPECT_EQ(crowd.AwaitPasses(3), "");
+  for (const char* partner : {kPartnerV4, kPartnerV6})
+    EXPECT_EQ(crowd.Open(PodNetns("a"), AddressOf(partner), true, 20), 20u) << partner;
+  EXPECT_EQ(crowd.AwaitPasses(2), "");
+  server("start");
+  Await("the Lease to say who holds it",
+        [&] { return LeaseHolder(std::string("address-") + kEgressV4) == next; });
+  Plug(victim);
+  Agent("start", victim);
+  AwaitHolder(kEgressV4, next);
+  EXPECT_EQ(crowd.AwaitPasses(3), "");
+}
+
+// Killed at the source: its kernel goes on, with new connections, too.
+TEST_F(TakeOver, ConnectionsOutliveTheAgentOfTheirNode) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "n1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  ASSERT_NO_FATAL_FAILURE(Fill(crowd));
+  Agent("kill", "n1");
+  EXPECT_EQ(crowd.AwaitPasses(2), "");
+  for (const char* partner : {kPartnerV4, kPartnerV6})
+    for (bool tcp : {true, false})
+      EXPECT_EQ(crowd.Open(PodNetns("a"), AddressOf(partner), tcp, 10), 10u) << partner;
+  EXPECT_EQ(crowd.AwaitPasses(2), "");
+  Agent("start", "n1");
+  EXPECT_EQ(crowd.AwaitPasses(3), "");
+
+  // A Lease that somebody deletes is written again, if its ports are in use; and nothing is lost.
+  std::vector<std::string> before = Leases("ports-");
+  ASSERT_FALSE(before.empty());
+  for (const std::string& lease : before)
+    Kube({"delete", "lease", "-n", "sallyport-system", lease});
+  for (const char* prefix : {"ports-203", "ports-2001"})
+    Await(std::string("Leases of ") + prefix, [&] { return !Leases(prefix).empty(); });
+  EXPECT_EQ(crowd.AwaitPasses(10), "");
 }
 
 }  // namespace

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Large transfers and large datagrams through the tunnel: all of it arrives, in both directions.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include "lab/egress/egress_fixture.h"
+#include "lab/netns.h"
+
+namespace sallyport::lab {
+namespace {
+
+constexpr size_t kBulk = 16 << 20;
+constexpr int kLong = 60'000;
+
+char ByteAt(size_t at) { return static_cast<char>((at * 2654435761u) >> 13); }
+
+class Sizes : public EgressTest, public testing::WithParamInterface<const char*> {
+ protected:
+  // A socket in this network namespace: at the outside bound to the partner, in the pod connected.
+  UniqueFd Open(const std::string& netns, int type, bool listens) {
+    net::Address partner = AddressOf(GetParam());
+    sockaddr_storage there{};
+    socklen_t size = 0;
+    if (partner.IsV4()) {
+      auto& v4 = reinterpret_cast<sockaddr_in&>(there);
+      v4 = {AF_INET, htons(kPort), {htonl(partner.v4())}, {}};
+      size = sizeof v4;
+    } else {
+      auto& v6 = reinterpret_cast<sockaddr_in6&>(there);
+      v6.sin6_family = AF_INET6;
+      v6.sin6_port = htons(kPort);
+      std::memcpy(&v6.sin6_addr, partner.bytes().data(), 16);
+      size = sizeof v6;
+    }
+    UniqueFd fd;
+    Status done = InNetns(netns, [&] {
+      fd.reset(socket(there.ss_family, type | SOCK_CLOEXEC, 0));
+      auto* address = reinterpret_cast<sockaddr*>(&there);
+      bool well = listens ? bind(fd.get(), address, size) == 0 &&
+                                (type == SOCK_DGRAM || listen(fd.get(), 1) == 0)
+                          : connect(fd.get(), address, size) == 0;
+      return well ? Ok() : Status(ErrnoError("socket"));
+    });
+    EXPECT_TRUE(done.ok()) << done.error().message;
+    return fd;
+  }
+};
+
+// Sends it all on a thread, and compares what arrives.
+void Transfer(int from, int to) {
+  std::jthread sender([from] {
+    std::string part(1 << 16, 0);
+    for (size_t at = 0; at < kBulk; at += part.size()) {
+      for (size_t i = 0; i < part.size(); ++i) part[i] = ByteAt(at + i);
+      for (size_t sent = 0; sent < part.size();) {
+        ssize_t n = send(from, part.data() + sent, part.size() - sent, MSG_NOSIGNAL);
+        if (n <= 0) return;
+        sent += static_cast<size_t>(n);
+      }
+    }
+  });
+  std::string part(1 << 16, 0);
+  size_t got = 0;
+  while (got < kBulk) {
+    pollfd wait{to, POLLIN, 0};
+    ASSERT_EQ(poll(&wait, 1, kLong), 1) << "nothing comes after " << got << " bytes";
+    ssize_t n = recv(to, part.data(), std::min(part.size(), kBulk - got), 0);
+    ASSERT_GT(n, 0) << std::strerror(errno) << " after " << got << " bytes";
+    for (size_t i = 0; i < static_cast<size_t>(n); ++i)
+      ASSERT_EQ(part[i], ByteAt(got + i)) << "at byte " << got + i;
+    got += static_cast<size_t>(n);
+  }
+}
+
+std::string Datagram(size_t size) {
+  std::string out(size, 0);
+  for (size_t i = 0; i < size; ++i) out[i] = ByteAt(i + size);
+  return out;
+}
+
+// Again and again until it arrives: the first that is too large is answered, not delivered.
+void Pass(const std::function<bool(const std::string&)>& send_it, int to, size_t size,
+          sockaddr_storage* from, socklen_t* length) {
+  std::string text = Datagram(size), got(size + 1, 0);
+  for (int tries = 0; tries < 100; ++tries) {
+    bool sent = send_it(text);
+    pollfd wait{to, POLLIN, 0};
+    if (!sent || poll(&wait, 1, 200) != 1) continue;
+    ssize_t n = recvfrom(to, got.data(), got.size(), 0, reinterpret_cast<sockaddr*>(from), length);
+    if (n < 0) continue;  // what was said about the last one
+    // One that was late is of the size before.
+    if (static_cast<size_t>(n) == size && got.compare(0, size, text) == 0) return;
+  }
+  ADD_FAILURE() << "no datagram of " << size << " bytes gets through";
+}
+
+TEST_P(Sizes, AllArrive) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "gw1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  UniqueFd listener = Open(OutsideNetns(), SOCK_STREAM, true);
+  UniqueFd datagrams = Open(OutsideNetns(), SOCK_DGRAM, true);
+  for (const char* pod : {"a", "b"}) {
+    SCOPED_TRACE(pod);
+    UniqueFd near = Open(PodNetns(pod), SOCK_STREAM, false);
+    UniqueFd far(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    ASSERT_TRUE(far);
+    Transfer(near.get(), far.get());
+    Transfer(far.get(), near.get());
+    UniqueFd asker = Open(PodNetns(pod), SOCK_DGRAM, false);
+    for (size_t size : {1000u, 1400u, 1450u, 1472u, 2000u, 3000u}) {
+      sockaddr_storage peer{};
+      socklen_t length = sizeof peer;
+      Pass(
+          [&](const std::string& text) {
+            return send(asker.get(), text.data(), text.size(), 0) >= 0;
+          },
+          datagrams.get(), size, &peer, &length);
+      sockaddr_storage ignored{};
+      socklen_t size_of = sizeof ignored;
+      Pass(
+          [&](const std::string& text) {
+            return sendto(datagrams.get(), text.data(), text.size(), 0,
+                          reinterpret_cast<sockaddr*>(&peer), length) >= 0;
+          },
+          asker.get(), size, &ignored, &size_of);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(To, Sizes, testing::Values(kPartnerV4, kPartnerV6), [](const auto& to) {
+  return std::string(to.index == 0 ? "IPv4" : "IPv6");
+});
+
+}  // namespace
+}  // namespace sallyport::lab
