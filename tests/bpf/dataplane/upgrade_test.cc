@@ -127,12 +127,11 @@ class UpgradeTest : public EitherWay {
   void ExpectTakenOver() {
     EXPECT_EQ(PinnedVersion(), kNext);
     EXPECT_THAT(Pins("/maps"),
-                testing::UnorderedElementsAre("control", "endpoints", "peers", "rules", "port_sets",
-                                              "port_pages", "prefixes", "flows", "fragments",
-                                              "guarded", "counters", "events", "pin_sets",
-                                              "pin_prefixes", "egress_ips", "port_blocks",
-                                              "port_owners", "tunnel_nodes", "tunnel", "outside",
-                                              "egress_counters", "pins"));
+                testing::UnorderedElementsAre(
+                    "control", "endpoints", "peers", "rules", "port_sets", "port_pages", "prefixes",
+                    "flows", "fragments", "guarded", "counters", "events", "pin_sets",
+                    "pin_prefixes", "egress_ips", "port_blocks", "port_owners", "tunnel_nodes",
+                    "tunnel", "outside", "egress_counters", "pins"));
     EXPECT_EQ(Pins("/programs").size(), 8u);
   }
 };
