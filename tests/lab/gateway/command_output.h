@@ -2,6 +2,7 @@
 // A second opinion: what a command of the shell says.
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
