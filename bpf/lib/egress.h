@@ -100,7 +100,7 @@ static __always_inline __u32 *port_owner(__u32 number, __u32 port)
 {
 	struct sp_port_owners *owners = bpf_map_lookup_elem(&port_owners, &number);
 
-	return owners ? &owners->node[(port & 0xffff) / SP_PORT_GROUP] : NULL;
+	return owners ? &owners->node[port / SP_PORT_GROUP % SP_PORT_GROUPS] : NULL;
 }
 
 static __always_inline void count_egress(__u32 number, int from_outside, __u64 bytes)

@@ -68,37 +68,38 @@ static __always_inline int opener_is_high(const struct sp_flow *f)
 	return !!(READ_ONCE(f->state) & SP_FLOW_FROM_HIGH);
 }
 
-static __always_inline void opener_end(const struct sp_flow *f, struct end *e)
+static __always_inline const struct sp_address *opener_address(const struct sp_flow *f)
 {
-	int high = opener_is_high(f);
-
-	e->address = high ? f->key.high : f->key.low;
-	e->port = high ? f->key.high_port : f->key.low_port;
+	return opener_is_high(f) ? &f->key.high : &f->key.low;
 }
 
-static __always_inline void other_end(const struct sp_flow *f, struct end *e)
+static __always_inline __be16 opener_port(const struct sp_flow *f)
 {
-	int high = opener_is_high(f);
+	return opener_is_high(f) ? f->key.high_port : f->key.low_port;
+}
 
-	e->address = high ? f->key.low : f->key.high;
-	e->port = high ? f->key.low_port : f->key.high_port;
+static __always_inline const struct sp_address *other_address(const struct sp_flow *f)
+{
+	return opener_is_high(f) ? &f->key.low : &f->key.high;
+}
+
+static __always_inline __be16 other_port(const struct sp_flow *f)
+{
+	return opener_is_high(f) ? f->key.low_port : f->key.high_port;
 }
 
 /* Are these the two entries of one pair, the pod's and the one that the outside sees? */
 static __always_inline int is_pair(const struct sp_flow *pods, __u32 place,
 				   const struct sp_flow *outsides)
 {
-	struct end a, b;
 	__u64 state = READ_ONCE(outsides->state);
 
 	if (outsides->key.outside != 1 || !state || (state & FLOW_BUSY) ||
 	    outsides->key.protocol != pods->key.protocol ||
 	    READ_ONCE(outsides->ifindex[!opener_is_high(outsides)]) != place + 1)
 		return 0;
-	other_end(pods, &a);
-	other_end(outsides, &b);
-	return (a.port == b.port || is_icmp(pods->key.protocol)) &&
-	       same_address(&a.address, &b.address);
+	return (other_port(pods) == other_port(outsides) || is_icmp(pods->key.protocol)) &&
+	       same_address(other_address(pods), other_address(outsides));
 }
 
 /* They live alike. */
@@ -114,36 +115,64 @@ static __always_inline void keep_alike(struct sp_flow *f, __u64 of, __u32 now)
 }
 
 /* The egress IP that the flow leaves with, now; minus a reason. */
-static __always_inline __s64 choose_egress(__u32 owner, const struct sp_address *remote,
-					   __u32 generation)
+static __always_inline __s64 choose_egress(const struct sp_flow *f, __u32 generation)
 {
 	struct sp_endpoint *e;
 	__u32 place, number;
 
-	e = endpoint_find(owner, &place);
+	e = endpoint_find(READ_ONCE(f->ifindex[opener_is_high(f)]), &place);
 	if (!e)
 		return -SP_DROP_CLOSED;
-	number = pin_target(endpoint_pins(e, generation & 1), remote);
+	number = pin_target(endpoint_pins(e, generation & 1), other_address(f));
 	if (!number)
 		return -SP_DROP_OTHER_ADDRESS;
 	return number == SP_PIN_NOWHERE ? -SP_DROP_NO_EGRESS_IP : (__s64)number;
 }
 
 /* A port for a flow that has none; the place of its other entry, or minus a reason. */
-static __always_inline __s64 new_partner(const struct wanted *w, struct sp_egress_ip *e,
-					 struct sp_pin *pin, __u32 at_ifindex)
+static __always_inline __s64 new_partner(const struct sp_flow *f, __u32 pinned, __u32 number,
+					 __u32 now)
 {
-	__u32 place = give_port(w, e);
+	struct sp_egress_ip *e = egress_ip_at(number);
+	struct wanted w = {};
+	__u32 place;
 
+	if (!e)
+		return -SP_DROP_NO_EGRESS_IP;
+	w.egress = e->address;
+	w.remote = *other_address(f);
+	w.remote_port = other_port(f);
+	w.own_port = bpf_ntohs(opener_port(f));
+	w.protocol = f->key.protocol;
+	w.number = number;
+	w.place = pinned & PINNED_PLACE;
+	w.owner = READ_ONCE(f->ifindex[opener_is_high(f)]);
+	w.flags = READ_ONCE(f->state) & FLOW_LIFE;
+	w.now = now;
+	place = give_port(&w, e);
 	if (place == PORT_NO_PLACE)
 		return -SP_DROP_FLOWS_FULL;
-	if (place == PORT_TAKEN)
-		return -SP_DROP_NO_PORT;
-	count_opened(w->number);
-	WRITE_ONCE(pin->ifindex, at_ifindex);
-	WRITE_ONCE(pin->egress, w->number);
-	WRITE_ONCE(pin->partner, place);
-	return place;
+	return place == PORT_TAKEN ? -SP_DROP_NO_PORT : (__s64)place;
+}
+
+/* May packets leave with it now? 0, or a reason. */
+static __always_inline __u32 why_not_with(const struct sp_egress_ip *e, __u32 now)
+{
+	if (!e || !e->address.halves[1])
+		return SP_DROP_NO_EGRESS_IP;
+	if (!READ_ONCE(e->gateway))
+		return SP_DROP_NO_GATEWAY;
+	return has_ended(READ_ONCE(e->keep_until), now) ? SP_DROP_NO_PORT : 0;
+}
+
+/* Does the flow go on with the port that it has? */
+static __always_inline int keeps_port(const struct sp_flow *f, __u32 place,
+				      const struct sp_flow *outsides, const struct sp_egress_ip *e,
+				      __u32 kind)
+{
+	return outsides && is_pair(f, place, outsides) &&
+	       same_address(opener_address(outsides), &e->address) &&
+	       !((kind & LEAVING_OPENS) && is_resting(READ_ONCE(outsides->state)));
 }
 
 /*
@@ -152,62 +181,51 @@ static __always_inline __s64 new_partner(const struct wanted *w, struct sp_egres
  */
 GLOBAL __s64 find_port(__u32 pinned, __u32 kind, __u32 at_ifindex, __u32 generation)
 {
-	__u32 place = pinned & PINNED_PLACE, now = tick_now(), partner;
+	__u32 place = pinned & PINNED_PLACE, now = tick_now(), partner, reason;
 	struct sp_flow *f = flow_at(place), *outsides;
 	struct sp_pin *pin = pin_at(place);
-	struct wanted w = {};
 	struct sp_egress_ip *e;
-	struct end end;
-	__s64 number;
-	__u64 state;
+	__s64 number, found;
 
 	if (!f || !pin)
 		return -SP_DROP_INTERNAL;
 	if (kind & LEAVING_UNTRANSLATABLE)
 		return -SP_DROP_UNTRANSLATABLE;
-	state = READ_ONCE(f->state);
-	w.owner = READ_ONCE(f->ifindex[opener_is_high(f)]);
-	other_end(f, &end);
-	w.remote = end.address;
-	w.remote_port = end.port;
-	number = pinned & PINNED_USUAL ? READ_ONCE(pin->egress)
-				       : choose_egress(w.owner, &w.remote, generation);
+	number = pinned & PINNED_USUAL ? READ_ONCE(pin->egress) : choose_egress(f, generation);
 	/* Until it has a port of what it is pinned to now, the next packet is chosen for again. */
 	if (number != READ_ONCE(pin->egress))
 		WRITE_ONCE(pin->egress, 0);
 	if (number < 0)
 		return number;
-	w.number = (__u32)number;
-	e = egress_ip_at(w.number);
-	if (!e || !e->address.halves[1])
-		return -SP_DROP_NO_EGRESS_IP;
-	if (!READ_ONCE(e->gateway))
-		return -SP_DROP_NO_GATEWAY;
-	if (has_ended(READ_ONCE(e->keep_until), now))
-		return -SP_DROP_NO_PORT;
+	e = egress_ip_at((__u32)number);
+	reason = why_not_with(e, now);
+	if (reason)
+		return -(__s64)reason;
 	partner = READ_ONCE(pin->partner);
 	outsides = flow_at(partner);
-	if (outsides && is_pair(f, place, outsides)) {
-		opener_end(outsides, &end);
-		if (same_address(&end.address, &e->address) &&
-		    !((kind & LEAVING_OPENS) && is_resting(READ_ONCE(outsides->state)))) {
-			keep_alike(outsides, state, now);
-			if (READ_ONCE(pin->egress) != w.number)
-				WRITE_ONCE(pin->egress, w.number);
-			return partner;
-		}
+	if (keeps_port(f, place, outsides, e, kind)) {
+		keep_alike(outsides, READ_ONCE(f->state), now);
+		if (READ_ONCE(pin->egress) != (__u32)number)
+			WRITE_ONCE(pin->egress, (__u32)number);
+		return partner;
 	}
 	WRITE_ONCE(pin->egress, 0);
 	if (!(kind & LEAVING_OPENS))
 		return -SP_DROP_OTHER_ADDRESS;
-	opener_end(f, &end);
-	w.egress = e->address;
-	w.protocol = f->key.protocol;
-	w.place = place;
-	w.flags = state & FLOW_LIFE;
-	w.now = now;
-	w.own_port = bpf_ntohs(end.port);
-	return new_partner(&w, e, pin, at_ifindex);
+	found = new_partner(f, pinned, (__u32)number, now);
+	if (found < 0)
+		return found;
+	count_opened((__u32)number);
+	WRITE_ONCE(pin->ifindex, at_ifindex);
+	WRITE_ONCE(pin->egress, (__u32)number);
+	WRITE_ONCE(pin->partner, (__u32)found);
+	return found;
+}
+
+static __always_inline void fill_end(struct end *e, const struct sp_flow *f)
+{
+	e->address = *opener_address(f);
+	e->port = opener_port(f);
 }
 
 /* What the packet becomes: the flow's opener as the outside sees it. `back`: the other way round. */
@@ -217,8 +235,8 @@ static __always_inline int fill_change(struct change *c, __u32 place, __u32 part
 
 	if (!pods || !outsides)
 		return -1;
-	opener_end(back ? outsides : pods, &c->from);
-	opener_end(back ? pods : outsides, &c->to);
+	fill_end(&c->from, back ? outsides : pods);
+	fill_end(&c->to, back ? pods : outsides);
 	c->is_source = !back;
 	return 0;
 }

@@ -132,8 +132,11 @@ static __always_inline int has_ended(__u32 until, __u32 now)
 	return until && (__s32)(now - until) > 0;
 }
 
-/* Is it a port that this node may give? */
-static __always_inline int is_own_port(__u32 number, __u32 port)
+/*
+ * Is it a port that this node may give? Of its own: where the compiler knows what a port may be, it
+ * leaves out what older verifiers have to be told.
+ */
+GLOBAL int is_own_port(__u32 number, __u32 port)
 {
 	__u32 *owner = port_owner(number, port);
 
