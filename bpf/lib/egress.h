@@ -183,7 +183,7 @@ GLOBAL int send_outside(struct __sk_buff *ctx, __u32 number, const struct sp_add
 	found = (int)bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
 	if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return -SP_DROP_NO_GATEWAY;
-	if (fib.ifindex == ctx->ifindex) /* back to where it is from: no way out */
+	if (is_guarded(fib.ifindex)) /* to a pod, past its policy: no way out */
 		return -SP_DROP_NO_GATEWAY;
 	neigh.nh_family = fib.family;
 	if (fib.family == FAMILY_INET)

@@ -168,10 +168,14 @@ endpoints: [{addresses: [198.51.100.20], conditions: {ready: true}}]
 class ByService : public Pinned, public testing::WithParamInterface<const char*> {};
 
 TEST_P(ByService, SeenAsTheEgressIp) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway() + kService, {"--proxy", GetParam()});
+  // The pod "b" is where the gateway is.
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "gw1") + Gateway() + kService,
+           {"--proxy", GetParam()});
   AwaitOtherHolder(kEgressV4, "");
   Crowd crowd(OutsideNetns(), Partners(), kPort);
-  for (bool tcp : {true, false}) Reach(crowd, "a", "10.96.0.50", tcp);
+  for (const char* pod : {"a", "b"}) {
+    for (bool tcp : {true, false}) Reach(crowd, pod, "10.96.0.50", tcp);
+  }
   EXPECT_EQ(crowd.AwaitPasses(3), "");
   EXPECT_THAT(crowd.Sources(), ElementsAre(AddressOf(kEgressV4)));
 }
