@@ -89,6 +89,12 @@
 #define SP_TUNNEL_NODES 8192
 /* Ports that are tried for a new translation. */
 #define SP_PORT_TRIES 64
+/*
+ * How far apart two ports are that are tried one after the other: what is taken lies together, and the
+ * few that are tried for one flow are to be of all. A prime beyond the number of blocks: each port
+ * comes once.
+ */
+#define SP_PORT_STRIDE 40507u
 
 /* Ring buffer of drop events, bytes; power of two, multiple of the page size. */
 #define SP_EVENTS_BYTES (1 << 18)

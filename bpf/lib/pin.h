@@ -94,7 +94,7 @@ static __always_inline int is_pair(const struct sp_flow *pods, __u32 place,
 {
 	__u64 state = READ_ONCE(outsides->state);
 
-	if (outsides->key.outside != 1 || !state || (state & FLOW_BUSY) ||
+	if (pods->key.outside || outsides->key.outside != 1 || !state || (state & FLOW_BUSY) ||
 	    outsides->key.protocol != pods->key.protocol ||
 	    READ_ONCE(outsides->ifindex[!opener_is_high(outsides)]) != place + 1)
 		return 0;
@@ -134,6 +134,7 @@ static __always_inline __s64 new_partner(const struct sp_flow *f, __u32 pinned, 
 					 __u32 now)
 {
 	struct sp_egress_ip *e = egress_ip_at(number);
+	const struct sp_flow *outsides;
 	struct wanted w = {};
 	__u32 place;
 
@@ -150,9 +151,11 @@ static __always_inline __s64 new_partner(const struct sp_flow *f, __u32 pinned, 
 	w.flags = READ_ONCE(f->state) & FLOW_LIFE;
 	w.now = now;
 	place = give_port(&w, e);
-	if (place == PORT_NO_PLACE)
-		return -SP_DROP_FLOWS_FULL;
-	return place == PORT_TAKEN ? -SP_DROP_NO_PORT : (__s64)place;
+	if (place == PORT_TAKEN)
+		return -SP_DROP_NO_PORT;
+	/* A weak flow makes place for others, and the other entry may have had the pod's one out. */
+	outsides = flow_at(place);
+	return outsides && is_pair(f, w.place, outsides) ? (__s64)place : -SP_DROP_FLOWS_FULL;
 }
 
 /* May packets leave with it now? 0, or a reason. */

@@ -74,7 +74,8 @@ static __always_inline int is_resting(__u64 state)
 #define PORT_TAKEN FLOW_NONE
 /* There is no place in "flows". */
 #define PORT_NO_PLACE 0xfffffffeu
-#define IS_PORT(place) ((place) < PORT_NO_PLACE)
+/* Nobody's any more, but the remote may still remember whose it was. */
+#define PORT_RESTING 0xfffffffdu
 
 /*
  * This port for the flow, if it is nobody's: the place of the entry. `hurried`: also one that a remote
@@ -92,8 +93,12 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 		is_icmp(w->protocol) ? bpf_htons((__u16)port) : w->remote_port, w->protocol);
 	ref.key.outside = 1;
 	flow_lookup(&ref, w->now);
-	if (ref.alive && noted_partner(&ref) != w->place && !(hurried && is_resting(ref.state)))
-		return PORT_TAKEN;
+	if (ref.alive && noted_partner(&ref) != w->place) {
+		if (!is_resting(ref.state))
+			return PORT_TAKEN;
+		if (!hurried)
+			return PORT_RESTING;
+	}
 	new = (struct flow_new){
 		.state = make_state(0, ref.tag,
 				    w->flags | SP_FLOW_PINNED |
@@ -121,7 +126,7 @@ static __always_inline __u32 port_at(const struct sp_egress_ip *e, __u32 number,
 
 	if (!own || !blocks || !size)
 		return 0;
-	turn %= blocks * size;
+	turn = (__u32)((__u64)(turn % (blocks * size)) * SP_PORT_STRIDE % (blocks * size));
 	first = READ_ONCE(own->first[(turn / size) % SP_PORT_GROUPS]);
 	return first ? first + turn % size : 0;
 }
@@ -145,27 +150,32 @@ GLOBAL int is_own_port(__u32 number, __u32 port)
 
 /*
  * A port for the flow: the pod's own if it is among ours, else the next in turn that is free for this
- * remote; when there is none, one that the remote may still remember. The place of the new entry.
+ * remote; when there is none, of those that rest the one that was given longest ago. The place of the
+ * new entry.
  */
 static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_ip *e)
 {
-	__u32 place, number = w->number;
+	__u32 place, number = w->number, resting = 0;
 
 	if (!READ_ONCE(e->blocks) || has_ended(READ_ONCE(e->use_until), w->now))
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);
-		if (place != PORT_TAKEN)
+		if (place != PORT_TAKEN && place != PORT_RESTING)
 			return place;
 	}
-	for (__u32 i = 0; i < SP_PORT_TRIES + SP_PORT_TRIES / 4; i++) {
+	for (__u32 i = 0; i < SP_PORT_TRIES; i++) {
 		__u32 port = port_at(e, number, __sync_fetch_and_add(&e->cursor, 1));
-		int hurried = i >= SP_PORT_TRIES;
 
-		place = port ? try_port(w, port, hurried) : PORT_TAKEN;
-		if (place == PORT_TAKEN)
-			continue;
-		if (hurried && place != PORT_NO_PLACE)
+		place = port ? try_port(w, port, 0) : PORT_TAKEN;
+		if (place != PORT_TAKEN && place != PORT_RESTING)
+			return place;
+		if (place == PORT_RESTING && !resting)
+			resting = port;
+	}
+	place = resting ? try_port(w, resting, 1) : PORT_TAKEN;
+	if (place != PORT_TAKEN) {
+		if (place != PORT_NO_PLACE)
 			__sync_fetch_and_add(&e->hurried, 1);
 		return place;
 	}

@@ -2,7 +2,10 @@
 // Which port a pinned flow gets, how long it keeps it, and what happens when there is none.
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "bpf/packets/pinned.h"
 
@@ -11,6 +14,7 @@ namespace {
 
 class PinPortsTest : public PinTest {
  protected:
+  using PinTest::PinTest;
   // What the outside sees of a packet from the pod; 0: it was dropped.
   uint16_t PortOf(const Outcome& outcome) const {
     if (outcome.action != Action::kDirect) return 0;
@@ -32,6 +36,14 @@ class PinPortsTest : public PinTest {
     if (pod_first) EXPECT_DIRECT(FromWeb(pods));
     EXPECT_DIRECT(FromPartner(partners));
     if (!pod_first) EXPECT_DIRECT(FromWeb(pods));
+  }
+  // One after the other.
+  void HasBlocks(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+      k.egress().port_blocks[number()].first[i] = kFirst + i * kBlock;
+      k.egress().port_owners[number()].node[kFirst / SP_PORT_GROUP + i] = SP_NODE_SELF;
+    }
+    ip().blocks = count;
   }
 };
 BOTH_FAMILIES(PinPortsTest);
@@ -57,9 +69,9 @@ TEST_P(PinPortsTest, EachFlowToARemoteHasItsOwn) {
 TEST_P(PinPortsTest, ThePodsOwnIfItIsAmongThem) {
   EXPECT_EQ(Connect(kFirst + 40), kFirst + 40);
   EXPECT_EQ(Connect(kFirst + 3), kFirst + 3);
-  EXPECT_EQ(Connect(1024), kFirst) << "else the next in turn";
+  EXPECT_EQ(Connect(1024), Port(0)) << "else the next in turn";
   k.egress().port_owners[number()].node[0] = kOtherNode;
-  EXPECT_EQ(Connect(50), kFirst + 1) << "not one of another node's";
+  EXPECT_EQ(Connect(50), Port(1)) << "not one of another node's";
 }
 
 // The same flow, opened again by the pod, is the same outside.
@@ -74,11 +86,45 @@ TEST_P(PinPortsTest, TheOneThatWasGivenLongestAgo) {
     Close(static_cast<uint16_t>(1024 + i), port, i % 2 == 0);
   }
   EXPECT_EQ(ip().hurried, 0u);
-  EXPECT_EQ(Connect(3000), kFirst) << "rather one that a remote may remember than none";
+  EXPECT_EQ(Connect(3000), Port(0)) << "rather one that a remote may remember than none";
   EXPECT_EQ(ip().hurried, 1u);
   k.Age(SP_LIFE_CLOSING + 1);
-  EXPECT_EQ(Connect(3001), kFirst + 1);
+  EXPECT_EQ(Connect(3001), Port(1));
   EXPECT_EQ(ip().hurried, 1u) << "it has forgotten";
+}
+
+class PinManyPortsTest : public PinPortsTest {
+ protected:
+  PinManyPortsTest() : PinPortsTest({.flow_buckets = 1024}) {}
+};
+BOTH_FAMILIES(PinManyPortsTest);
+
+// Of many ports, also when all that live lie together: the first packet gets one.
+TEST_P(PinManyPortsTest, WhatRestsIsFoundAmongWhatLives) {
+  constexpr uint16_t kBlocks = 8, kAll = kBlocks * kBlock;
+  HasBlocks(kBlocks);
+  std::vector<std::pair<uint16_t, uint16_t>> given;  // port, the pod's
+  for (uint16_t pods = 1024; pods < 1024 + kAll; pods++) given.emplace_back(Connect(pods), pods);
+  std::ranges::sort(given);
+  for (uint16_t i = kAll / 2; i < kAll; i++) Close(given[i].second, given[i].first, true);
+  for (uint16_t i = 0; i < kAll / 4; i++) EXPECT_NE(Connect(static_cast<uint16_t>(5000 + i)), 0);
+  EXPECT_EQ(ip().refused, 0u);
+}
+
+// The two entries of a flow compete for places like any two.
+TEST_P(PinPortsTest, AFullTableGivesNoOthersPort) {
+  HasBlocks(32);
+  size_t refused = 0;
+  for (uint16_t pods = 1024; pods < 3072; pods++) {
+    uint16_t port = PortOf(FromWeb(Tcp(kWeb, pods, kPartner, 443)));
+    if (port == 0) {
+      refused++;
+      continue;
+    }
+    EXPECT_GE(port, kFirst) << pods;
+    EXPECT_LT(port, kFirst + 32 * kBlock) << pods;
+  }
+  EXPECT_GT(refused, 0u);
 }
 
 TEST_P(PinPortsTest, WhatLivesKeepsItsPort) {

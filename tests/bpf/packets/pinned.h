@@ -19,7 +19,7 @@ inline constexpr uint16_t kMtu = 1400;
 
 class PinTest : public FamilyTest {
  protected:
-  PinTest() {
+  explicit PinTest(const KernelOptions& options = {}) : FamilyTest(options) {
     const EgressTables& e = k.egress();
     *e.tunnel = {.ifindex = Interface(4), .vni = 7, .mtu = kMtu, .egress_ips = 2};
     e.tunnel_nodes[SP_NODE_SELF].address = Abi(kNode.v4);
@@ -57,7 +57,10 @@ class PinTest : public FamilyTest {
     EXPECT_EQ(Inside(outcome.frame), Inside(expected.bytes())) << expected.ToString();
   }
   // From the egress IP's next port.
-  uint16_t Port(uint32_t i = 0) const { return static_cast<uint16_t>(kFirst + i); }
+  // The one that is given at this turn.
+  uint16_t Port(uint32_t turn = 0) const {
+    return static_cast<uint16_t>(kFirst + turn * SP_PORT_STRIDE % kBlock);
+  }
 };
 
 }  // namespace sallyport::test
