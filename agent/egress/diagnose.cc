@@ -115,6 +115,27 @@ void DiagnoseOverlaps(const model::Snapshot& snapshot, const Gateways& gateways,
   }
 }
 
+// Of the cluster's every pod some are their nodes, always; that is worth a word where fewer are meant.
+void DiagnoseHostNetwork(const model::Snapshot& snapshot, const model::EgressGateway& gateway,
+                         std::map<std::string, model::Diagnostics>& out) {
+  bool some = (gateway.pods && !gateway.pods->MatchesEverything()) ||
+              (gateway.namespaces && !gateway.namespaces->MatchesEverything());
+  if (!some) return;
+  Group group;
+  for (const auto& [name, pod] : snapshot.pods) {
+    if (!pod->host_network) continue;
+    model::Pod otherwise = *pod;
+    otherwise.host_network = false;
+    if (SelectsPod(snapshot, gateway, otherwise) != Selects::kYes) continue;
+    if (group.pods++ == 0) group.first = name.ToString();
+  }
+  if (group.pods == 0) return;
+  Warn(gateway, "spec.pods",
+       Words(group) + ": a pod with hostNetwork has its node's addresses and is not pinned; keep " +
+           "it from the destinations by other means, or take hostNetwork away",
+       out);
+}
+
 }  // namespace
 
 std::map<std::string, model::Diagnostics> Diagnose(const model::Snapshot& snapshot) {
@@ -139,6 +160,7 @@ std::map<std::string, model::Diagnostics> Diagnose(const model::Snapshot& snapsh
                "it lies within the cluster (pods, nodes, Services) or does not leave a link",
            out);
     }
+    DiagnoseHostNetwork(snapshot, *gateway, out);
   }
   DiagnoseOverlaps(snapshot, gateways, cluster, out);
   return out;

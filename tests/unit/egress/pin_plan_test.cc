@@ -106,6 +106,27 @@ TEST_F(PinPlanTest, PinsItsDestinationsAndNothingElse) {
   EXPECT_THAT(plan.block_sizes, ElementsAre(std::pair(A("203.0.113.10"), 1024)));
 }
 
+// They are their node: who asks for them by name is told.
+TEST_F(PinPlanTest, PodsOnTheirNodesNetworkAreNotPinned) {
+  AddPod("b", "proxy", "n1", {"192.168.0.1"});
+  model::Pod proxy = *snapshot_.pods.at({"b", "proxy"});
+  proxy.host_network = true;
+  Add(Delta::Set(std::make_shared<model::Pod>(proxy)));
+  AddGateway("all", "2026-01-01T00:00:00Z", {"203.0.113.10"}, {"198.51.100.0/24"});
+  EXPECT_EQ(To("198.51.100.1", {"b", "proxy"}), "not pinned");
+  EXPECT_THAT(Complaints("all"), IsEmpty()) << "every pod: those of the nodes are not meant";
+  EgressGateway gateway = Get("all");
+  gateway.pods = Is("app", "proxy");
+  Change(gateway);
+  EXPECT_THAT(Complaints("all"),
+              ElementsAre("spec.pods: for pod b/proxy: a pod with hostNetwork has its node's "
+                          "addresses and is not pinned; keep it from the destinations by other "
+                          "means, or take hostNetwork away"));
+  proxy.phase = model::PodPhase::kSucceeded;
+  Add(Delta::Set(std::make_shared<model::Pod>(proxy)));
+  EXPECT_THAT(Complaints("all"), IsEmpty());
+}
+
 TEST_F(PinPlanTest, TheClusterIsNeverPinned) {
   model::Service service;
   service.name = {"a", "api"};
