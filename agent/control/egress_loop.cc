@@ -145,7 +145,8 @@ void EgressLoop::State(const watch::WatchState& state) {
 Duration EgressLoop::Patience() const {
   if (!told_) return std::chrono::hours(1);
   Millis now = BootMillis();
-  Millis next = last_turn_ + (beats_ || leaving_ ? kBeat : kSecond);
+  Millis next = last_turn_ + (leaving_ ? kBeat : kSecond);
+  if (next_beat_) next = std::min(next, *next_beat_);
   if (auto announcement = hands_.next_announcement()) next = std::min(next, *announcement);
   return milliseconds(std::max<Millis>(next - now, 0));
 }
@@ -153,10 +154,13 @@ Duration EgressLoop::Patience() const {
 void EgressLoop::Run() {
   std::optional<Millis> goodbye;
   while (true) {
-    for (const Task& task : queue_.PopAll(Patience())) task();
+    idle_tasks_ = 0;
+    std::vector<Task> tasks = queue_.PopAll(Patience());
+    for (const Task& task : tasks) task();
     if (leaving_ && !goodbye) goodbye = BootMillis() + kGoodbye;
     if (goodbye && (!told_ || ended_ || BootMillis() > *goodbye)) return;
-    if (told_) Turn();
+    bool news = tasks.size() > idle_tasks_;
+    if (told_ && (news || Patience() == Duration::zero())) Turn();
   }
 }
 
@@ -247,27 +251,29 @@ void EgressLoop::OpenSocket() {
         continue;
       }
       for (gateway::ReceivedHeartbeat& one : *received)
-        queue_.Push([this, one = std::move(one)] { Hear(one); });
+        queue_.Push([this, one = std::move(one)] {
+          if (!Hear(one)) ++idle_tasks_;
+        });
     }
   });
 }
 
-// Believed only from an address of the node that it names.
-void EgressLoop::Hear(const gateway::ReceivedHeartbeat& received) {
+// Believed only from an address of the node that it names. Whether it is news.
+bool EgressLoop::Hear(const gateway::ReceivedHeartbeat& received) {
   auto heartbeat = egress::Decode(received.datagram);
-  if (!heartbeat) return;
+  if (!heartbeat) return false;
   auto node = steward_.news().nodes.find(heartbeat->node);
-  if (node == steward_.news().nodes.end() || heartbeat->node == options_.node) return;
+  if (node == steward_.news().nodes.end() || heartbeat->node == options_.node) return false;
   const std::vector<net::Address>& theirs = node->second->internal_addresses;
-  if (std::find(theirs.begin(), theirs.end(), received.from) == theirs.end()) return;
+  if (std::find(theirs.begin(), theirs.end(), received.from) == theirs.end()) return false;
   last_word_ = BootMillis();
   heard_[heartbeat->node] = last_word_;
-  steward_.holders().Heard(*heartbeat, last_word_);
+  return steward_.holders().Heard(*heartbeat, last_word_);
 }
 
 void EgressLoop::Speak(const Intent& intent) {
-  beats_ = !intent.heartbeats.empty();
-  if (!socket_ || !beats_) return;
+  next_beat_ = intent.next_beat;
+  if (!socket_ || intent.heartbeats.empty()) return;
   std::vector<net::Address> to;
   auto add = [&](const std::string& name) {
     net::Address address = steward_.TunnelAddress(name);

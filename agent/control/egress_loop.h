@@ -66,7 +66,7 @@ class EgressLoop : private gateway::LeaseEvents {
   void Turn();
   void OpenSocket();
   egress::Millis ListeningSince(egress::Millis now) const;
-  void Hear(const gateway::ReceivedHeartbeat& received);
+  bool Hear(const gateway::ReceivedHeartbeat& received);
   void Speak(const Intent& intent);
   void Ask(const Intent& intent);
   void Publish(Intent intent, std::map<net::Address, std::string> failed);
@@ -84,9 +84,10 @@ class EgressLoop : private gateway::LeaseEvents {
   bool api_reachable_ = false, leases_listed_ = false;
   egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
   const egress::Millis started_;
-  egress::Millis listening_ = 0;  // since when; 0: not yet
-  bool beats_ = false;            // heartbeats are to be sent
-  std::string said_;              // the last error of the tables
+  egress::Millis listening_ = 0;             // since when; 0: not yet
+  std::optional<egress::Millis> next_beat_;  // when heartbeats are to be sent
+  size_t idle_tasks_ = 0;                    // of those just done: they change nothing
+  std::string said_;                         // the last error of the tables
   std::optional<dataplane::EgressState> applied_;
   std::map<net::Address, dataplane::EgressUse> use_;
   std::map<net::Address, observe::Exhaustion> foresight_;

@@ -174,6 +174,7 @@ Intent Steward::Decide(const Moment& moment) {
   out.nobody = std::move(held.nobody);
   out.address_actions = std::move(held.actions);
   out.heartbeats = std::move(held.heartbeats);
+  out.next_beat = held.next_beat;
   out.beat_to = std::move(held.beat_to);
   out.announce = held.announce;
   return out;

@@ -44,8 +44,9 @@ struct Intent {
   std::vector<egress::BlockAction> block_actions;
   std::vector<egress::AddressAction> address_actions;
   std::vector<egress::Heartbeat> heartbeats;
-  std::vector<std::string> beat_to;  // nodes
-  bool announce = false;             // to all nodes
+  std::optional<egress::Millis> next_beat;  // when to ask again, if this node is a gateway
+  std::vector<std::string> beat_to;         // nodes
+  bool announce = false;                    // to all nodes
 };
 
 class Steward {

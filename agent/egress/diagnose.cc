@@ -115,7 +115,8 @@ void DiagnoseOverlaps(const model::Snapshot& snapshot, const Gateways& gateways,
   }
 }
 
-// Of the cluster's every pod some are their nodes, always; that is worth a word where fewer are meant.
+// Of the cluster's every pod some are their nodes, always; that is worth a word where fewer are
+// meant.
 void DiagnoseHostNetwork(const model::Snapshot& snapshot, const model::EgressGateway& gateway,
                          std::map<std::string, model::Diagnostics>& out) {
   bool some = (gateway.pods && !gateway.pods->MatchesEverything()) ||

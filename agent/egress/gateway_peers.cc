@@ -13,28 +13,35 @@ constexpr int kBeats = 3;
 
 }  // namespace
 
-void GatewayPeers::Heard(const Heartbeat& heartbeat, Millis now) {
-  if (heartbeat.node == node_) return;
+bool GatewayPeers::Heard(const Heartbeat& heartbeat, Millis now) {
+  if (heartbeat.node == node_) return false;
   Peer& peer = peers_[heartbeat.node];
   if (peer.heard && heartbeat.incarnation != peer.incarnation) {
     // The clock of its node may have gone back while it was away.
     bool older = heartbeat.incarnation < peer.incarnation;
-    if (older && now - *peer.heard <= 4 * times_.silence) return;
+    if (older && now - *peer.heard <= 4 * times_.silence) return false;
     peer = Peer{.at_work = peer.at_work};
   } else if (peer.heard && heartbeat.sequence <= peer.sequence) {
-    return;
+    return false;
   }
+  bool news = !IsHeard(peer, now, times_.silence) || peer.leaving != heartbeat.leaving;
   peer.incarnation = heartbeat.incarnation;
   peer.sequence = heartbeat.sequence;
   peer.heard = now;
   peer.leaving = heartbeat.leaving;
-  for (uint64_t hash : heartbeat.hears) peer.hears[hash] = now;
+  for (uint64_t hash : heartbeat.hears) {
+    auto [said, first] = peer.hears.insert_or_assign(hash, now);
+    news = news || first;
+  }
   std::erase_if(peer.hears, [&](const auto& h) { return now - h.second > times_.silence; });
   for (const HeldAddress& held : heartbeat.holds) {
-    peer.claims[held.address] = {held.epoch, now};
+    Said& said = peer.claims[held.address];
+    news = news || said.epoch != held.epoch || !StillSays(peer, said.at, kBeats * times_.beat);
+    said = {held.epoch, now};
     uint32_t& epoch = epochs_[held.address];
     epoch = std::max(epoch, held.epoch);
   }
+  return news;
 }
 
 void GatewayPeers::SeenAtWork(const std::string& node, bool took, Millis now) {

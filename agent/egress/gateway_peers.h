@@ -37,7 +37,8 @@ class GatewayPeers {
       : node_(std::move(node)), times_(times) {}
 
   // What was received, and who sent it was checked. Old news and this node's own are dropped.
-  void Heard(const Heartbeat& heartbeat, Millis now);
+  // Whether it says more than that all is as it was.
+  bool Heard(const Heartbeat& heartbeat, Millis now);
   // A Lease shows that this gateway was at work: it took an address, or renewed one.
   void SeenAtWork(const std::string& node, bool took, Millis now);
 

@@ -53,7 +53,7 @@ bool Holders::HasListened(const HolderInput& input) const {
   return input.now - std::max(started_, input.listening.value_or(started_)) >= times_.listen;
 }
 
-void Holders::Heard(const Heartbeat& heartbeat, Millis now) { peers_.Heard(heartbeat, now); }
+bool Holders::Heard(const Heartbeat& heartbeat, Millis now) { return peers_.Heard(heartbeat, now); }
 
 void Holders::SetLease(const AddressLease& lease, Millis now) {
   if (ended_.contains(lease.meta.uid)) return;
@@ -406,9 +406,20 @@ void Holders::Speak(const HolderInput& input, HolderDecision& out) {
   }
   others.erase(node_);
   out.beat_to.assign(others.begin(), others.end());
-  std::vector<uint64_t> hears = peers_.Hears(input.now);
   std::vector<HeldAddress> holds;
   for (const auto& [address, held] : held_) holds.push_back({address, held.epoch});
+  // Whoever hears it may think again, and speak: only of what is new, or it would never end.
+  bool due = !spoke_ || input.now - *spoke_ >= times_.beat;
+  bool news = holds != said_holds_ || input.leaving != said_leaving_;
+  if (!due && !news) {
+    out.next_beat = *spoke_ + times_.beat;
+    return;
+  }
+  spoke_ = input.now;
+  said_holds_ = holds;
+  said_leaving_ = input.leaving;
+  out.next_beat = input.now + times_.beat;
+  std::vector<uint64_t> hears = peers_.Hears(input.now);
   size_t parts = std::max({size_t{1}, (hears.size() + kMostHears - 1) / kMostHears,
                            (holds.size() + kMostHolds - 1) / kMostHolds});
   for (size_t part = 0; part < parts; ++part) {

@@ -76,7 +76,8 @@ struct HolderDecision {
   std::map<net::Address, std::string> nobody;  // egress IPs that no gateway can hold, and why
   std::vector<TakeOver> taken;
   std::vector<AddressAction> actions;  // each is answered with Done
-  std::vector<Heartbeat> heartbeats;   // to send now; none if this node is no gateway
+  std::vector<Heartbeat> heartbeats;   // to send now: one a beat, and at once what is new
+  std::optional<Millis> next_beat;     // when to ask again; nothing: this node is no gateway
   std::vector<std::string> beat_to;    // the other gateways
   bool announce = false;               // to all nodes, not to gateways alone
 };
@@ -90,7 +91,8 @@ class Holders {
 
   // Whenever EgressGateways or Nodes change.
   void SetCluster(const Addresses& addresses, const std::map<std::string, model::NodePtr>& nodes);
-  void Heard(const Heartbeat& heartbeat, Millis now);
+  // Whether it is worth asking before the next beat.
+  bool Heard(const Heartbeat& heartbeat, Millis now);
   // What the watch tells. `uid`: which creation of it; "": whatever stands there.
   void SetLease(const AddressLease& lease, Millis now);
   void RemoveLease(const net::Address& address, const std::string& uid, Millis now);
@@ -179,6 +181,9 @@ class Holders {
   std::map<net::Address, Millis> not_before_;
   std::optional<Millis> api_lost_;
   uint64_t sequence_ = 0;
+  std::optional<Millis> spoke_;
+  std::vector<HeldAddress> said_holds_;
+  bool said_leaving_ = false;
   std::optional<Millis> announced_;
   Millis announce_until_ = 0;
 };

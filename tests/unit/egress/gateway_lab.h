@@ -40,6 +40,8 @@ class GatewayLab {
     std::set<net::Address> configured;  // on its uplink, agent or not
     HolderDecision last;
     Millis next_beat = 0;
+    bool news = false;   // to be asked before
+    uint64_t beats = 0;  // that it sent
     Millis last_word = 0;
     size_t seen = 0;  // of the server's history
     std::vector<std::pair<Millis, AddressAction>> requests;
@@ -147,7 +149,8 @@ class GatewayLab {
 
   void Act(const std::string& name, Sim& sim) {
     Serve(sim);
-    if (now < sim.next_beat) return;
+    if (now < sim.next_beat && !sim.news) return;
+    sim.news = false;
     sim.next_beat = now + 50;
     HolderInput input;
     input.now = now;
@@ -166,6 +169,7 @@ class GatewayLab {
                     taken.why);
     }
     for (AddressAction& action : sim.last.actions) sim.requests.emplace_back(now + 20, action);
+    sim.beats += sim.last.heartbeats.size();
     for (const Heartbeat& beat : sim.last.heartbeats) Send(name, beat, sim.last);
   }
 
@@ -176,7 +180,7 @@ class GatewayLab {
           std::find(decision.beat_to.begin(), decision.beat_to.end(), to) != decision.beat_to.end();
       if (to == from || !addressed || !sim.agent || cut.contains({from, to}) || lost()) continue;
       auto read = Decode(Encode(beat));
-      sim.agent->Heard(*read, now);
+      sim.news |= sim.agent->Heard(*read, now);
       sim.last_word = now;
     }
   }

@@ -70,6 +70,42 @@ TEST_F(HoldersTest, NothingMovesWithoutReason) {
   EXPECT_GE(lab_.leases.at(lab_.Ip(1)).meta.version, 10u);  // renewed
 }
 
+// Who hears something new thinks again at once; what it says to that is no news.
+TEST_F(HoldersTest, EachSpeaksOnceABeat) {
+  std::map<std::string, uint64_t> before;
+  for (const char* node : {"g1", "g2", "g3"}) before[node] = lab_.nodes.at(node).beats;
+  lab_.Run(10 * kSecond);
+  for (const auto& [node, beats] : before) {
+    EXPECT_GE(lab_.nodes.at(node).beats - beats, 198u) << node;
+    EXPECT_LE(lab_.nodes.at(node).beats - beats, 202u) << node;
+  }
+  std::string holder = lab_.Holder(1);
+  uint64_t said = lab_.nodes.at(Other(holder)).beats;
+  lab_.Kill(holder);
+  lab_.Run(kSecond);
+  EXPECT_LE(lab_.nodes.at(Other(holder)).beats - said, 25u);
+}
+
+// Asked at any time: what a node tells at a beat, and that it takes or leaves something at once.
+TEST(HoldersHeartbeats, NewsDoNotWait) {
+  GatewayLab world(1, 1);
+  Holders lone("g1", 1, {}, 0);
+  lone.SetCluster(world.specs, world.objects);
+  HolderInput input;
+  input.now = 10 * kSecond;
+  HolderDecision decision = lone.Decide(input);
+  EXPECT_THAT(decision.heartbeats, SizeIs(1));
+  EXPECT_EQ(decision.next_beat, input.now + HolderTimes().beat);
+  input.now += 1;
+  decision = lone.Decide(input);
+  EXPECT_THAT(decision.heartbeats, IsEmpty());
+  EXPECT_EQ(decision.next_beat, input.now - 1 + HolderTimes().beat);
+  input.leaving = true;
+  input.now += 1;
+  EXPECT_THAT(lone.Decide(input).heartbeats, SizeIs(1));
+  EXPECT_THAT(lone.Decide(input).heartbeats, IsEmpty());
+}
+
 TEST_F(HoldersTest, ADeathIsNoticedAtOnceAndWhoReturnsTakesNothingBack) {
   std::string holder = lab_.Holder(1);
   lab_.Kill(holder);
