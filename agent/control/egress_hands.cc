@@ -67,10 +67,9 @@ dataplane::EgressState::Tunnel EgressHands::Tunnel(const net::Address& own, Mill
     return dataplane_.AttachNode(device.ifindex, endpoint::kOwnTunnel, dataplane::Role::kEgress);
   };
   auto device = gateway::EnsureTunnel({endpoint::kOwnTunnel, port_, *mtu}, guard);
-  Status status = device ? Ok() : Status(std::move(device).error());
-  Say("the tunnel to gateways", status);
+  Say("the tunnel to gateways", device ? Ok() : Status(device.error()));
   tunnel_ = NoTunnel();
-  if (status.ok()) tunnel_ = {device->ifindex, vni_, *mtu, port_, heartbeat_port_};
+  if (device) tunnel_ = {device->ifindex, vni_, *mtu, port_, heartbeat_port_};
   return tunnel_;
 }
 
