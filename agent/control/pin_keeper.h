@@ -3,9 +3,12 @@
 // its own, and not egress IPs that it holds for a while.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "dataplane/dataplane.h"
 #include "egress/addresses.h"
 #include "egress/diagnose.h"
@@ -35,21 +38,27 @@ class PinKeeper {
   void SetLocal(model::LocalAddresses addresses) { local_ = std::move(addresses); }
   model::LocalAddresses Own(const model::Snapshot& objects) const;
 
-  // Of these deltas, before they are in the snapshot.
+  // Of what changes in the snapshot, one after the other.
   void Hear(const std::vector<model::Delta>& deltas);
-  // When they are. True if there is a new plan.
+  // When it is in there. True if there is a new plan.
   bool Update(const model::Snapshot& objects);
+  // Looks for what is wrong with EgressGateways, if anything has changed since and they, or the
+  // last look is long ago: it is slow. True if it did.
+  bool Diagnose(const model::Snapshot& objects, MonotonicTime now);
   void Pin(dataplane::Bindings& bindings) const;
   EgressNews News(const model::Snapshot& objects) const;
-  const egress::PinPlan& plan() const { return plan_; }
 
  private:
+  using Effect = egress::PinPlan::Effect;
+
   const std::string node_;
   model::LocalAddresses local_;
+  std::set<model::ObjectName> here_;  // pods of this node
   egress::PinPlan plan_;
-  egress::Addresses addresses_;
+  Effect effect_ = Effect::kWorld;  // of what was heard since the plan was made
   std::map<std::string, std::vector<std::string>> findings_;
-  bool stale_ = true;
+  bool undiagnosed_ = false;
+  MonotonicTime diagnose_at_{};
 };
 
 }  // namespace sallyport::control

@@ -192,6 +192,7 @@ void Reconciler::Measure() {
 bool Reconciler::Look() {
   if (store_.waiting_for().contains(kLinks) || clock_.Now() < upkeep_.next_look()) return false;
   Measure();
+  if (pins_.Diagnose(snapshot(), clock_.Now())) ++revision_;
   Upkeep::Carriers carriers;
   for (uint32_t ifindex : attached_) {
     if (!MustNotCarry(ifindex)) carriers.pods.insert(ifindex);

@@ -65,7 +65,6 @@ class Reconciler {
   // Tables that have no room for all of the policy, for a person; "": there are none.
   std::string FullTables() const;
   const std::set<uint32_t>& attached() const { return attached_; }
-  const egress::PinPlan& pin_plan() const { return pins_.plan(); }
   EgressNews egress_news() const { return pins_.News(snapshot()); }
   // False: objects that were there may be missing still.
   bool complete() const { return store_.complete(); }

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "egress/addresses.h"
 #include "egress/selects.h"
 #include "net/prefix_search.h"
 
@@ -37,11 +36,8 @@ bool Before(const Mark& a, const Mark& b) {
 
 class Planner {
  public:
-  Planner(const model::Snapshot& snapshot, Cluster& cluster)
-      : snapshot_(snapshot),
-        cluster_(cluster),
-        addresses_(AddressesOf(snapshot)),
-        gateways_(ByAge(snapshot)) {}
+  Planner(const model::Snapshot& snapshot, const PinWorld& world)
+      : snapshot_(snapshot), world_(world), gateways_(ByAge(snapshot)) {}
 
   // nullptr: no gateway selects the pod.
   std::shared_ptr<const PinSet> SetOf(const model::Pod& pod) {
@@ -56,8 +52,6 @@ class Planner {
     return known->second;
   }
 
-  const Addresses& addresses() const { return addresses_; }
-
  private:
   std::vector<Selected> Select(const model::Pod& pod) const {
     std::vector<Selected> out;
@@ -68,7 +62,7 @@ class Planner {
       Selected one{rank, {Target::Drop(), Target::Drop()}};
       if (selects == Selects::kYes) {
         for (bool v4 : {false, true}) {
-          one.targets[v4] = ChooseFor(addresses_, gateway, pod.name, v4).target;
+          one.targets[v4] = ChooseFor(world_.addresses, gateway, pod.name, v4).target;
         }
       }
       out.push_back(one);
@@ -99,7 +93,7 @@ class Planner {
   // The cluster's ranges as far as destinations reach: what lies in one, or has one in it. In
   // order, since those of destinations that lie in others' are passed over.
   std::vector<Mark> ClusterWithin(const std::vector<Mark>& marks) const {
-    const Ranges& ranges = cluster_.ranges;
+    const Ranges& ranges = world_.cluster.ranges;
     std::vector<Mark> out;
     auto done = ranges.begin();  // all before are in `out`, or are no part of any destination
     for (const Mark& mark : marks) {
@@ -166,8 +160,7 @@ class Planner {
   }
 
   const model::Snapshot& snapshot_;
-  const Cluster& cluster_;
-  const Addresses addresses_;
+  const PinWorld& world_;
   const std::vector<model::EgressGatewayPtr> gateways_;
   std::map<std::vector<Selected>, std::shared_ptr<const PinSet>> by_selection_;
   std::map<PinSet, std::shared_ptr<const PinSet>> by_content_;
@@ -200,16 +193,22 @@ std::string ToString(const PinSet& set) {
   return out;
 }
 
-PinPlan MakePinPlan(const model::Snapshot& snapshot, const std::string& node) {
+PinWorld WorldOf(const model::Snapshot& snapshot) {
+  return {ClusterOf(snapshot), AddressesOf(snapshot)};
+}
+
+PinPlan MakePinPlan(const model::Snapshot& snapshot, PinWorld world,
+                    const std::set<model::ObjectName>& pods) {
   PinPlan plan;
   plan.any_gateways = !snapshot.egress_gateways.empty();
   if (!plan.any_gateways) return plan;
-  plan.cluster = ClusterOf(snapshot);
-  Planner planner(snapshot, plan.cluster);
+  plan.world = std::move(world);
+  Planner planner(snapshot, plan.world);
   std::set<std::shared_ptr<const PinSet>> sets;
-  for (const auto& [name, pod] : snapshot.pods) {
-    if (pod->node != node) continue;
-    std::shared_ptr<const PinSet> set = planner.SetOf(*pod);
+  for (const model::ObjectName& name : pods) {
+    auto pod = snapshot.pods.find(name);
+    if (pod == snapshot.pods.end()) continue;
+    std::shared_ptr<const PinSet> set = planner.SetOf(*pod->second);
     if (!set) continue;
     sets.insert(set);
     plan.pods.emplace(name, std::move(set));
@@ -218,33 +217,46 @@ PinPlan MakePinPlan(const model::Snapshot& snapshot, const std::string& node) {
     for (const auto& [prefix, target] : *set) {
       if (target.kind != Target::Kind::kPinned) continue;
       plan.block_sizes.emplace(target.egress_ip,
-                               planner.addresses().at(target.egress_ip).block_size);
+                               plan.world.addresses.at(target.egress_ip).block_size);
     }
   }
   return plan;
 }
 
-bool PinPlan::MayChange(const model::Delta& delta, const std::string& node) const {
-  if (delta.kind == model::Kind::kEgressGateway) return true;
-  if (!any_gateways) return false;
+PinPlan MakePinPlan(const model::Snapshot& snapshot, const std::string& node) {
+  if (snapshot.egress_gateways.empty()) return {};
+  std::set<model::ObjectName> pods;
+  for (const auto& [name, pod] : snapshot.pods) {
+    if (pod->node == node) pods.insert(name);
+  }
+  return MakePinPlan(snapshot, WorldOf(snapshot), pods);
+}
+
+PinPlan::Effect PinPlan::EffectOf(const model::Delta& delta, const std::string& node) const {
+  if (delta.kind == model::Kind::kEgressGateway) return Effect::kWorld;
+  if (!any_gateways) return Effect::kNone;
   switch (delta.kind) {
     case model::Kind::kNetworkPolicy:
     case model::Kind::kEndpointSlice:
-      return false;
+      return Effect::kNone;
+    case model::Kind::kNamespace:
+    case model::Kind::kNamespacesListed:
+      return Effect::kPlan;
     case model::Kind::kPod:
       break;
     default:
-      return true;
+      return Effect::kWorld;
   }
-  if (pods.contains(delta.name) || cluster.strays.contains(delta.name)) return true;
+  if (world.cluster.strays.contains(delta.name)) return Effect::kWorld;
   const auto* pod = std::get_if<model::PodPtr>(&delta.object);
-  if (!pod) return false;
-  if ((*pod)->node == node) return true;
-  const std::vector<net::Address>& addresses = (*pod)->addresses;
-  return (*pod)->IsLive() &&
-         std::any_of(addresses.begin(), addresses.end(), [&](const net::Address& address) {
-           return !egress::Find(cluster.pod_ranges, address);
-         });
+  bool strays = pod && (*pod)->IsLive() &&
+                std::any_of((*pod)->addresses.begin(), (*pod)->addresses.end(),
+                            [&](const net::Address& address) {
+                              return !egress::Find(world.cluster.pod_ranges, address);
+                            });
+  if (strays) return Effect::kWorld;
+  bool here = pods.contains(delta.name) || (pod && (*pod)->node == node);
+  return here ? Effect::kPlan : Effect::kNone;
 }
 
 std::optional<PinAnswer> PinOf(const model::Snapshot& snapshot, const model::Pod& pod,

@@ -21,6 +21,7 @@
 #include <set>
 #include <string>
 
+#include "egress/addresses.h"
 #include "egress/cluster.h"
 #include "model/snapshot.h"
 #include "net/address.h"
@@ -47,21 +48,33 @@ Target Find(const PinSet& set, const net::Address& destination);
 // "198.51.100.0/24 203.0.113.10\n..."
 std::string ToString(const PinSet& set);
 
+// What the plans for all pods have in common.
+struct PinWorld {
+  Cluster cluster;
+  Addresses addresses;
+};
+// Costs a look at each pod of the cluster.
+PinWorld WorldOf(const model::Snapshot& snapshot);
+
 struct PinPlan {
   // Those that are selected. Pods with equal sets share one.
   std::map<model::ObjectName, std::shared_ptr<const PinSet>> pods;
   // The egress IPs in those sets, and how many ports a block of each has.
   std::map<net::Address, int> block_sizes;
 
-  // Whether the change may lead to another plan. Of what it was made from it keeps what that takes.
-  bool MayChange(const model::Delta& delta, const std::string& node) const;
+  // What the change may make another: nothing, the plan, or what it was made from as well.
+  enum class Effect { kNone, kPlan, kWorld };
+  Effect EffectOf(const model::Delta& delta, const std::string& node) const;
 
   bool any_gateways = false;
-  Cluster cluster;
+  PinWorld world;
 };
 
-// The plan for the pods of this node. Costs a look at each pod of the cluster, and for each set
-// that reaches beyond single destinations one at each range of the cluster.
+// The plan for these pods, in the world of this snapshot. Costs for each set that reaches beyond
+// single destinations a look at each range of the cluster.
+PinPlan MakePinPlan(const model::Snapshot& snapshot, PinWorld world,
+                    const std::set<model::ObjectName>& pods);
+// For the pods of this node.
 PinPlan MakePinPlan(const model::Snapshot& snapshot, const std::string& node);
 
 struct PinAnswer {

@@ -306,13 +306,17 @@ TEST_F(PinPlanTest, ChangesElsewhereDoNotMatter) {
   PinPlan plan = MakePinPlan(snapshot_, "n1");
   model::Pod far = *snapshot_.pods.at({"b", "far"});
   far.labels = {{"app", "x"}};
-  EXPECT_FALSE(plan.MayChange(Delta::Set(std::make_shared<model::Pod>(far)), "n1"));
-  EXPECT_FALSE(plan.MayChange(Delta::Remove(model::Kind::kPod, far.name), "n1"));
+  using Effect = PinPlan::Effect;
+  auto effect = [&](const Delta& delta) { return plan.EffectOf(delta, "n1"); };
+  EXPECT_EQ(effect(Delta::Set(std::make_shared<model::Pod>(far))), Effect::kNone);
+  EXPECT_EQ(effect(Delta::Remove(model::Kind::kPod, far.name)), Effect::kNone);
   far.addresses = {A("172.31.0.5")};
-  EXPECT_TRUE(plan.MayChange(Delta::Set(std::make_shared<model::Pod>(far)), "n1"));
-  EXPECT_TRUE(plan.MayChange(Delta::Remove(model::Kind::kPod, {"a", "web"}), "n1"));
-  EXPECT_FALSE(plan.MayChange(Delta::Remove(model::Kind::kNetworkPolicy, {"a", "x"}), "n1"));
-  EXPECT_FALSE(PinPlan().MayChange(Delta::Remove(model::Kind::kNode, {"", "n1"}), "n1"));
+  EXPECT_EQ(effect(Delta::Set(std::make_shared<model::Pod>(far))), Effect::kWorld);
+  EXPECT_EQ(effect(Delta::Remove(model::Kind::kPod, {"a", "db"})), Effect::kPlan);
+  EXPECT_EQ(effect(Delta::Remove(model::Kind::kNamespace, {"", "a"})), Effect::kPlan);
+  EXPECT_EQ(effect(Delta::Remove(model::Kind::kNode, {"", "n2"})), Effect::kWorld);
+  EXPECT_EQ(effect(Delta::Remove(model::Kind::kNetworkPolicy, {"a", "x"})), Effect::kNone);
+  EXPECT_EQ(PinPlan().EffectOf(Delta::Remove(model::Kind::kNode, {"", "n1"}), "n1"), Effect::kNone);
 }
 
 TEST(Ranges, AreAsFewAsItTakes) {
