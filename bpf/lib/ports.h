@@ -74,7 +74,8 @@ static __always_inline int is_resting(__u64 state)
 #define PORT_TAKEN FLOW_NONE
 /* There is no place in "flows". */
 #define PORT_NO_PLACE 0xfffffffeu
-#define IS_PORT(place) ((place) < PORT_NO_PLACE)
+/* Nobody's any more, but a remote may still remember it. */
+#define PORT_RESTING 0xfffffffdu
 
 /*
  * This port for the flow, if it is nobody's: the place of the entry. `hurried`: also one that a remote
@@ -92,8 +93,12 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 		is_icmp(w->protocol) ? bpf_htons((__u16)port) : w->remote_port, w->protocol);
 	ref.key.outside = 1;
 	flow_lookup(&ref, w->now);
-	if (ref.alive && noted_partner(&ref) != w->place && !(hurried && is_resting(ref.state)))
-		return PORT_TAKEN;
+	if (ref.alive && noted_partner(&ref) != w->place) {
+		if (!is_resting(ref.state))
+			return PORT_TAKEN;
+		if (!hurried)
+			return PORT_RESTING;
+	}
 	new = (struct flow_new){
 		.state = make_state(0, ref.tag,
 				    w->flags | SP_FLOW_PINNED |
@@ -144,33 +149,53 @@ GLOBAL int is_own_port(__u32 number, __u32 port)
 }
 
 /*
+ * How far the i-th try is from the one before: the next port at first; then, if there are many, one
+ * far away, so that among full blocks one without flows is found, and it goes on from there.
+ */
+static __always_inline __u32 stride_of(const struct sp_egress_ip *e, __u32 i)
+{
+	__u32 all = READ_ONCE(e->blocks) * READ_ONCE(e->block_ports);
+
+	return i < SP_PORT_TRIES / 2 || all <= 4 * SP_PORT_TRIES ? 1
+								 : all / (SP_PORT_TRIES / 2) + 1;
+}
+
+/*
  * A port for the flow: the pod's own if it is among ours, else the next in turn that is free for this
- * remote; when there is none, one that the remote may still remember. The place of the new entry.
+ * remote; when there is none, the first of them that the remote may still remember. The place of the
+ * new entry.
  */
 static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_ip *e)
 {
-	__u32 place, number = w->number;
+	__u32 place, number = w->number, spare = 0, after_spare = 0;
 
 	if (!READ_ONCE(e->blocks) || has_ended(READ_ONCE(e->use_until), w->now))
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);
-		if (place != PORT_TAKEN)
+		if (place < PORT_RESTING || place == PORT_NO_PLACE)
 			return place;
 	}
-	for (__u32 i = 0; i < SP_PORT_TRIES + SP_PORT_TRIES / 4; i++) {
-		__u32 port = port_at(e, number, __sync_fetch_and_add(&e->cursor, 1));
-		int hurried = i >= SP_PORT_TRIES;
+	for (__u32 i = 0; i < SP_PORT_TRIES; i++) {
+		__u32 turn = __sync_fetch_and_add(&e->cursor, stride_of(e, i));
+		__u32 port = port_at(e, number, turn);
 
-		place = port ? try_port(w, port, hurried) : PORT_TAKEN;
-		if (place == PORT_TAKEN)
-			continue;
-		if (hurried && place != PORT_NO_PLACE)
-			__sync_fetch_and_add(&e->hurried, 1);
-		return place;
+		place = port ? try_port(w, port, 0) : PORT_TAKEN;
+		if (place == PORT_RESTING && !spare) {
+			spare = port;
+			after_spare = turn + 1;
+		}
+		if (place < PORT_RESTING || place == PORT_NO_PLACE)
+			return place;
 	}
-	__sync_fetch_and_add(&e->refused, 1);
-	return PORT_TAKEN;
+	place = spare ? try_port(w, spare, 1) : PORT_TAKEN;
+	if (place == PORT_TAKEN) {
+		__sync_fetch_and_add(&e->refused, 1);
+		return PORT_TAKEN;
+	}
+	WRITE_ONCE(e->cursor, after_spare);
+	__sync_fetch_and_add(&e->hurried, 1);
+	return place;
 }
 
 #endif

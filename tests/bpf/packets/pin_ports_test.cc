@@ -11,6 +11,7 @@ namespace {
 
 class PinPortsTest : public PinTest {
  protected:
+  PinPortsTest() : PinTest({.flow_buckets = 256}) {}
   // What the outside sees of a packet from the pod; 0: it was dropped.
   uint16_t PortOf(const Outcome& outcome) const {
     if (outcome.action != Action::kDirect) return 0;
@@ -79,6 +80,35 @@ TEST_P(PinPortsTest, TheOneThatWasGivenLongestAgo) {
   k.Age(SP_LIFE_CLOSING + 1);
   EXPECT_EQ(Connect(3001), kFirst + 1);
   EXPECT_EQ(ip().hurried, 1u) << "it has forgotten";
+}
+
+// However few of them are over, the first try finds one.
+TEST_P(PinPortsTest, AmongThoseThatLiveOneThatIsOver) {
+  uint16_t over = 0;
+  for (uint16_t i = 0; i < kBlock; i++) {
+    uint16_t port = Connect(static_cast<uint16_t>(1024 + i));
+    if (i == 50) over = port;
+  }
+  Close(1024 + 50, over, true);
+  EXPECT_EQ(Connect(3000), over);
+  EXPECT_EQ(ip().hurried, 1u);
+  EXPECT_EQ(ip().refused, 0u);
+}
+
+// A block that is new among full ones is found at once, wherever the turn is.
+TEST_P(PinPortsTest, AmongFullBlocksOneThatIsNot) {
+  constexpr uint32_t kBlocks = 5;
+  for (uint32_t i = 0; i < kBlocks; i++) {
+    k.egress().port_blocks[number()].first[i] = kFirst + i * kBlock;
+    k.egress().port_owners[number()].node[kFirst / SP_PORT_GROUP + i] = SP_NODE_SELF;
+  }
+  ip().blocks = kBlocks;
+  for (uint16_t i = 0; i < (kBlocks - 1) * kBlock; i++)
+    ASSERT_NE(Connect(static_cast<uint16_t>(1024 + i)), 0);
+  ip().cursor = 0;
+  EXPECT_GE(Connect(3000), kFirst + (kBlocks - 1) * kBlock);
+  EXPECT_GE(Connect(3001), kFirst + (kBlocks - 1) * kBlock);
+  EXPECT_EQ(ip().refused, 0u);
 }
 
 TEST_P(PinPortsTest, WhatLivesKeepsItsPort) {

@@ -19,7 +19,7 @@ inline constexpr uint16_t kMtu = 1400;
 
 class PinTest : public FamilyTest {
  protected:
-  PinTest() {
+  explicit PinTest(const KernelOptions& options = {}) : FamilyTest(options) {
     const EgressTables& e = k.egress();
     *e.tunnel = {.ifindex = Interface(4), .vni = 7, .mtu = kMtu, .egress_ips = 2};
     e.tunnel_nodes[SP_NODE_SELF].address = Abi(kNode.v4);
