@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr Millis kBeat = 50;
 constexpr Millis kLookAgain = 10 * kSecond;  // at whether a status is as it was written
 constexpr Millis kCount = 2 * kSecond;       // between two looks at all flows
+constexpr Millis kCountRefused = 500;        // while flows find no port
 constexpr Millis kGoodbye = 2 * kSecond;
 constexpr Millis kDeaf =
     5 * kSecond;  // where heartbeats cannot be heard, Leases decide from then on
@@ -145,7 +146,9 @@ void EgressLoop::State(const watch::WatchState& state) {
 Duration EgressLoop::Patience() const {
   if (!told_) return std::chrono::hours(1);
   Millis now = BootMillis();
-  Millis next = last_turn_ + (leaving_ ? kBeat : kSecond);
+  Millis next = last_turn_ + (leaving_                         ? kBeat
+                              : steward_.news().needed.empty() ? kSecond
+                                                               : kCountRefused);
   if (next_beat_) next = std::min(next, *next_beat_);
   if (auto announcement = hands_.next_announcement()) next = std::min(next, *announcement);
   return milliseconds(std::max<Millis>(next - now, 0));
@@ -191,8 +194,10 @@ Millis EgressLoop::ListeningSince(Millis now) const {
 void EgressLoop::Turn() {
   Moment moment = MomentNow();
   last_turn_ = moment.now;
-  if (moment.now - last_use_ >= kCount) {
+  uint32_t refusals = dataplane_.EgressRefusals();
+  if (moment.now - last_use_ >= (refusals == refusals_ ? kCount : kCountRefused)) {
     last_use_ = moment.now;
+    refusals_ = refusals;
     use_ = dataplane_.ReadEgressUse();
     steward_.SetUse(use_, moment.now);
     Foresee();

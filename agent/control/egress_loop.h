@@ -84,6 +84,7 @@ class EgressLoop : private gateway::LeaseEvents {
   bool api_reachable_ = false, leases_listed_ = false;
   egress::Millis last_word_ = 0, last_use_ = 0, last_turn_ = 0, last_published_ = 0;
   const egress::Millis started_;
+  uint32_t refusals_ = 0;                    // at the last look at all flows
   egress::Millis listening_ = 0;             // since when; 0: not yet
   std::optional<egress::Millis> next_beat_;  // when heartbeats are to be sent
   size_t idle_tasks_ = 0;                    // of those just done: they change nothing

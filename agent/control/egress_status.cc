@@ -70,8 +70,7 @@ std::string ShortOf(const EgressReport& report, const model::EgressGateway& obje
     if (it == short_of.end()) continue;
     std::string nodes;
     for (const auto& [node, since] : it->second) Join(nodes, node + " (since " + since + ")", ", ");
-    Join(out, "all ports of " + address.ToString() + " are leased, and too few are with " + nodes,
-         "; ");
+    Join(out, "no more ports of " + address.ToString() + " are to be had for " + nodes, "; ");
   }
   return out;
 }
@@ -80,7 +79,7 @@ GatewayCondition DegradedOf(const EgressReport& report, const model::EgressGatew
   if (std::string text = ShortOf(report, object); !text.empty())
     return {"Degraded", "True", "PortsExhausted",
             text +
-                ": new connections to the busiest destinations are refused there; add an egress "
+                ": what goes beyond theirs to one destination is refused; add an egress "
                 "IP, or spread the pods over fewer nodes"};
   std::string text;
   for (const net::Address& address : object.egress_ips) {

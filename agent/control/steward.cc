@@ -56,6 +56,13 @@ net::Address Steward::TunnelAddress(const std::string& node) const {
 }
 
 void Steward::SetUse(const std::map<net::Address, dataplane::EgressUse>& use, egress::Millis now) {
+  demand_.clear();
+  for (const auto& [address, counted] : use) {
+    auto before = use_.find(address);
+    if (before == use_.end()) continue;  // what was counted before anybody looked is old
+    demand_[address].refused = counted.refused - before->second.refused;
+    if (counted.hurried != before->second.hurried) demand_[address].youngest = 0;
+  }
   use_ = use;
   stale_ = true;
   for (auto& [id, measured] : measured_) {
@@ -86,13 +93,7 @@ void Steward::DecidePorts(const Moment& moment) {
   for (const auto& [name, node] : news_.nodes) input.boot_ids[name] = node->boot_id;
   for (const auto& [id, measured] : measured_)
     input.use[id] = {measured.busy, measured.live, moment.now - measured.busy_at};
-  for (const auto& [address, use] : use_) {
-    const dataplane::EgressUse& before = told_[address];
-    egress::AddressUse& demand = input.demand[address];
-    demand.refused = use.refused - before.refused;
-    if (use.hurried != before.hurried) demand.youngest = 0;
-  }
-  told_ = use_;
+  input.demand = demand_;
   ports_ = blocks_.Decide(input);
   std::erase_if(measured_, [this](const auto& e) { return !ports_.own.contains(e.first); });
   for (const auto& [id, block] : ports_.own)

@@ -89,7 +89,7 @@ class Steward {
   egress::Holders holders_;
   EgressNews news_;
   std::map<net::Address, dataplane::EgressUse> use_;
-  std::map<net::Address, dataplane::EgressUse> told_;  // those that the last decision knew
+  std::map<net::Address, egress::AddressUse> demand_;  // since the use before
   std::map<egress::BlockId, Measured> measured_;
   bool stale_ = true;
   egress::Millis decided_at_ = 0;

@@ -94,6 +94,7 @@ class KernelDataplane : public Dataplane {
   size_t SweepFlows() override;
   EgressTables* egress() override { return egress_.get(); }
   std::map<net::Address, EgressUse> ReadEgressUse() override;
+  uint32_t EgressRefusals() override;
   uint32_t generation() const override { return encoder_->generation(); }
   const std::vector<std::string>& notes() const override { return notes_; }
 
@@ -339,6 +340,13 @@ std::map<net::Address, EgressUse> KernelDataplane::ReadEgressUse() {
       }
     }
   }
+  return out;
+}
+
+uint32_t KernelDataplane::EgressRefusals() {
+  uint32_t out = 0;
+  EgressTables::Memory memory = objects_->egress();
+  for (const auto& [number, address] : egress_->Numbers()) out += memory.ips[number].refused;
   return out;
 }
 

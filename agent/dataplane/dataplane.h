@@ -176,6 +176,9 @@ class Dataplane {
   virtual EgressTables* egress() { return nullptr; }
   // By egress IP. Looks at the whole table of flows, some ms.
   virtual std::map<net::Address, EgressUse> ReadEgressUse() { return {}; }
+  // Flows that found no port, of all egress IPs: a number that changes when there are more. Looks
+  // at nothing else.
+  virtual uint32_t EgressRefusals() { return 0; }
 
   virtual uint32_t generation() const = 0;
   // What a person should know about this start: a capacity that could not be changed, ...

@@ -16,6 +16,9 @@ constexpr Millis kMargin = 5 * kMinute;
 constexpr int kMostComing = 4;
 // Between two claims because ports are used again too soon.
 constexpr Millis kCrowdedPace = 10 * kSecond;
+// A node that has claimed a block within that time may be about to claim more: connections that
+// were refused try again after half a minute at most.
+constexpr Millis kGrowing = kMinute;
 
 const BlockUse& UseOf(const PortBlocksInput& input, const BlockId& id) {
   static const BlockUse none;
@@ -34,6 +37,8 @@ PortBlocks::PortBlocks(std::string node, std::string boot_id, PortBlockTimes tim
     : node_(std::move(node)), boot_id_(std::move(boot_id)), times_(times) {}
 
 void PortBlocks::Set(const BlockLease& lease, Millis now) {
+  if (listed_ && lease.holder != node_ && !leases_.Find(lease.id))
+    grew_[lease.id.address][lease.holder] = now;
   leases_.Set(lease, true, now);
   Learn(lease, now);
 }
@@ -132,17 +137,21 @@ bool PortBlocks::InUse(const Own& own, Millis now) const {
          now - own.renewed < times_.keep_after;
 }
 
-int PortBlocks::SharesOf(const net::Address& address, Sum& sum) const {
-  std::set<std::string> holders = {node_};
+int PortBlocks::SharesOf(const net::Address& address, Millis now, Sum& sum) const {
+  std::map<std::string, int> holders = {{node_, 0}};
   int leased = 0;
   for (const auto& [id, entry] : leases_.all()) {
     if (id.address != address) continue;
-    holders.insert(entry.lease.holder);
+    holders[entry.lease.holder] += entry.lease.size;
     leased += entry.lease.size;
     sum.others_short |= entry.lease.holder != node_ && !entry.lease.exhausted_since.empty();
   }
   int ports = kPorts - kFirstPort;
   sum.fair = ports / static_cast<int>(holders.size());
+  auto grew = grew_.find(address);
+  if (grew == grew_.end()) return leased;
+  for (const auto& [holder, at] : grew->second)
+    sum.others_grow |= now - at < kGrowing && holders[holder] + sum.size <= sum.fair;
   return leased;
 }
 
@@ -168,13 +177,16 @@ PortBlocks::Sum PortBlocks::Add(const PortBlocksInput& input, const net::Address
     sum.free += sum.size;
     ++sum.coming;
   }
-  if (sum.size > 0) sum.need = std::max(sum.size, sum.busy / 2);
+  SharesOf(address, input.now, sum);
+  if (sum.size == 0) return sum;
+  sum.need = std::max(sum.size, sum.busy / 2);
   auto demand = input.demand.find(address);
-  if (demand != input.demand.end() && sum.size > 0) {
-    const AddressUse& use = demand->second;
-    sum.crowded = use.refused > 0 || (use.youngest && *use.youngest < times_.rest);
-  }
-  SharesOf(address, sum);
+  if (demand == input.demand.end()) return sum;
+  const AddressUse& use = demand->second;
+  sum.crowded = use.refused > 0 || (use.youngest && *use.youngest < times_.rest);
+  // Flows come faster than blocks do.
+  if (use.refused > 0)
+    sum.need = std::max(sum.need, std::min(sum.busy, sum.fair - sum.own + sum.free));
   return sum;
 }
 
@@ -333,12 +345,12 @@ void PortBlocks::Claim(const PortBlocksInput& input, const net::Address& address
   }
   std::string why;
   for (; missing > 0 && sum.coming < kMostComing; --missing) {
-    Sum all;
-    int leased = SharesOf(address, all);
+    int leased = SharesOf(address, input.now, sum);
     leased += sum.coming * sum.size;
     int left = BlocksOf(sum.size) * sum.size - leased - sum.size;
     int reserve = std::max(sum.size, (kPorts - kFirstPort) / 8);
-    if (sum.own > 0 && sum.own + (sum.coming + 1) * sum.size > sum.fair && left < reserve) {
+    bool beyond = sum.own > 0 && sum.own + (sum.coming + 1) * sum.size > sum.fair;
+    if (beyond && (left < reserve || sum.others_grow)) {
       why = "this node has its part of its ports, and what is free is left to others";
       break;
     }

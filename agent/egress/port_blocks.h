@@ -18,11 +18,12 @@
 //   created again; until then its translations stay, and there are no new ones.
 //
 // How many: enough that the ports not used for a minute are one block or half of those that are,
-// whichever is more; and more while ports are used again sooner than after a minute. Idle ones
+// whichever is more; as many as those that are, once some flows were refused and as far as the
+// node's fair part goes; and more while ports are used again sooner than after a minute. Idle ones
 // beyond that are returned. A node's fair part of an address is its ports divided by the nodes that
 // have some. Beyond its part a node takes more only while an eighth of the address (one block at
-// least) stays free for others; and while another node is short (the annotation says so) it returns
-// what is idle.
+// least) stays free for others, and none of them has claimed a block on the way to its own part for
+// a minute; and while another node is short (the annotation says so) it returns what is idle.
 #pragma once
 
 #include <map>
@@ -142,13 +143,14 @@ class PortBlocks {
     int need = 0;          // how many must be free
     int fair = 0;          // ports that are this node's part
     bool others_short = false;
+    bool others_grow = false;  // towards their part
   };
 
   void Learn(const BlockLease& lease, Millis now);
   void NoteNodes(const PortBlocksInput& input);
   void Show(const PortBlocksInput& input);
   Sum Add(const PortBlocksInput& input, const net::Address& address) const;
-  int SharesOf(const net::Address& address, Sum& sum) const;
+  int SharesOf(const net::Address& address, Millis now, Sum& sum) const;
   void Wake(const PortBlocksInput& input, std::map<net::Address, Sum>& sums);
   void Rest(const PortBlocksInput& input, std::map<net::Address, Sum>& sums);
   void Tend(const PortBlocksInput& input, std::map<net::Address, Sum>& sums,
@@ -174,9 +176,10 @@ class PortBlocks {
   bool listed_ = false;
   std::map<BlockId, Own> own_;
   std::map<BlockId, BlockAction::Kind> under_way_;
-  std::map<BlockId, Millis> not_before_;           // after a failure
-  std::map<net::Address, Millis> last_crowded_;    // claims beyond what is free
-  std::map<net::Address, std::string> exhausted_;  // since when
+  std::map<BlockId, Millis> not_before_;                        // after a failure
+  std::map<net::Address, Millis> last_crowded_;                 // claims beyond what is free
+  std::map<net::Address, std::map<std::string, Millis>> grew_;  // others, by a block
+  std::map<net::Address, std::string> exhausted_;               // since when
   bool nodes_listed_ = false;
   std::map<std::string, std::string> boots_;
   std::map<std::string, std::map<std::string, Millis>> former_boots_;  // when they ended

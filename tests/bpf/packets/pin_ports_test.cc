@@ -93,6 +93,19 @@ TEST_P(PinPortsTest, TheOneThatWasGivenLongestAgo) {
   EXPECT_EQ(ip().hurried, 1u) << "it has forgotten";
 }
 
+// However few of them are over, the first try finds one.
+TEST_P(PinPortsTest, AmongThoseThatLiveOneThatIsOver) {
+  uint16_t over = 0;
+  for (uint16_t i = 0; i < kBlock; i++) {
+    uint16_t port = Connect(static_cast<uint16_t>(1024 + i));
+    if (i == 50) over = port;
+  }
+  Close(1024 + 50, over, true);
+  EXPECT_EQ(Connect(3000), over);
+  EXPECT_EQ(ip().hurried, 1u);
+  EXPECT_EQ(ip().refused, 0u);
+}
+
 class PinManyPortsTest : public PinPortsTest {
  protected:
   PinManyPortsTest() : PinPortsTest({.flow_buckets = 1024}) {}
@@ -109,6 +122,19 @@ TEST_P(PinManyPortsTest, WhatRestsIsFoundAmongWhatLives) {
   for (uint16_t i = kAll / 2; i < kAll; i++) Close(given[i].second, given[i].first, true);
   for (uint16_t i = 0; i < kAll / 4; i++) EXPECT_NE(Connect(static_cast<uint16_t>(5000 + i)), 0);
   EXPECT_EQ(ip().refused, 0u);
+}
+
+// A block that is new among full ones is found at once.
+TEST_P(PinManyPortsTest, AmongFullBlocksOneThatIsNot) {
+  constexpr uint32_t kBlocks = 7;
+  HasBlocks(kBlocks);
+  for (uint16_t i = 0; i < kBlocks * kBlock; i++)
+    ASSERT_NE(Connect(static_cast<uint16_t>(1024 + i)), 0);
+  EXPECT_EQ(Connect(3000), 0);
+  HasBlocks(kBlocks + 1);
+  EXPECT_GE(Connect(3000), kFirst + kBlocks * kBlock);
+  EXPECT_GE(Connect(3001), kFirst + kBlocks * kBlock);
+  EXPECT_EQ(ip().refused, 1u);
 }
 
 // The two entries of a flow compete for places like any two.

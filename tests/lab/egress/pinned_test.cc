@@ -3,6 +3,8 @@
 // dropped rather than sent with another address.
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 #include "lab/egress/egress_fixture.h"
 #include "lab/layout.h"
 #include "lab/netns.h"
@@ -11,7 +13,9 @@
 namespace sallyport::lab {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 constexpr std::chrono::seconds kSoon(1), kPatient(60);
 
@@ -33,6 +37,32 @@ class Pinned : public EgressTest {
       return crowd.Open(PodNetns(pod), AddressOf(to), true, 1, kSoon) == 1 &&
              crowd.AwaitPasses(1).empty() && crowd.Sources() == std::set{as};
     });
+  }
+  std::string Condition(const std::string& gateway, const std::string& type,
+                        const std::string& field) {
+    return Kube({"get", "egressgateway", gateway, "-o",
+                 "jsonpath={.status.conditions[?(@.type==\"" + type + "\")]." + field + "}"});
+  }
+  // Where a person looks: the object, the tool, and metrics.
+  void ExpectRefusalsSaid(const std::string& gateway, const std::string& node) {
+    Await("the object to say so",
+          [&] { return Condition(gateway, "Degraded", "reason") == "PortsExhausted"; });
+    EXPECT_EQ(Condition(gateway, "Degraded", "status"), "True");
+    EXPECT_THAT(Condition(gateway, "Degraded", "message"),
+                AllOf(HasSubstr(kEgressV4), HasSubstr(node), HasSubstr("add an egress IP")));
+    Finished shown = Run({"egress", "--lab", name(), "--node", node});
+    EXPECT_EQ(shown.exit_code, 1);
+    EXPECT_THAT(shown.output + shown.errors, HasSubstr("no block of 64 ports is free"));
+    auto refused = [&] {
+      std::string page = Run({"lab", "exec", "--name", name(), "--node=" + node, "--", "curl", "-s",
+                              "http://127.0.0.1:9469/metrics"})
+                             .output;
+      std::string row =
+          std::string("sallyport_egress_flows_refused_total{address=\"") + kEgressV4 + "\"} ";
+      size_t at = page.find(row);
+      return at == std::string::npos ? -1 : std::atoi(page.c_str() + at + row.size());
+    };
+    Await("the metric", [&] { return refused() > 0; });
   }
   static std::vector<net::Address> Everybody() {
     std::vector<net::Address> out = Partners();
@@ -143,6 +173,7 @@ TEST_F(Pinned, WithoutAPortTheyAreRefused) {
   ASSERT_EQ(crowd.AwaitPasses(1), "");
   EXPECT_EQ(open(2, kSoon), 0u);
   EXPECT_GT(Dropped("a", "no-port"), 0u);
+  ExpectRefusalsSaid("partner", "n1");
   crowd.Close(kLeft / 2);
   EXPECT_EQ(open(kLeft / 4, kPatient), size_t{kLeft / 4});
   EXPECT_EQ(crowd.AwaitPasses(1), "");

@@ -130,6 +130,23 @@ TEST_F(StewardTest, WhatIsUsedIsNotReturned) {
   }
 }
 
+// Until somebody looks again, what was refused counts, not only for the first decision.
+TEST_F(StewardTest, RefusedFlowsAskForPorts) {
+  Start("n1");
+  for (int first : {2048, 3072}) steward_->blocks().Set(Block(kFirstIp, first, "n1"), now_);
+  List();
+  std::map<net::Address, dataplane::EgressUse> use;
+  for (uint16_t group = 2048; group < 4096; group += 64)
+    use[kFirstIp].live[group] = use[kFirstIp].busiest[group] = 64;
+  use[kFirstIp].refused = 5;  // in an earlier agent's time
+  Decide();
+  steward_->SetUse(use, now_);
+  EXPECT_THAT(Decide().block_actions, SizeIs(testing::Ge(1u)));
+  use[kFirstIp].refused = 6;
+  steward_->SetUse(use, now_);
+  EXPECT_THAT(Decide().block_actions, SizeIs(1)) << "two are on their way then";
+}
+
 TEST_F(StewardTest, AGatewayWithoutAnUplinkTakesNothing) {
   uplinks_.clear();
   Start("gw1");

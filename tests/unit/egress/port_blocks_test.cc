@@ -152,6 +152,19 @@ TEST_F(PortBlocksTest, MoreAreClaimedAheadOfNeed) {
   EXPECT_THAT(decision_.own, SizeIs(5));  // half of 3072, in blocks
 }
 
+TEST_F(PortBlocksTest, WhereSomeWereRefusedThereAreTwiceAsMany) {
+  Settle();
+  Use(100, 100, 0);
+  Settle();
+  ASSERT_THAT(decision_.own, SizeIs(2));
+  for (size_t blocks : {4u, 8u, 16u}) {
+    Use(1024, 1024, 0);
+    input_.demand[kIp].refused = 3;
+    Settle();
+    EXPECT_GE(decision_.own.size(), blocks);
+  }
+}
+
 TEST_F(PortBlocksTest, PortsThatAreUsedAgainTooSoonAskForMore) {
   Settle();
   Use(0, 0, 0);
@@ -381,6 +394,23 @@ TEST_F(PortBlocksTest, BeyondItsPartANodeLeavesSomeToOthers) {
   Settle();
   EXPECT_THAT(decision_.exhausted, IsEmpty());
   EXPECT_EQ(server_.at(decision_.own.begin()->first).exhausted_since, "");
+}
+
+TEST_F(PortBlocksTest, BeyondItsPartANodeWaitsForThoseThatGrow) {
+  input_.needed[kIp] = 4096;  // 15 blocks
+  Theirs(1024, 4096);
+  for (int i = 0; i < 10; ++i) {
+    Settle();
+    Use(4096, 4096, 0);
+  }
+  EXPECT_THAT(decision_.own, SizeIs(7)) << "half of the ports";
+  EXPECT_THAT(decision_.exhausted, ElementsAre(Pair(kIp, HasSubstr("is left to others"))));
+  now_ += kMinute;
+  for (int i = 0; i < 10; ++i) {
+    Settle();
+    Use(4096, 4096, 0);
+  }
+  EXPECT_THAT(decision_.own, SizeIs(12)) << "an eighth stays";
 }
 
 TEST_F(PortBlocksTest, AllBlocksLeasedIsSaid) {
