@@ -74,6 +74,7 @@ class SerialDataplane : public dataplane::Dataplane {
   std::map<net::Address, dataplane::EgressUse> ReadEgressUse() override {
     return inner_->ReadEgressUse();
   }
+  uint32_t EgressRefusals() override { return inner_->EgressRefusals(); }
   uint32_t generation() const override {
     std::lock_guard lock(tables_);
     return inner_->generation();
