@@ -26,7 +26,7 @@ namespace {
 struct Settings {
   double seconds = 0.05;
   int rounds = 20;
-  std::string workload, json;
+  std::string workload, way, json;
   double ports = 0;
 };
 
@@ -43,7 +43,16 @@ void Tell(const std::string& what) {
   if (::isatty(2)) std::fprintf(stderr, "\r%-70s", what.c_str());
 }
 
-Table Compare(const std::string& title, const std::vector<Way>& ways, const Settings& settings) {
+// What ratios are to, and those that were asked for.
+std::vector<Way> Chosen(const std::vector<Way>& all, const std::string& name) {
+  std::vector<Way> ways = {all.front()};
+  for (size_t i = 1; i < all.size(); ++i)
+    if (all[i].name.find(name) != std::string::npos) ways.push_back(all[i]);
+  return ways;
+}
+
+Table Compare(const std::string& title, const std::vector<Way>& all, const Settings& settings) {
+  const std::vector<Way> ways = Chosen(all, settings.way);
   Table table;
   std::vector<const Workload*> workloads;
   for (const Workload& w : Workloads()) {
@@ -111,6 +120,7 @@ int Main(int argc, char** argv) {
   app.add_option("--rounds", settings.rounds, "rounds over all ways and workloads")
       ->capture_default_str();
   app.add_option("--workload", settings.workload, "only workloads whose name contains this");
+  app.add_option("--way", settings.way, "only ways whose name contains this, and the first");
   app.add_option("--ports", settings.ports,
                  "instead: so many seconds of connections to one remote for each way")
       ->check(CLI::PositiveNumber);
