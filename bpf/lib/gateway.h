@@ -98,21 +98,22 @@ static __always_inline int may_send_from(__u32 number, __u32 port, __u32 node)
 	return READ_ONCE(*owner) == node;
 }
 
-/* Translated at another node, on its way out here. */
+/* Translated at another node, on its way out here. `usual`: all ends are known. */
 static __always_inline int forward_out(struct __sk_buff *ctx, __u32 number, __u32 node,
-				       const struct sp_address *to)
+				       const struct ends *e, int usual)
 {
-	int port = egress_port(ctx, 0, 0);
+	int port = usual ? bpf_ntohs(e->source_port) : egress_port(ctx, 0, 0);
+	__u8 protocol = e->protocol;
 	__u64 length = ctx->len;
-	__u8 protocol = 0;
 	int action;
 
 	if (port < 0 || port == PORT_NEIGHBOUR)
 		return -SP_DROP_NOT_A_NODE;
 	if (!may_send_from(number, (__u32)port, node))
 		return -SP_DROP_NOT_A_NODE;
-	bpf_skb_load_bytes(ctx, ETH_HLEN + (is_v4(to) ? 9 : 6), &protocol, 1);
-	action = send_outside(ctx, number, to, protocol);
+	if (!usual)
+		bpf_skb_load_bytes(ctx, ETH_HLEN + (is_v4(&e->destination) ? 9 : 6), &protocol, 1);
+	action = send_outside(ctx, number, &e->destination, protocol);
 	if (action >= 0)
 		count_egress(number, 0, length);
 	return action;
@@ -147,22 +148,41 @@ static __always_inline int forward_in(struct __sk_buff *ctx, __u32 number, int p
 	return action;
 }
 
+/* Another node's tunnel, to this node's own address: nobody's but the tunnel's. */
+static __always_inline int is_for_tunnel(const struct ends *e, const struct sp_tunnel *t)
+{
+	__u32 self = SP_NODE_SELF;
+	struct sp_tunnel_node *n;
+
+	if (e->protocol != IPPROTO_UDP ||
+	    e->destination_port != bpf_htons((__u16)READ_ONCE(t->port)))
+		return 0;
+	n = bpf_map_lookup_elem(&tunnel_nodes, &self);
+	return n && same_address(&n->address, &e->destination);
+}
+
 /* Where frames come from outside: to an egress IP? NO_OPINION: no. Else an action, or FOR_US. */
 GLOBAL int from_outside(struct __sk_buff *ctx)
 {
 	struct sp_tunnel *t = tunnel_word();
-	struct sp_address source, destination;
-	int action, port;
+	int action, port, usual;
+	struct ends e = {};
 	__u32 number;
 
-	if (!t || !READ_ONCE(t->egress_ips))
+	if (!t || !READ_ONCE(t->egress_ips) || was_brought_in(ctx))
 		return NO_OPINION;
-	if (was_brought_in(ctx) || !read_addresses(ctx, &source, &destination))
+	usual = parse_usual(ctx, &e, ETH_HLEN);
+	if (!usual && !read_addresses(ctx, &e.source, &e.destination))
 		return NO_OPINION;
-	number = outside_number(&destination, SP_OUTSIDE_EGRESS);
+	if (usual && is_for_tunnel(&e, t))
+		return TC_ACT_UNSPEC;
+	number = outside_number(&e.destination, SP_OUTSIDE_EGRESS);
 	if (!number)
 		return NO_OPINION;
-	port = egress_port(ctx, 1, READ_ONCE(t->mtu));
+	if (usual && surely_fits(ctx, e.protocol, READ_ONCE(t->mtu)))
+		port = bpf_ntohs(e.destination_port);
+	else
+		port = egress_port(ctx, 1, READ_ONCE(t->mtu));
 	if (port == PORT_NEIGHBOUR)
 		return NO_OPINION;
 	action = forward_in(ctx, number, port, READ_ONCE(t->mtu));
@@ -191,18 +211,22 @@ static __always_inline __u32 tunnel_sender(struct __sk_buff *ctx, __u32 vni)
 GLOBAL int from_tunnel(struct __sk_buff *ctx, __u32 *number)
 {
 	struct sp_tunnel *t = tunnel_word();
-	struct sp_address source, destination;
+	struct ends e = {};
 	__u32 node;
+	int usual;
 
 	if (!t || !number)
 		return -SP_DROP_NOT_A_NODE;
 	node = tunnel_sender(ctx, READ_ONCE(t->vni));
-	if (!node || ctx->vlan_present || !read_addresses(ctx, &source, &destination))
+	if (!node || ctx->vlan_present)
 		return -SP_DROP_NOT_A_NODE;
-	*number = outside_number(&source, SP_OUTSIDE_EGRESS);
+	usual = parse_usual(ctx, &e, ETH_HLEN);
+	if (!usual && !read_addresses(ctx, &e.source, &e.destination))
+		return -SP_DROP_NOT_A_NODE;
+	*number = outside_number(&e.source, SP_OUTSIDE_EGRESS);
 	if (*number)
-		return forward_out(ctx, *number, node, &destination);
-	*number = outside_number(&destination, SP_OUTSIDE_EGRESS);
+		return forward_out(ctx, *number, node, &e, usual);
+	*number = outside_number(&e.destination, SP_OUTSIDE_EGRESS);
 	if (!*number)
 		return -SP_DROP_NOT_A_NODE;
 	return (int)FOR_US(*number);

@@ -261,12 +261,68 @@ static __always_inline int change_packet(struct __sk_buff *ctx, const struct pac
 	return translate(ctx, p, c, ETH_HLEN) ? -SP_DROP_UNTRANSLATABLE : 0;
 }
 
+/*
+ * A usual packet, TCP or UDP right behind a plain IP header and opening nothing, becomes what it is
+ * to go on as: what it is says its flow. 0, or minus a reason.
+ */
+GLOBAL int change_usual(struct __sk_buff *ctx, __u32 place, __u32 partner, int back)
+{
+	struct sp_flow *f = flow_at(place);
+	struct change change = {};
+	struct packet p = {};
+
+	if (!f || fill_change(&change, place, partner, back))
+		return -SP_DROP_INTERNAL;
+	p.kind = PACKET_TRANSPORT;
+	p.protocol = f->key.protocol;
+	p.l4 = ETH_HLEN +
+	       (is_v4(&change.from.address) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	return translate(ctx, &p, &change, ETH_HLEN) ? -SP_DROP_UNTRANSLATABLE : 0;
+}
+
+/* Translated, to the gateway or out of this node. */
+GLOBAL int send_on(struct __sk_buff *ctx, __u32 number, const struct sp_address *to, __u32 protocol)
+{
+	struct sp_egress_ip *e = egress_ip_at(number);
+	__u32 gateway = e ? READ_ONCE(e->gateway) : 0;
+
+	if (!gateway)
+		return -SP_DROP_NO_GATEWAY;
+	if (gateway != SP_NODE_SELF)
+		return send_to_node(ctx, gateway);
+	count_egress(number, 0, ctx->len);
+	return send_outside(ctx, number, to, protocol);
+}
+
+/* Does a usual packet of the flow at this place fit into the tunnel? */
+static __always_inline int fits_tunnel(struct __sk_buff *ctx, __u32 place)
+{
+	struct sp_flow *f = flow_at(place);
+	struct sp_tunnel *t = tunnel_word();
+
+	return f && t && surely_fits(ctx, f->key.protocol, READ_ONCE(t->mtu));
+}
+
+/* The same as leave_any(), for a usual packet that fits. */
+GLOBAL int leave_usual(struct __sk_buff *ctx, __u32 place, __u32 partner)
+{
+	int failed = change_usual(ctx, place, partner, 0);
+	struct sp_pin *pin = pin_at(place);
+	struct sp_flow *f = flow_at(place);
+	struct sp_address to;
+
+	if (failed || !pin || !f)
+		return failed ? failed : -SP_DROP_INTERNAL;
+	to = *other_address(f);
+	return send_on(ctx, READ_ONCE(pin->egress), &to, f->key.protocol);
+}
+
 /* Translates the packet and sends it on. An action, or minus a reason. */
-GLOBAL int leave(struct __sk_buff *ctx, __u32 place, __u32 partner)
+GLOBAL int leave_any(struct __sk_buff *ctx, __u32 place, __u32 partner)
 {
 	struct sp_pin *pin = pin_at(place);
 	struct sp_tunnel *t = tunnel_word();
-	__u32 number = pin ? READ_ONCE(pin->egress) : 0, gateway;
+	__u32 number = pin ? READ_ONCE(pin->egress) : 0;
 	struct sp_egress_ip *e = egress_ip_at(number);
 	struct change change = {};
 	struct packet p = {};
@@ -274,7 +330,6 @@ GLOBAL int leave(struct __sk_buff *ctx, __u32 place, __u32 partner)
 
 	if (!t || !READ_ONCE(t->mtu) || !e || !READ_ONCE(e->gateway))
 		return -SP_DROP_NO_GATEWAY;
-	gateway = READ_ONCE(e->gateway);
 	parse_packet(ctx, &p, ETH_HLEN);
 	if (fill_change(&change, place, partner, 0))
 		return -SP_DROP_INTERNAL;
@@ -283,10 +338,13 @@ GLOBAL int leave(struct __sk_buff *ctx, __u32 place, __u32 partner)
 	verdict = change_packet(ctx, &p, &change, READ_ONCE(t->mtu));
 	if (verdict < 0)
 		return verdict;
-	if (gateway != SP_NODE_SELF)
-		return send_to_node(ctx, gateway);
-	count_egress(number, 0, ctx->len);
-	return send_outside(ctx, number, &p.destination, p.protocol);
+	return send_on(ctx, number, &p.destination, p.protocol);
+}
+
+GLOBAL int leave(struct __sk_buff *ctx, __u32 place, __u32 partner, __u32 pinned)
+{
+	return (pinned & PINNED_USUAL) && fits_tunnel(ctx, place) ? leave_usual(ctx, place, partner)
+								  : leave_any(ctx, place, partner);
 }
 
 GLOBAL int refuse_pinned(struct __sk_buff *ctx, __u32 place, __u32 generation, __u32 reason)
@@ -327,9 +385,8 @@ static __always_inline int pin_out(struct __sk_buff *ctx, __u32 pinned, __u32 ge
 		pinned &= ~PINNED_USUAL; /* it has no port yet */
 	kind = pinned & PINNED_USUAL ? 0 : leaving_kind(ctx);
 	found = find_port(pinned, kind, ctx->ifindex, generation);
-
 	if (found >= 0)
-		found = leave(ctx, place, (__u32)found);
+		found = leave(ctx, place, (__u32)found, pinned);
 	if (found < 0)
 		return refuse_pinned(ctx, place, generation, (__u32)-found);
 	count_leaving(ctx, place, length);

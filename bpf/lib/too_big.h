@@ -80,6 +80,18 @@ static __always_inline int is_too_big(struct __sk_buff *ctx, const struct packet
 	       (fragment & bpf_htons(0x4000));
 }
 
+/* At a glance, of TCP or UDP right behind a plain IP header: does it fit for sure? */
+static __always_inline int surely_fits(struct __sk_buff *ctx, __u8 protocol, __u32 mtu)
+{
+	__u32 ip = ctx->protocol == bpf_htons(ETH_P_IP) ? sizeof(struct iphdr)
+							: sizeof(struct ipv6hdr);
+
+	if (ctx->gso_size)
+		return ip + (protocol == IPPROTO_TCP ? sizeof(struct tcphdr) : 8) + ctx->gso_size <=
+		       mtu;
+	return ctx->len - ETH_HLEN <= mtu;
+}
+
 static __always_inline __u16 folded(__u64 sum)
 {
 	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);

@@ -6,7 +6,7 @@
 #ifndef SALLYPORT_LIB_UNPIN_H
 #define SALLYPORT_LIB_UNPIN_H
 
-#include "pin.h"
+#include "usual.h"
 
 /*
  * The ends of what the packet is about: of itself, or of what an ICMP error quotes, as somebody
@@ -143,6 +143,81 @@ GLOBAL int keep_pair_alike(__u32 place)
 	return 0;
 }
 
+/* Does the usual answer pass to this endpoint, as judge_back() would let it, and change nothing? */
+static __always_inline int passes_back(const struct sp_flow *f, __u64 state,
+				       const struct sp_pin *pin, __u32 generation, __u32 now)
+{
+	const __u64 needed = SP_FLOW_EGRESS | SP_FLOW_PINNED | SP_FLOW_ANSWERED | SP_FLOW_CONFIRMED;
+	__u32 high = !!(state & SP_FLOW_FROM_HIGH), ifindex = READ_ONCE(pin->ifindex), at;
+	struct sp_endpoint *e = endpoint_find(ifindex, &at);
+
+	return e && (READ_ONCE(e->flags[generation & 1]) & SP_ENDPOINT_OPEN) &&
+	       state >> 32 == generation && (state & needed) == needed &&
+	       !(state &
+		 (SP_FLOW_RESET | SP_FLOW_CUT | SP_FLOW_DEFERRED | SP_FLOW_JOINT | FLOW_BUSY)) &&
+	       READ_ONCE(f->ifindex[high]) == ifindex && !READ_ONCE(f->ifindex[!high]) &&
+	       now - READ_ONCE(f->seen) <= usual_life(state);
+}
+
+/*
+ * The usual answer: TCP or UDP behind plain headers, of a pair of flows that it changes nothing in.
+ * The place of the pod's entry; minus a reason: it has to go the long way.
+ */
+GLOBAL int find_usual(struct __sk_buff *ctx, __u32 generation)
+{
+	struct sp_flow *outsides, *f;
+	struct sp_flow_key key = {};
+	__u32 partner = 0, now = tick_now();
+	struct ends e = {};
+	__u64 state, seen_state;
+	struct sp_pin *pin;
+	int place;
+	__u16 tag;
+
+	if (!parse_usual(ctx, &e, ETH_HLEN) || e.turning)
+		return -SP_DROP_STRANGER;
+	flow_key(&key, &e.source, &e.destination, e.source_port, e.destination_port, e.protocol);
+	key.outside = 1;
+	outsides = usual_flow(&key, &tag, &partner);
+	if (!outsides)
+		return -SP_DROP_STRANGER;
+	seen_state = READ_ONCE(outsides->state);
+	if ((__u16)(seen_state >> 16) != tag || (seen_state & (SP_FLOW_RESET | FLOW_BUSY)) ||
+	    now - READ_ONCE(outsides->seen) > usual_life(seen_state))
+		return -SP_DROP_STRANGER;
+	place = pods_entry(partner);
+	if (place < 0)
+		return -SP_DROP_STRANGER;
+	f = flow_at((__u32)place);
+	pin = pin_at((__u32)place);
+	if (!f || !pin)
+		return -SP_DROP_STRANGER;
+	state = READ_ONCE(f->state);
+	if (((state ^ seen_state) & FLOW_LIFE) || !passes_back(f, state, pin, generation, now))
+		return -SP_DROP_STRANGER;
+	if (READ_ONCE(f->seen) != now)
+		WRITE_ONCE(f->seen, now);
+	return place;
+}
+
+/* Such an answer to its pod. */
+static __always_inline int give_usual(struct __sk_buff *ctx, __u32 place)
+{
+	struct sp_pin *pin = pin_at(place);
+	__u32 at, ifindex;
+	int failed;
+
+	if (!pin)
+		return -SP_DROP_INTERNAL;
+	failed = change_usual(ctx, place, READ_ONCE(pin->partner), 1);
+	if (failed)
+		return failed;
+	ifindex = READ_ONCE(pin->ifindex);
+	at = endpoint_place(ifindex);
+	count_pass(ctx, SP_INGRESS, bpf_map_lookup_elem(&counters, &at));
+	return hand_over(ctx, ifindex);
+}
+
 /*
  * The node has translated it, on the way to a backend of a Service outside, and has to translate it
  * back: it comes in where the flow leaves. There the frame is taken for the node's.
@@ -177,11 +252,14 @@ static __always_inline int is_for_us(int action)
 /* Such a packet to its pod. An action, or minus a reason. */
 static __always_inline int give_back(struct __sk_buff *ctx, __u32 generation)
 {
-	int place = find_back(ctx), action;
+	int place = find_usual(ctx, generation), action;
 	struct sp_endpoint *e;
 	struct sp_pin *pin;
 	__u32 at;
 
+	if (place >= 0)
+		return give_usual(ctx, (__u32)place);
+	place = find_back(ctx);
 	if (place < 0)
 		return place;
 	action = change_back(ctx, (__u32)place);

@@ -4,9 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <string>
-#include <thread>
 
 namespace sallyport::bench {
 
@@ -15,8 +12,8 @@ inline constexpr const char* kServerAddress = "10.77.0.3";
 
 class Arena {
  public:
-  // Namespaces spt-bench-{node,client,server}; removes those of an earlier run first. Throws
-  // std::runtime_error if something cannot be made.
+  // Namespaces "node", "client" and "server" (shared/spaces.h); removes those of an earlier run
+  // first. Throws std::runtime_error if something cannot be made.
   Arena();
   ~Arena();
   Arena(const Arena&) = delete;
@@ -24,18 +21,8 @@ class Arena {
   uint32_t client_ifindex() const { return client_ifindex_; }  // host side
   uint32_t server_ifindex() const { return server_ifindex_; }
 
-  // Runs a shell command in a namespace: "node", "client" or "server". Throws if it fails.
-  void Run(const std::string& where, const std::string& command) const;
-  // The calling thread lives there from now on.
-  void Enter(const std::string& where) const;
-
  private:
   uint32_t client_ifindex_ = 0, server_ifindex_ = 0;
 };
-
-// Seconds of processor time that this process and the kernel's softirq threads have used. On veth
-// pairs all forwarding happens in the sender's context or in ksoftirqd: nothing is missed, and what
-// else runs on the machine is not counted.
-double BusySeconds();
 
 }  // namespace sallyport::bench

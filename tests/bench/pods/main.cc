@@ -7,81 +7,17 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <map>
-#include <nlohmann/json.hpp>
+#include <exception>
+#include <string>
+#include <vector>
 
 #include "pods/variants.h"
 #include "pods/workloads.h"
+#include "shared/table.h"
 
 namespace sallyport::bench {
 namespace {
-
-using Key = std::pair<size_t, size_t>;  // workload, variant
-using Samples = std::map<Key, std::vector<Sample>>;
-
-using Figure = double (*)(const Sample&);
-double CpuPerUnit(const Sample& s) { return s.cpu_seconds / s.units; }
-double Rate(const Sample& s) { return s.units / s.wall_seconds; }
-double Latency(const Sample& s) { return s.latency_us; }
-
-// The smallest processor time or latency, the highest rate; nan where there are no samples.
-double LeastDisturbed(const std::vector<Sample>& samples, Figure figure) {
-  double best = std::nan("");
-  for (const Sample& s : samples) {
-    double value = figure(s);
-    if (!std::isfinite(value)) continue;
-    best = std::isnan(best) ? value
-           : figure == Rate ? std::max(best, value)
-                            : std::min(best, value);
-  }
-  return best;
-}
-
-// Against the first variant.
-double Ratio(const Samples& samples, Key key, Figure figure) {
-  return LeastDisturbed(samples.at(key), figure) /
-         LeastDisturbed(samples.at({key.first, 0}), figure);
-}
-
-void PrintTable(const Samples& samples, const std::vector<Variant>& variants,
-                const std::vector<size_t>& workloads) {
-  for (size_t w : workloads) {
-    const Workload& workload = Workloads()[w];
-    const auto& base = samples.at({w, 0});
-    std::printf("\n%s (nothing: %.0f ns CPU and %.0f %s/s)\n", workload.name.c_str(),
-                LeastDisturbed(base, CpuPerUnit) * 1e9, LeastDisturbed(base, Rate),
-                workload.unit.c_str());
-    std::printf("  %-36s %10s %10s %10s\n", "", "CPU/unit", "rate", "latency us");
-    for (size_t v = 0; v < variants.size(); ++v) {
-      double latency = LeastDisturbed(samples.at({w, v}), Latency);
-      std::printf("  %-36s %10.2f %10.2f", variants[v].name.c_str(),
-                  Ratio(samples, {w, v}, CpuPerUnit), Ratio(samples, {w, v}, Rate));
-      latency > 0 ? std::printf(" %10.1f\n", latency) : std::printf(" %10s\n", "");
-    }
-  }
-}
-
-nlohmann::json Json(const Samples& samples, const std::vector<Variant>& variants,
-                    const std::vector<size_t>& workloads) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (size_t w : workloads) {
-    for (size_t v = 0; v < variants.size(); ++v) {
-      const auto& s = samples.at({w, v});
-      rows.push_back({{"workload", Workloads()[w].name},
-                      {"unit", Workloads()[w].unit},
-                      {"variant", variants[v].name},
-                      {"cpu_ns_per_unit", LeastDisturbed(s, CpuPerUnit) * 1e9},
-                      {"rate_per_s", LeastDisturbed(s, Rate)},
-                      {"cpu_ratio", Ratio(samples, {w, v}, CpuPerUnit)},
-                      {"rate_ratio", Ratio(samples, {w, v}, Rate)},
-                      {"latency_us", LeastDisturbed(s, Latency)}});
-    }
-  }
-  return rows;
-}
 
 int Main(int argc, char** argv) {
   double seconds = 0.05;
@@ -98,26 +34,30 @@ int Main(int argc, char** argv) {
 
   Arena arena;
   Variants variants(arena);
-  std::vector<size_t> workloads;
-  for (size_t w = 0; w < Workloads().size(); ++w) {
-    if (Workloads()[w].name.find(only) != std::string::npos) workloads.push_back(w);
+  Table table;
+  std::vector<const Workload*> workloads;
+  for (const Workload& w : Workloads()) {
+    if (w.name.find(only) == std::string::npos) continue;
+    workloads.push_back(&w);
+    table.workloads.push_back({w.name, w.unit});
   }
-  Samples samples;
+  for (const Variant& v : variants.all()) table.variants.push_back(v.name);
   for (int round = 0; round < rounds; ++round) {
     for (size_t v = 0; v < variants.all().size(); ++v) {
       const Variant& variant = variants.all()[v];
       if (::isatty(2))
         std::fprintf(stderr, "\rround %d/%d %-40s", round + 1, rounds, variant.name.c_str());
       variant.on();
-      for (size_t w : workloads) samples[{w, v}].push_back(Workloads()[w].run(arena, seconds));
+      for (size_t w = 0; w < workloads.size(); ++w)
+        table.samples[{w, v}].push_back(workloads[w]->run(seconds));
       variant.off();
     }
   }
   if (::isatty(2)) std::fprintf(stderr, "\r%60s\r", "");
-  PrintTable(samples, variants.all(), workloads);
+  table.Print();
   if (!json_path.empty()) {
     if (FILE* f = std::fopen(json_path.c_str(), "w")) {
-      std::fputs(Json(samples, variants.all(), workloads).dump(1).c_str(), f);
+      std::fputs(table.Json().c_str(), f);
       std::fclose(f);
     } else {
       std::fprintf(stderr, "bench_pods: cannot write %s\n", json_path.c_str());

@@ -6,11 +6,11 @@
 
 #include <fstream>
 #include <stdexcept>
-#include <thread>
 
 #include "dataplane/dataplane.h"
 #include "pods/workloads.h"
 #include "policy/compile.h"
+#include "shared/spaces.h"
 #include "support/temporary.h"
 
 namespace sallyport::bench {
@@ -108,10 +108,10 @@ std::string IpsetRules(int count) {
 }
 
 // `command` on the node, its last argument a file with this text.
-void RunOn(const Arena& arena, const std::string& command, const std::string& text) {
+void RunOn(const std::string& command, const std::string& text) {
   test::TemporaryDirectory directory;
   directory.Write("rules", text);
-  arena.Run("node", command + " " + (directory / "rules"));
+  RunIn("node", command + " " + (directory / "rules"));
 }
 
 }  // namespace
@@ -163,18 +163,7 @@ class Variants::Agent {
   dataplane::Binding Bind(uint32_t ifindex, const char* address) const {
     return {ifindex, {Parse(address)}, direct};
   }
-  void InNode(const std::function<void()>& body) {
-    std::exception_ptr failure;
-    std::thread([&] {
-      try {
-        arena_.Enter("node");
-        body();
-      } catch (...) {
-        failure = std::current_exception();
-      }
-    }).join();
-    if (failure) std::rethrow_exception(failure);
-  }
+  void InNode(const std::function<void()>& body) { CallIn("node", body); }
 
   const Arena& arena_;
   std::unique_ptr<dataplane::Dataplane> dataplane_;
@@ -201,27 +190,26 @@ Variants::Variants(const Arena& arena) : agent_(std::make_unique<Agent>(arena)) 
   sallyport("agent, 1,000 CIDRs, no hand-over", WithBlocks(1000), false);
   for (int count : {10, 10000}) {
     std::string label = count == 10 ? "10" : "10,000";
-    all_.push_back({"nftables, " + label + " CIDRs",
-                    [&arena, count] { RunOn(arena, "nft -f", NftRules(count)); },
-                    [&arena] { arena.Run("node", "nft flush ruleset"); }});
+    all_.push_back({"nftables, " + label + " CIDRs", [count] { RunOn("nft -f", NftRules(count)); },
+                    [] { RunIn("node", "nft flush ruleset"); }});
     all_.push_back({"ipset, " + label + " CIDRs",
-                    [&arena, count] {
-                      RunOn(arena, "ipset restore -f", IpsetRules(count));
-                      arena.Run("node",
-                                "iptables -P FORWARD DROP"
-                                " && iptables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED"
-                                " -j ACCEPT"
-                                " && iptables -A FORWARD -p tcp -m set --match-set bench src"
-                                " -m set --match-set bench dst -j ACCEPT"
-                                " && iptables -A FORWARD -p udp --dport " +
-                                    std::to_string(kUdpPort) +
-                                    " -m set --match-set bench src"
-                                    " -m set --match-set bench dst -j ACCEPT");
+                    [count] {
+                      RunOn("ipset restore -f", IpsetRules(count));
+                      RunIn("node",
+                            "iptables -P FORWARD DROP"
+                            " && iptables -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED"
+                            " -j ACCEPT"
+                            " && iptables -A FORWARD -p tcp -m set --match-set bench src"
+                            " -m set --match-set bench dst -j ACCEPT"
+                            " && iptables -A FORWARD -p udp --dport " +
+                                std::to_string(kUdpPort) +
+                                " -m set --match-set bench src"
+                                " -m set --match-set bench dst -j ACCEPT");
                     },
-                    [&arena] {
-                      arena.Run("node",
-                                "iptables -P FORWARD ACCEPT && iptables -F FORWARD"
-                                " && ipset destroy bench && nft flush ruleset");
+                    [] {
+                      RunIn("node",
+                            "iptables -P FORWARD ACCEPT && iptables -F FORWARD"
+                            " && ipset destroy bench && nft flush ruleset");
                     }});
   }
 }

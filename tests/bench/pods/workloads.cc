@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,20 +13,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
-#include <future>
-#include <stdexcept>
 #include <thread>
 
 #include "base/unique_fd.h"
+#include "shared/spaces.h"
 
 namespace sallyport::bench {
 namespace {
-
-using SteadyClock = std::chrono::steady_clock;
-
-double Since(SteadyClock::time_point start) {
-  return std::chrono::duration<double>(SteadyClock::now() - start).count();
-}
 
 sockaddr_in Server(uint16_t port) {
   sockaddr_in a{};
@@ -35,16 +27,6 @@ sockaddr_in Server(uint16_t port) {
   a.sin_port = htons(port);
   inet_pton(AF_INET, kServerAddress, &a.sin_addr);
   return a;
-}
-
-void Need(bool ok, const char* what) {
-  if (!ok) throw std::runtime_error(std::string(what) + ": " + std::strerror(errno));
-}
-
-UniqueFd Socket(int type) {
-  UniqueFd fd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
-  Need(static_cast<bool>(fd), "socket");
-  return fd;
 }
 
 UniqueFd Listen(uint16_t port) {
@@ -66,63 +48,8 @@ UniqueFd Connect(uint16_t port) {
   return fd;
 }
 
-// Both pods' processes run on one processor: what it costs to wake another one differs from time to
-// time by more than what is measured.
-void StayOnOneProcessor() {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(static_cast<size_t>(sysconf(_SC_NPROCESSORS_ONLN) - 1), &one);
-  Need(::sched_setaffinity(0, sizeof one, &one) == 0, "sched_setaffinity");
-}
-
-// Runs `serve` in the server pod until the work in the client pod is done, and measures the latter.
-// `serve` calls its argument once when it is ready, and ends when `stop` is set.
-using Ready = std::function<void()>;
-Sample Measure(const Arena& arena,
-               const std::function<void(const Ready&, const std::atomic<bool>&)>& serve,
-               const std::function<Sample()>& work) {
-  std::atomic<bool> stop = false;
-  std::promise<void> ready;
-  std::exception_ptr failure;
-  std::thread server([&] {
-    try {
-      StayOnOneProcessor();
-      arena.Enter("server");
-      serve([&] { ready.set_value(); }, stop);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  });
-  Sample sample;
-  std::exception_ptr client_failure;
-  std::thread client([&] {
-    try {
-      StayOnOneProcessor();
-      arena.Enter("client");
-      if (ready.get_future().wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
-        throw std::runtime_error("the server did not start");
-      }
-      sample = work();
-    } catch (...) {
-      client_failure = std::current_exception();
-    }
-  });
-  client.join();
-  stop = true;
-  server.join();
-  if (failure) std::rethrow_exception(failure);
-  if (client_failure) std::rethrow_exception(client_failure);
-  return sample;
-}
-
-// Counts what `step` does until the time is up; `step` returns how many units it did.
-Sample Timed(double seconds, const std::function<double()>& step) {
-  Sample s;
-  double busy = BusySeconds();
-  auto start = SteadyClock::now();
-  while ((s.wall_seconds = Since(start)) < seconds) s.units += step();
-  s.cpu_seconds = BusySeconds() - busy;
-  return s;
+Sample Between(const Serve& serve, const std::function<Sample()>& work) {
+  return Measure("client", "server", serve, work);
 }
 
 bool Readable(int fd) {
@@ -130,9 +57,8 @@ bool Readable(int fd) {
   return ::poll(&p, 1, 50) > 0;
 }
 
-Sample Bulk(const Arena& arena, double seconds, size_t chunk) {
-  return Measure(
-      arena,
+Sample Bulk(double seconds, size_t chunk) {
+  return Between(
       [](const Ready& ready, const std::atomic<bool>&) {
         UniqueFd listener = Listen(kBulkPort);
         ready();
@@ -152,20 +78,20 @@ Sample Bulk(const Arena& arena, double seconds, size_t chunk) {
       });
 }
 
-Sample BulkTcp(const Arena& arena, double seconds) {
-  Sample s = Bulk(arena, seconds, 1 << 17);
+Sample BulkTcp(double seconds) {
+  Sample s = Bulk(seconds, 1 << 17);
   s.units /= 1e6;
   return s;
 }
 
 // Segmentation off: one packet on the wire for each MSS.
-Sample MssTcp(const Arena& arena, double seconds) {
+Sample MssTcp(double seconds) {
   constexpr double kMss = 1448;
-  arena.Run("client", "ethtool -K eth0 tso off gso off gro off >/dev/null");
-  arena.Run("server", "ethtool -K eth0 tso off gso off gro off >/dev/null");
-  Sample s = Bulk(arena, seconds, 1448 * 32);
-  arena.Run("client", "ethtool -K eth0 tso on gso on >/dev/null");
-  arena.Run("server", "ethtool -K eth0 tso on gso on >/dev/null");
+  RunIn("client", "ethtool -K eth0 tso off gso off gro off >/dev/null");
+  RunIn("server", "ethtool -K eth0 tso off gso off gro off >/dev/null");
+  Sample s = Bulk(seconds, 1448 * 32);
+  RunIn("client", "ethtool -K eth0 tso on gso on >/dev/null");
+  RunIn("server", "ethtool -K eth0 tso on gso on >/dev/null");
   s.units /= kMss;
   return s;
 }
@@ -187,9 +113,9 @@ void SinkUdp(const Ready& ready, const std::atomic<bool>& stop, uint16_t port) {
 
 constexpr size_t kDatagram = 64 - sizeof(udphdr) - sizeof(iphdr);  // 64 bytes of IP
 
-Sample SendUdp(const Arena& arena, double seconds, uint16_t port) {
-  return Measure(
-      arena, [&](const Ready& ready, const std::atomic<bool>& stop) { SinkUdp(ready, stop, port); },
+Sample SendUdp(double seconds, uint16_t port) {
+  return Between(
+      [&](const Ready& ready, const std::atomic<bool>& stop) { SinkUdp(ready, stop, port); },
       [&] {
         std::array<UniqueFd, 8> flows;
         for (UniqueFd& fd : flows) {
@@ -207,9 +133,8 @@ Sample SendUdp(const Arena& arena, double seconds, uint16_t port) {
 
 // Another source port with each packet: each opens a flow. Some 60,000 flows in turn, so every
 // packet meets a table that is as full as flows live.
-Sample NewFlows(const Arena& arena, double seconds) {
-  return Measure(
-      arena,
+Sample NewFlows(double seconds) {
+  return Between(
       [&](const Ready& ready, const std::atomic<bool>& stop) { SinkUdp(ready, stop, kUdpPort); },
       [&] {
         UniqueFd fd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_UDP));
@@ -269,8 +194,8 @@ void ConnectRequestClose(uint16_t port) {
        "request");
 }
 
-Sample Connections(const Arena& arena, double seconds, int at_a_time) {
-  return Measure(arena, ServeConnections, [&] {
+Sample Connections(double seconds, int at_a_time) {
+  return Between(ServeConnections, [&] {
     static std::atomic<uint32_t> next = 0;
     auto port = [] { return static_cast<uint16_t>(kConnectPort + next++ % kConnectPorts); };
     if (at_a_time == 1) {
@@ -303,9 +228,8 @@ Sample Connections(const Arena& arena, double seconds, int at_a_time) {
   });
 }
 
-Sample RequestResponse(const Arena& arena, double seconds) {
-  return Measure(
-      arena,
+Sample RequestResponse(double seconds) {
+  return Between(
       [](const Ready& ready, const std::atomic<bool>&) {
         UniqueFd listener = Listen(kEchoPort);
         ready();
@@ -336,15 +260,11 @@ const std::vector<Workload>& Workloads() {
   static const std::vector<Workload> all = {
       {"bulk TCP", "MB", BulkTcp},
       {"TCP, one MSS a packet", "packet", MssTcp},
-      {"UDP 64 B, established", "packet",
-       [](const Arena& a, double s) { return SendUdp(a, s, kUdpPort); }},
+      {"UDP 64 B, established", "packet", [](double s) { return SendUdp(s, kUdpPort); }},
       {"UDP, a flow per packet", "packet", NewFlows},
-      {"UDP, denied", "packet",
-       [](const Arena& a, double s) { return SendUdp(a, s, kDeniedPort); }},
-      {"TCP connect-request-close", "connection",
-       [](const Arena& a, double s) { return Connections(a, s, 1); }},
-      {"the same, 16 at a time", "connection",
-       [](const Arena& a, double s) { return Connections(a, s, 16); }},
+      {"UDP, denied", "packet", [](double s) { return SendUdp(s, kDeniedPort); }},
+      {"TCP connect-request-close", "connection", [](double s) { return Connections(s, 1); }},
+      {"the same, 16 at a time", "connection", [](double s) { return Connections(s, 16); }},
       {"TCP request-response", "request", RequestResponse},
   };
   return all;

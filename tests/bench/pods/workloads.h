@@ -6,21 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "pods/arena.h"
+#include "shared/measure.h"
 
 namespace sallyport::bench {
-
-struct Sample {
-  double units = 0;        // of work done
-  double cpu_seconds = 0;  // of all processors
-  double wall_seconds = 0;
-  double latency_us = 0;  // mean, where the work is one thing at a time; else 0
-};
 
 struct Workload {
   std::string name;
   std::string unit;
-  std::function<Sample(const Arena&, double seconds)> run;
+  std::function<Sample(double seconds)> run;
 };
 
 // Ports of the server pod. Variants allow all but the denied one.
