@@ -187,7 +187,9 @@ static __always_inline int judge_packet(struct __sk_buff *ctx, struct context *c
 /* Is what leaves here to be judged again, unless its flow says otherwise? */
 static __always_inline int is_isolated_egress(const struct context *c)
 {
-	return !is_open(c) || own_set(c, SP_EGRESS);
+	struct sp_endpoint *own = endpoint_at(c->endpoint);
+
+	return !is_open(c) || own_set(c, SP_EGRESS) || (own && endpoint_pins(own, c->half));
 }
 
 /*

@@ -104,17 +104,19 @@ GLOBAL int stays_deferred(const struct flow_ref *ref, __u32 half)
 
 /*
  * At E's own interface: what E opens to its node or to a Service is judged when the node has
- * translated it, or delivered. Whatever else may be translated is judged here and there, for an
- * isolated E.
+ * translated it, or delivered. Whatever else may be translated is judged here and there, for an E
+ * that is isolated, or pinned to egress IPs.
  */
-static __always_inline __u32 deferral(const struct context *c, __u64 peer)
+static __always_inline __u32 deferral(const struct context *c, const struct sp_endpoint *own,
+				      __u64 peer)
 {
 	if (c->at_node)
 		return 0;
 	if (peer_is_node(peer) || peer_is_service(peer) ||
 	    (!peer_is_pod(peer) && stays_deferred(&c->ref, c->half)))
 		return SP_FLOW_CARRIED | SP_FLOW_DEFERRED;
-	return c->judge.set && !peer_is_pod(peer) ? SP_FLOW_CARRIED : 0;
+	return (c->judge.set || endpoint_pins(own, c->half)) && !peer_is_pod(peer) ? SP_FLOW_CARRIED
+										   : 0;
 }
 
 /* Does what E opens to this peer leave through an egress IP? Never to who is of the cluster. */
@@ -151,7 +153,7 @@ GLOBAL int judge_flow(struct context *c, int own_opens, int both, struct decisio
 	out->flags = out->other = 0;
 	c->judge.set = endpoint_set(own, c->half, direction);
 	if (own_opens) {
-		out->flags = SP_FLOW_EGRESS | deferral(c, peer);
+		out->flags = SP_FLOW_EGRESS | deferral(c, own, peer);
 		if (out->flags & SP_FLOW_DEFERRED)
 			return SP_PASS;
 		if (is_pinned(c, own, peer))

@@ -78,6 +78,24 @@ TEST_P(PinTest, WhatIsNotPinnedGoesAsItIs) {
   EXPECT_EQ(k.EgressCounters(number()).opened, 0u);
 }
 
+// The node may make another of it, a backend of a Service that nobody told of: it is asked there again.
+TEST_P(PinTest, WhatIsNotPinnedYetIsAskedForAgain) {
+  const Host service = {"10.96.0.50", "fd00:10:96::50"};
+  auto carried = [&] {
+    int out = 0;
+    for (const sp_flow* flow : k.Flows()) out += (flow->state & SP_FLOW_CARRIED) != 0;
+    return out;
+  };
+  Pinned(0);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, service, 443)));
+  EXPECT_EQ(carried(), 0);
+  Pinned();
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1025, service, 443)));
+  EXPECT_EQ(carried(), 1);
+  EXPECT_PASS(FromWeb(Tcp(kWeb, 1024, service, 443)));
+  EXPECT_EQ(carried(), 2) << "also of what began before";
+}
+
 // Policy has the first word, and is asked about the real destination.
 TEST_P(PinTest, PolicyFirst) {
   k.SetPrefix("198.51.100.0/24", 31);
