@@ -36,5 +36,5 @@ sallyport_test(scenarios LABEL lab ROW scenarios
     scenarios/regions_test.cc
     scenarios/board_test.cc
     scenarios/ledger_test.cc
-  DEPS sallyport_lab_fixture
+  DEPS sallyport_lab_fixture sallyport_crowd
   TIMEOUT 600)

@@ -8,7 +8,9 @@
 #include "lab/egress/egress_fixture.h"
 #include "lab/layout.h"
 #include "lab/netns.h"
+#include "lab/settle.h"
 #include "lab/state.h"
+#include "lab/tree.h"
 
 namespace sallyport::lab {
 namespace {
@@ -136,6 +138,82 @@ TEST_F(Pinned, FollowWhatObjectsSay) {
     return crowd.Open(PodNetns("a"), AddressOf(kPartnerV6), false, 1) == 1 &&
            Dropped("a", "no-egress-ip") > 0;
   });
+}
+
+std::string Destinations(const std::string& text) { return "destinations: {" + text + "}"; }
+
+// Pods that were there before, exceptions, two objects for one destination, and the end of one.
+TEST_F(Pinned, ByTheMostSpecificObject) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1"));
+  const net::Address own = Pod("app", "a").addresses.at(0), other = AddressOf("203.0.113.77");
+  capture().AllowFree(own);
+  capture().AllowEgress(other);
+  Crowd before(OutsideNetns(), Everybody(), kPort);
+  Reach(before, "a", kAnyoneV4);
+  EXPECT_THAT(before.Sources(), ElementsAre(own));
+
+  // What began without an object is cut where it is pinned from now on, and goes on where not.
+  Apply(Gateway("wide", "203.0.113.77",
+                Destinations("cidrs: [198.51.100.0/24], except: [198.51.100.10/32]")));
+  AwaitSeenAs("a", kPartnerV4, other);
+  EXPECT_EQ(before.AwaitPasses(3), "");
+  EXPECT_THAT(SeenAs("a", kAnyoneV4), ElementsAre(own));
+  Apply(Gateway("wide", "203.0.113.77", Destinations("cidrs: [198.51.100.0/24]")));
+  AwaitSeenAs("a", kAnyoneV4, other);
+  Await("what was not pinned to be cut", [&] { return Dropped("a", "other-address") > 0; });
+
+  // The longer prefix has it, whoever is older.
+  Apply(Gateway("narrow", kEgressV4, Destinations("cidrs: [198.51.100.20/32]")));
+  AwaitSeenAs("a", kPartnerV4, AddressOf(kEgressV4));
+  EXPECT_THAT(SeenAs("a", kAnyoneV4), ElementsAre(other));
+  Await("the loser to say so",
+        [&] { return Condition("wide", "Degraded", "reason") == "Conflict"; });
+  EXPECT_THAT(Condition("wide", "Degraded", "message"),
+              HasSubstr("198.51.100.20/32 leaves by EgressGateway narrow, which is more specific"));
+  EXPECT_EQ(Condition("narrow", "Degraded", "status"), "False");
+  Apply(Gateway("late", kEgressV4, Destinations("cidrs: [198.51.100.20/32]")));
+  Await("the younger one to say so", [&] {
+    return Condition("late", "Degraded", "message").find("narrow, which is older") !=
+           std::string::npos;
+  });
+  Kube({"delete", "egressgateway", "late"});
+
+  // Its end cuts what is open, and gives the address up; the other one has the destination.
+  Crowd open(OutsideNetns(), Everybody(), kPort + 500);
+  Reach(open, "a", kPartnerV4);
+  uint64_t cut = Dropped("a", "other-address");
+  Kube({"delete", "egressgateway", "narrow"});
+  AwaitSeenAs("a", kPartnerV4, other);
+  Await("what is open to be cut", [&] { return Dropped("a", "other-address") > cut; });
+  Await("the address to be given up", [&] {
+    return Ip("gw1", {"-o", "address", "show", "to", kEgressV4}).empty();
+  });
+  Await("the loser to have it again",
+        [&] { return Condition("wide", "Degraded", "status") == "False"; });
+}
+
+// A block that another node has taken is not this one's: its connections are not sent on, and what
+// is new has other ports.
+TEST_F(Pinned, WithoutABlockThatAnotherHas) {
+  UpEgress({"n1", "n2", "gw1"},
+           Sleeper("a", "n1") + Gateway("partner", kEgressV4, "portBlockSize: 64"));
+  AwaitOtherHolder(kEgressV4, "");
+  Agent("stop", "n2");  // it would give back what it does not need
+  Crowd crowd(OutsideNetns(), Partners(), kPort);
+  Reach(crowd, "a", kPartnerV4);
+  for (const std::string& lease : Leases("ports-"))
+    Kube({"patch", "lease", "-n", "sallyport-system", lease, "--type", "merge", "-p",
+          "{\"spec\": {\"holderIdentity\": \"n2\"}}"});
+  Await("the gateway to refuse the ports", [&] {
+    auto view = AskAgent(Layout(name()).socket("gw1"), "/v1/egress");
+    for (const Value& address : Items(view ? view->Find("addresses") : nullptr))
+      if (IntegerAt(address, {"foreign"}).value_or(0) > 0) return true;
+    return false;
+  });
+  AwaitSeenAs("a", kPartnerV4, AddressOf(kEgressV4));
+  for (const std::string& lease : Leases("ports-"))
+    if (LeaseHolder(lease) == "n1") return;
+  ADD_FAILURE() << "seen with a port of nobody's";
 }
 
 // Of the address's ports all but these are another node's.

@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "lab/egress/egress_fixture.h"
+#include "lab/layout.h"
 #include "lab/netns.h"
+#include "lab/process.h"
 
 namespace sallyport::lab {
 namespace {
@@ -132,6 +134,35 @@ TEST_P(Sizes, AllArrive) {
           asker.get(), size, &ignored, &size_of);
     }
   }
+}
+
+// A link far behind the gateway takes less than the tunnel: the router there says so to the egress
+// IP, and the pod hears of it.
+TEST_P(Sizes, AsTheSmallestLinkTakes) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitOtherHolder(kEgressV6, "");
+  Command shrink;
+  shrink.argv = {FindProgram("ip", getenv("PATH")),
+                 "-n",
+                 Layout(name()).fabric_netns(),
+                 "link",
+                 "set",
+                 "dev",
+                 "out",
+                 "mtu",
+                 "1300"};
+  ASSERT_EQ(RunCommand(shrink).value().exit_code, 0);
+  UniqueFd listener = Open(OutsideNetns(), SOCK_STREAM, true);
+  UniqueFd near = Open(PodNetns("a"), SOCK_STREAM, false);
+  UniqueFd far(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  ASSERT_TRUE(far);
+  Transfer(near.get(), far.get());
+  int mtu = 0;
+  socklen_t size = sizeof mtu;
+  bool v4 = AddressOf(GetParam()).IsV4();
+  getsockopt(near.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size);
+  EXPECT_EQ(mtu, 1300);
 }
 
 INSTANTIATE_TEST_SUITE_P(To, Sizes, testing::Values(kPartnerV4, kPartnerV6), [](const auto& to) {

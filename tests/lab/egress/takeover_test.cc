@@ -82,7 +82,8 @@ TEST_F(TakeOver, OfTheNodeThatThePodIsOn) {
   EXPECT_EQ(crowd.Trouble(), "");
 }
 
-// Kernel and Leases go on: what is open stays, what is new gets a port, also after a death.
+// Kernel and Leases go on: what is open stays, what is new gets a port, also after a death. Of a
+// server that accepts and answers nothing as of one that is gone.
 TEST_F(TakeOver, WithoutTheApiServer) {
   UpEgress({"n1", "gw1", "gw2"}, Sleeper("a", "n1") + Sleeper("b", "n1") + Gateway());
   std::string victim = AwaitOtherHolder(kEgressV4, "");
@@ -92,21 +93,26 @@ TEST_F(TakeOver, WithoutTheApiServer) {
   auto server = [this](const char* verb) {
     ASSERT_EQ(Run({"lab", "apiserver", verb, "--name", name()}).exit_code, 0) << verb;
   };
-  server("stop");
-  Unplug(victim);
-  Agent("kill", victim);
-  std::string next = AwaitOtherHolder(kEgressV4, victim);
-  EXPECT_EQ(crowd.AwaitPasses(3), "");
-  for (const char* partner : {kPartnerV4, kPartnerV6})
-    EXPECT_EQ(crowd.Open(PodNetns("a"), AddressOf(partner), true, 20), 20u) << partner;
-  EXPECT_EQ(crowd.AwaitPasses(2), "");
-  server("start");
-  Await("the Lease to say who holds it",
-        [&] { return LeaseHolder(std::string("address-") + kEgressV4) == next; });
-  Plug(victim);
-  Agent("start", victim);
-  AwaitHolder(kEgressV4, next);
-  EXPECT_EQ(crowd.AwaitPasses(3), "");
+  for (auto [ends, begins] : {std::pair("hang", "resume"), {"stop", "start"}}) {
+    SCOPED_TRACE(ends);
+    server(ends);
+    EXPECT_EQ(crowd.AwaitPasses(3), "");
+    Unplug(victim);
+    Agent("kill", victim);
+    std::string next = AwaitOtherHolder(kEgressV4, victim);
+    EXPECT_EQ(crowd.AwaitPasses(3), "");
+    for (const char* partner : {kPartnerV4, kPartnerV6})
+      EXPECT_EQ(crowd.Open(PodNetns("a"), AddressOf(partner), true, 20), 20u) << partner;
+    EXPECT_EQ(crowd.AwaitPasses(2), "");
+    server(begins);
+    Await("the Lease to say who holds it",
+          [&] { return LeaseHolder(std::string("address-") + kEgressV4) == next; });
+    Plug(victim);
+    Agent("start", victim);
+    AwaitHolder(kEgressV4, next);
+    EXPECT_EQ(crowd.AwaitPasses(3), "");
+    victim = next;
+  }
 }
 
 // Killed at the source: its kernel goes on, with new connections, too.

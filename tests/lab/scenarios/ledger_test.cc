@@ -25,6 +25,7 @@ class Ledger : public ScenarioTest {
     ASSERT_NO_FATAL_FAILURE(
         UpScenario({Scenario("ledger")}, {"--outside-address", "198.51.100.20", "198.51.100.84",
                                           "198.51.100.148", kLoadBalancer, kElsewhere}));
+    WatchOutside({"198.51.100.20", "198.51.100.84", "198.51.100.148"}, {"203.0.113.20"});
     pods_ = PodsOf("ledger", "app=ledger-api");
     ASSERT_EQ(pods_.size(), 3u);
     // A lab is up when its egress IPs are held.
@@ -84,6 +85,7 @@ TEST_F(Ledger, TheDatabaseTakesTheEgressIpOnly) {
   EXPECT_EQ(TurnedAway(), "");
 
   // With the password and another address.
+  EndWatch();
   std::string as_ledger =
       "PGPASSWORD=ledger-api psql -h 198.51.100.20 -U ledger -d ledger -c '' 2>&1";
   for (const std::string& node : {Field(pods()[0], ".spec.nodeName"), Holder()})

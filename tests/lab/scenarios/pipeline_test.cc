@@ -19,6 +19,7 @@ class MessagePipeline : public ScenarioTest {
     ASSERT_NO_FATAL_FAILURE(UpScenario(
         {Scenario("message-pipeline")},
         {"--outside-address", kBalancer, "198.51.100.20", "198.51.100.21", "198.51.100.22"}));
+    WatchOutside({"198.51.100.20", "198.51.100.21"}, {"203.0.113.10"});
     std::string api = PodsOf("pipeline", "app=api").at(0);
     node_ = Kube({"-n", "pipeline", "get", "pod", api.substr(api.find('/') + 1), "-o",
                   "jsonpath={.status.hostIP}"});
@@ -103,6 +104,7 @@ TEST_F(MessagePipeline, ThePartnerTakesOneAddressOnly) {
     auto seen = ReadFile(files + "/access.log");
     return seen && *seen == "203.0.113.10 200\n";
   });
+  EndWatch();
   for (std::string node : {"node-1", "node-2", "gateway-1", "gateway-2"})
     EXPECT_EQ(ask("--node=" + node), "403") << node;
 

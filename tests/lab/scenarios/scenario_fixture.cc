@@ -78,6 +78,32 @@ void ScenarioTest::UpScenario(const std::vector<std::string>& paths,
   ASSERT_EQ(Run(arguments).exit_code, 0);
 }
 
+void ScenarioTest::TearDown() {
+  EndWatch();
+  LabTest::TearDown();
+}
+
+void ScenarioTest::WatchOutside(const std::vector<std::string>& destinations,
+                                const std::vector<std::string>& egress_ips) {
+  auto parse = [](const std::vector<std::string>& texts) {
+    std::set<net::Address> out;
+    for (const std::string& text : texts) out.insert(net::Address::Parse(text).value());
+    return out;
+  };
+  Capture::Rules rules;
+  rules.reserved = parse(destinations);
+  rules.egress_ips = parse(egress_ips);
+  for (const char* pods : {"10.244.0.0/16", "fd00:10:244::/48"})
+    rules.inner.push_back(net::Cidr::Parse(pods).value());
+  capture_ = std::make_unique<Capture>(Read().outside_netns_path, "eth0", rules);
+}
+
+void ScenarioTest::EndWatch() {
+  if (!capture_) return;
+  EXPECT_EQ(capture_->Trouble(), "") << "seen outside, and not as an egress IP";
+  capture_.reset();
+}
+
 Finished ScenarioTest::Kubectl(const std::vector<std::string>& arguments, const std::string& lab) {
   std::string file =
       WithoutEnd(Run({"lab", "kubeconfig", "--name", lab.empty() ? name() : lab}).output);

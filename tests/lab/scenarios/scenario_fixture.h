@@ -4,9 +4,11 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "lab/egress/capture.h"
 #include "lab/lab/lab_fixture.h"
 
 namespace sallyport::lab {
@@ -38,6 +40,13 @@ class Traffic {
 
 class ScenarioTest : public LabTest {
  protected:
+  void TearDown() override;
+  // From now on a capture stands at the outside: no pod's address may be seen there, and to these
+  // destinations none but these egress IPs.
+  void WatchOutside(const std::vector<std::string>& destinations,
+                    const std::vector<std::string>& egress_ips);
+  // Expects that nothing else was seen. At the test's end, or before it tries what is not pinned.
+  void EndWatch();
   // `lab up` of these manifests, with agents. Expects success. `lab`: "" this test's.
   void UpScenario(const std::vector<std::string>& paths, const std::vector<std::string>& options,
                   const std::string& lab = "");
@@ -61,6 +70,7 @@ class ScenarioTest : public LabTest {
 
  private:
   int traffic_ = 0;
+  std::unique_ptr<Capture> capture_;
 };
 
 }  // namespace sallyport::lab
