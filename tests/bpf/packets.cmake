@@ -15,6 +15,7 @@ sallyport_test(packets LABEL bpf
     packets/pin_errors_test.cc
     packets/pin_ports_test.cc
     packets/pin_test.cc
+    packets/pin_usual_test.cc
     packets/policy_test.cc
     packets/reasons.cc
     packets/report_test.cc
