@@ -168,14 +168,17 @@ static __always_inline __u32 why_not_with(const struct sp_egress_ip *e, __u32 no
 	return has_ended(READ_ONCE(e->keep_until), now) ? SP_DROP_NO_PORT : 0;
 }
 
-/* Does the flow go on with the port that it has? */
+/*
+ * Does the flow go on with the port that it has? After a reset it does: a remote that remembers the
+ * port's last connection answers the SYN with what the pod resets, forgets it, and takes the next SYN.
+ */
 static __always_inline int keeps_port(const struct sp_flow *f, __u32 place,
 				      const struct sp_flow *outsides, const struct sp_egress_ip *e,
 				      __u32 kind)
 {
 	return outsides && is_pair(f, place, outsides) &&
 	       same_address(opener_address(outsides), &e->address) &&
-	       !((kind & LEAVING_OPENS) && is_resting(READ_ONCE(outsides->state)));
+	       !((kind & LEAVING_OPENS) && is_closed(READ_ONCE(outsides->state)));
 }
 
 /*

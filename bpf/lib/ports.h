@@ -62,12 +62,17 @@ struct wanted {
 	__u16 own_port; /* the pod's, host byte order */
 };
 
-/* Over for both sides, but a remote that closed first still remembers it. */
-static __always_inline int is_resting(__u64 state)
+static __always_inline int is_closed(__u64 state)
 {
 	const __u64 both = SP_FLOW_FIN_OPENER | SP_FLOW_FIN_OTHER;
 
-	return (state & both) == both || (state & SP_FLOW_RESET);
+	return (state & both) == both;
+}
+
+/* Over for both sides, but a remote that closed first still remembers it. */
+static __always_inline int is_resting(__u64 state)
+{
+	return is_closed(state) || (state & SP_FLOW_RESET);
 }
 
 /* From try_port(): somebody's. */

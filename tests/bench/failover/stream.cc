@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr uint16_t kPort = 7000;
 constexpr microseconds kPace(2000);
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kStreamPatience = std::chrono::seconds(60);
 
 sockaddr_in SocketAddress(const net::Address& address) {
   sockaddr_in out{};
@@ -109,7 +109,7 @@ void Stream::AwaitBothWays() {
   };
   // What arrives next may have been sent before.
   auto [out, in] = counts();
-  for (auto end = Clock::now() + kPatience;; std::this_thread::sleep_for(milliseconds(2))) {
+  for (auto end = Clock::now() + kStreamPatience;; std::this_thread::sleep_for(milliseconds(2))) {
     auto [now_out, now_in] = counts();
     if (now_out >= out + 20 && now_in >= in + 20) return;
     if (Clock::now() > end) throw std::runtime_error("the stream has stopped");

@@ -93,6 +93,16 @@ TEST_P(PinPortsTest, TheOneThatWasGivenLongestAgo) {
   EXPECT_EQ(ip().hurried, 1u) << "it has forgotten";
 }
 
+// The remote remembers the port's last connection: what it answers makes the pod reset it, and then
+// the same SYN with the same port is well.
+TEST_P(PinPortsTest, AfterAResetTheNextSynHasTheSame) {
+  uint16_t port = PortOf(FromWeb(Tcp(kWeb, 1024, kPartner, 443)));
+  FromPartner(Tcp(kPartner, 443, kEgress, port, kAck));
+  EXPECT_DIRECT(FromWeb(Tcp(kWeb, 1024, kPartner, 443, kRst)));
+  EXPECT_EQ(PortOf(FromWeb(Tcp(kWeb, 1024, kPartner, 443))), port);
+  EXPECT_DIRECT(FromPartner(Tcp(kPartner, 443, kEgress, port, kSyn | kAck)));
+}
+
 // However few of them are over, the first try finds one.
 TEST_P(PinPortsTest, AmongThoseThatLiveOneThatIsOver) {
   uint16_t over = 0;

@@ -22,11 +22,10 @@ constexpr int kLong = 60'000;
 
 char ByteAt(size_t at) { return static_cast<char>((at * 2654435761u) >> 13); }
 
-class Sizes : public EgressTest, public testing::WithParamInterface<const char*> {
+class Sizes : public EgressTest {
  protected:
   // A socket in this network namespace: at the outside bound to the partner, in the pod connected.
-  UniqueFd Open(const std::string& netns, int type, bool listens) {
-    net::Address partner = AddressOf(GetParam());
+  UniqueFd Open(const std::string& netns, const net::Address& partner, int type, bool listens) {
     sockaddr_storage there{};
     socklen_t size = 0;
     if (partner.IsV4()) {
@@ -43,6 +42,8 @@ class Sizes : public EgressTest, public testing::WithParamInterface<const char*>
     UniqueFd fd;
     Status done = InNetns(netns, [&] {
       fd.reset(socket(there.ss_family, type | SOCK_CLOEXEC, 0));
+      int on = 1;
+      setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
       auto* address = reinterpret_cast<sockaddr*>(&there);
       bool well = listens ? bind(fd.get(), address, size) == 0 &&
                                 (type == SOCK_DGRAM || listen(fd.get(), 1) == 0)
@@ -102,20 +103,18 @@ void Pass(const std::function<bool(const std::string&)>& send_it, int to, size_t
   ADD_FAILURE() << "no datagram of " << size << " bytes gets through";
 }
 
-TEST_P(Sizes, AllArrive) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "gw1") + Gateway());
-  AwaitOtherHolder(kEgressV4, "");
-  AwaitOtherHolder(kEgressV6, "");
-  UniqueFd listener = Open(OutsideNetns(), SOCK_STREAM, true);
-  UniqueFd datagrams = Open(OutsideNetns(), SOCK_DGRAM, true);
-  for (const char* pod : {"a", "b"}) {
-    SCOPED_TRACE(pod);
-    UniqueFd near = Open(PodNetns(pod), SOCK_STREAM, false);
+// Datagrams of all sizes, and much of TCP, both ways.
+class AllArrive : public Sizes {
+ protected:
+  void Try(const char* pod, const net::Address& partner) {
+    UniqueFd listener = Open(OutsideNetns(), partner, SOCK_STREAM, true);
+    UniqueFd datagrams = Open(OutsideNetns(), partner, SOCK_DGRAM, true);
+    UniqueFd near = Open(PodNetns(pod), partner, SOCK_STREAM, false);
     UniqueFd far(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     ASSERT_TRUE(far);
     Transfer(near.get(), far.get());
     Transfer(far.get(), near.get());
-    UniqueFd asker = Open(PodNetns(pod), SOCK_DGRAM, false);
+    UniqueFd asker = Open(PodNetns(pod), partner, SOCK_DGRAM, false);
     for (size_t size : {1000u, 1400u, 1450u, 1472u, 2000u, 3000u}) {
       sockaddr_storage peer{};
       socklen_t length = sizeof peer;
@@ -134,14 +133,32 @@ TEST_P(Sizes, AllArrive) {
           asker.get(), size, &ignored, &size_of);
     }
   }
-}
+  // What the pod's socket has heard of the way there, after much of TCP.
+  int MtuAfter(const char* pod, const net::Address& partner) {
+    UniqueFd listener = Open(OutsideNetns(), partner, SOCK_STREAM, true);
+    UniqueFd near = Open(PodNetns(pod), partner, SOCK_STREAM, false);
+    UniqueFd far(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_TRUE(far);
+    Transfer(near.get(), far.get());
+    int mtu = 0;
+    socklen_t size = sizeof mtu;
+    bool v4 = partner.IsV4();
+    getsockopt(near.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size);
+    return mtu;
+  }
+};
 
-// A link far behind the gateway takes less than the tunnel: the router there says so to the egress
-// IP, and the pod hears of it.
-TEST_P(Sizes, AsTheSmallestLinkTakes) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+TEST_F(AllArrive, AndTheSmallestLinkIsHeardOf) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Sleeper("b", "gw1") + Gateway());
   AwaitOtherHolder(kEgressV4, "");
   AwaitOtherHolder(kEgressV6, "");
+  for (const net::Address& partner : Partners())
+    for (const char* pod : {"a", "b"}) {
+      SCOPED_TRACE(pod + (" to " + partner.ToString()));
+      Try(pod, partner);
+    }
+  // A link far behind the gateway takes less than the tunnel: the router there says so to the
+  // egress IP, and the pod hears of it.
   Command shrink;
   shrink.argv = {FindProgram("ip", getenv("PATH")),
                  "-n",
@@ -153,21 +170,10 @@ TEST_P(Sizes, AsTheSmallestLinkTakes) {
                  "mtu",
                  "1300"};
   ASSERT_EQ(RunCommand(shrink).value().exit_code, 0);
-  UniqueFd listener = Open(OutsideNetns(), SOCK_STREAM, true);
-  UniqueFd near = Open(PodNetns("a"), SOCK_STREAM, false);
-  UniqueFd far(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  ASSERT_TRUE(far);
-  Transfer(near.get(), far.get());
-  int mtu = 0;
-  socklen_t size = sizeof mtu;
-  bool v4 = AddressOf(GetParam()).IsV4();
-  getsockopt(near.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &size);
-  EXPECT_EQ(mtu, 1300);
+  for (const net::Address& partner : Partners())
+    for (const char* pod : {"a", "b"})
+      EXPECT_EQ(MtuAfter(pod, partner), 1300) << pod << " to " << partner.ToString();
 }
-
-INSTANTIATE_TEST_SUITE_P(To, Sizes, testing::Values(kPartnerV4, kPartnerV6), [](const auto& to) {
-  return std::string(to.index == 0 ? "IPv4" : "IPv6");
-});
 
 }  // namespace
 }  // namespace sallyport::lab
