@@ -78,7 +78,8 @@ TEST_P(PinTest, WhatIsNotPinnedGoesAsItIs) {
   EXPECT_EQ(k.EgressCounters(number()).opened, 0u);
 }
 
-// The node may make another of it, a backend of a Service that nobody told of: it is asked there again.
+// The node may make another of it, a backend of a Service that nobody told of: it is asked there
+// again.
 TEST_P(PinTest, WhatIsNotPinnedYetIsAskedForAgain) {
   const Host service = {"10.96.0.50", "fd00:10:96::50"};
   auto carried = [&] {
