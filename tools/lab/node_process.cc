@@ -244,8 +244,9 @@ class Node {
     });
     if (IsOver(tree) || static_cast<size_t>(busy) >= kNetworksAtOnce || !MayTry(what)) return;
     if (Status started = Start(cluster, tree); !started) {
+      bool again = retries_.contains(what);  // what is only a moment late is not worth a word
       Later(what, started.error().message);
-      SayWaiting(tree, started.error().message);
+      if (again) SayWaiting(tree, started.error().message);
     }
   }
 
