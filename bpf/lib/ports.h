@@ -143,6 +143,9 @@ GLOBAL int is_own_port(__u32 number, __u32 port)
 	return owner && READ_ONCE(*owner) == SP_NODE_SELF;
 }
 
+/* Of the first ports so many may find no place in "flows": each has other buckets. */
+#define PLACE_TRIES 4
+
 /*
  * A port for the flow: the pod's own if it is among ours, else the next in turn that is free for this
  * remote; when there is none, one that the remote may still remember. The place of the new entry.
@@ -155,7 +158,7 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);
-		if (place != PORT_TAKEN)
+		if (IS_PORT(place))
 			return place;
 	}
 	for (__u32 i = 0; i < SP_PORT_TRIES + SP_PORT_TRIES / 4; i++) {
@@ -163,9 +166,11 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 		int hurried = i >= SP_PORT_TRIES;
 
 		place = port ? try_port(w, port, hurried) : PORT_TAKEN;
-		if (place == PORT_TAKEN)
+		if (place == PORT_NO_PLACE && i >= PLACE_TRIES)
+			return place;
+		if (!IS_PORT(place))
 			continue;
-		if (hurried && place != PORT_NO_PLACE)
+		if (hurried)
 			__sync_fetch_and_add(&e->hurried, 1);
 		return place;
 	}
