@@ -96,6 +96,7 @@ std::string FewPorts(const Ways& ways, double seconds) {
       Tell("");
       std::printf("  %-20s %-20s %12.0f %15.2f%% %8llu\n", way.name.c_str(), who.c_str(),
                   use.per_second, use.waited * 100, static_cast<unsigned long long>(use.failed));
+      std::fflush(stdout);
       rows.push_back({{"way", way.name},
                       {"closes_first", who},
                       {"connections_per_s", use.per_second},
