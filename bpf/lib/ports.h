@@ -81,6 +81,7 @@ static __always_inline int is_resting(__u64 state)
 #define PORT_NO_PLACE 0xfffffffeu
 /* Nobody's any more, but the remote may still remember whose it was. */
 #define PORT_RESTING 0xfffffffdu
+#define IS_PORT(place) ((place) < PORT_RESTING)
 
 /*
  * This port for the flow, if it is nobody's: the place of the entry. `hurried`: also one that a remote
@@ -153,6 +154,9 @@ GLOBAL int is_own_port(__u32 number, __u32 port)
 	return owner && READ_ONCE(*owner) == SP_NODE_SELF;
 }
 
+/* Of the first ports so many may find no place in "flows": each has other buckets. */
+#define PLACE_TRIES 4
+
 /*
  * A port for the flow: the pod's own if it is among ours, else the next in turn that is free for this
  * remote; when there is none, of those that rest the one that was given longest ago. The place of the
@@ -166,21 +170,21 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 		return PORT_TAKEN;
 	if (is_own_port(number, w->own_port)) {
 		place = try_port(w, w->own_port, 0);
-		if (place != PORT_TAKEN && place != PORT_RESTING)
+		if (IS_PORT(place))
 			return place;
 	}
 	for (__u32 i = 0; i < SP_PORT_TRIES; i++) {
 		__u32 port = port_at(e, number, __sync_fetch_and_add(&e->cursor, 1));
 
 		place = port ? try_port(w, port, 0) : PORT_TAKEN;
-		if (place != PORT_TAKEN && place != PORT_RESTING)
+		if (IS_PORT(place) || (place == PORT_NO_PLACE && i >= PLACE_TRIES))
 			return place;
 		if (place == PORT_RESTING && !resting)
 			resting = port;
 	}
 	place = resting ? try_port(w, resting, 1) : PORT_TAKEN;
 	if (place != PORT_TAKEN) {
-		if (place != PORT_NO_PLACE)
+		if (IS_PORT(place))
 			__sync_fetch_and_add(&e->hurried, 1);
 		return place;
 	}

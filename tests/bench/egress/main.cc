@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "egress/few_ports.h"
@@ -33,6 +35,8 @@ struct Settings {
 // Turned on, and seen to be what it is called.
 void Begin(const Way& way) {
   way.on();
+  // The kernel still frees what the way before had, in the background.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
   std::string seen = SeenAs(way.client);
   if (seen != way.seen_as)
     throw std::runtime_error(way.name + ": the outside sees " + (seen.empty() ? "nobody" : seen) +
@@ -92,6 +96,7 @@ std::string FewPorts(const Ways& ways, double seconds) {
       Tell("");
       std::printf("  %-20s %-20s %12.0f %15.2f%% %8llu\n", way.name.c_str(), who.c_str(),
                   use.per_second, use.waited * 100, static_cast<unsigned long long>(use.failed));
+      std::fflush(stdout);
       rows.push_back({{"way", way.name},
                       {"closes_first", who},
                       {"connections_per_s", use.per_second},
