@@ -98,20 +98,33 @@ static __always_inline int is_weak(__u64 state)
 	       ((state & SP_FLOW_RESET) || !is_confirmed(state));
 }
 
+/* Both ends have closed it: worth less than a new one of the same owner's. */
+static __always_inline int is_spent(__u64 state)
+{
+	return state && !(state & (FLOW_BUSY | SP_FLOW_CUT)) && flow_is_over(state);
+}
+
 /*
  * How good it were to give this way to `owner`, who holds `owned` of the bucket: best if it is
- * theirs, else the more its owner holds, if that is more; then the older it is. 0: never.
+ * weak and theirs, else the more its owner holds, if that is more; then the older it is; last if it
+ * is theirs and spent. 0: never.
  */
 GLOBAL __u32 way_weakness(__u32 at, __u32 owner, __u32 owned, __u32 now)
 {
 	__u32 bucket = at >> 4, held = SP_FLOW_WAYS, whose, age;
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
 	struct sp_flow *f = flow_at(at);
+	__u64 state;
 
-	if (!b || !f || !is_weak(READ_ONCE(f->state)))
+	if (!b || !f)
 		return 0;
+	state = READ_ONCE(f->state);
 	whose = READ_ONCE(f->owner);
-	if (whose != owner) {
+	if (!is_weak(state)) {
+		if (whose != owner || !is_spent(state))
+			return 0;
+		held = 0;
+	} else if (whose != owner) {
 		held = bucket_owned(b, whose);
 		if (held <= owned)
 			return 0;
@@ -120,7 +133,7 @@ GLOBAL __u32 way_weakness(__u32 at, __u32 owner, __u32 owned, __u32 now)
 	return (held & 15) << 16 | (age < 0xff ? age : 0) << 8 | 1 << 4 | (at & 15);
 }
 
-/* Takes the flow out of this way if it is weak still: the way, or SP_FLOW_WAYS. */
+/* Takes the flow out of this way if it may go still: the way, or SP_FLOW_WAYS. */
 GLOBAL __u32 way_evict(__u32 bucket, __u32 way)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
@@ -129,13 +142,14 @@ GLOBAL __u32 way_evict(__u32 bucket, __u32 way)
 	if (!b || !IS_WAY(way))
 		return SP_FLOW_WAYS;
 	state = READ_ONCE(b->flow[way].state);
-	return is_weak(state) && free_place(b, way, state) ? way : SP_FLOW_WAYS;
+	return (is_weak(state) || is_spent(state)) && free_place(b, way, state) ? way
+										: SP_FLOW_WAYS;
 }
 
 /*
  * Makes place for one more flow of `owner` among live ones: a weak flow goes, their own oldest, or
- * else the oldest of who holds most. What goes fails closed: its next packet is judged as a first
- * one. The way, or SP_FLOW_WAYS.
+ * else the oldest of who holds most; if there is none, the oldest of theirs that is over. What goes
+ * fails closed: its next packet is judged as a first one. The way, or SP_FLOW_WAYS.
  */
 GLOBAL __u32 bucket_evict(__u32 bucket, __u32 owner, __u32 now)
 {

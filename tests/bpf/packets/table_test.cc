@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tables at their limits: full, shared, swept, tiny, and broken on purpose.
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "abi/hash.h"
@@ -189,6 +191,33 @@ TEST_P(OneBucketTest, ACutConnectionIsNeverGivenAway) {
     EXPECT_PASS(ToDb(Udp(kFar, sport, kDb, 80)));
   }
   EXPECT_DROP(ToWeb(Tcp(kFar, 80, kWeb, 1, kAck)), "cut");
+}
+
+// So does what both ends have closed, for its owner's flows: the oldest goes first.
+TEST_P(OneBucketTest, ClosedFlowsMakePlaceForTheirOwners) {
+  Web(kOpen, kOpen);
+  auto close = [&](uint16_t sport) {
+    EXPECT_PASS(FromWeb(Tcp(kWeb, sport, kFar, 80, kFin | kAck)));
+    EXPECT_PASS(ToWeb(Tcp(kFar, 80, kWeb, sport, kFin | kAck)));
+  };
+  for (uint16_t sport = 1; sport <= SP_FLOW_SHARE; sport++) Connect(web, kWeb, sport);
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 99, kFar, 80)), "flow-share");
+  close(3);
+  k.Age(2);
+  close(5);
+  auto has = [&](uint16_t sport) {
+    return std::ranges::any_of(k.Flows(), [&](const sp_flow* flow) {
+      return flow->key.low_port == htons(sport) || flow->key.high_port == htons(sport);
+    });
+  };
+  Connect(web, kWeb, 99);
+  EXPECT_FALSE(has(3));
+  EXPECT_TRUE(has(5));
+  Connect(web, kWeb, 98);
+  EXPECT_FALSE(has(5));
+  EXPECT_DROP(FromWeb(Tcp(kWeb, 97, kFar, 80)), "flow-share");
+  EXPECT_EQ(FlowsOf(web, k.flows()[0]), size_t{SP_FLOW_SHARE});
+  ExpectTagsOfUsedPlacesOnly(1);
 }
 
 TEST_P(OneBucketTest, FlowsOfAnEndpointThatHasGoneMakePlace) {
