@@ -2,6 +2,7 @@
 // What is done between the two pods, and what it took.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
