@@ -23,6 +23,8 @@ namespace {
 constexpr const char* kBpf = "/run/spt-bench-bpf";
 constexpr uint16_t kBlockPorts = 1024, kTunnelPort = 4790, kHeartbeatPort = 4791;
 constexpr uint32_t kVni = 23057;
+constexpr int kTurns = 3;
+static_assert(Ways::kFirstPort + 2 * kTurns * Ways::kPorts <= 65536);
 
 net::Address Parse(const std::string& text) { return net::Address::Parse(text).value(); }
 net::Cidr ParseCidr(const std::string& text) { return net::Cidr::Parse(text).value(); }
@@ -78,7 +80,8 @@ std::shared_ptr<const egress::PinSet> Pins() {
   return std::make_shared<const egress::PinSet>(pins);
 }
 
-dataplane::EgressState StateOf(const std::string& node, uint32_t uplink) {
+// `first`: of the ports of the source node, before those of the gateway.
+dataplane::EgressState StateOf(const std::string& node, uint32_t uplink, int first) {
   dataplane::EgressState state;
   state.self = node;
   state.nodes = {{"source", Parse(kSourceAddress)}, {"gateway", Parse(kGatewayAddress)}};
@@ -93,8 +96,8 @@ dataplane::EgressState StateOf(const std::string& node, uint32_t uplink) {
       ip.owners[{at, static_cast<uint16_t>(at + kBlockPorts - 1)}] = to;
     }
   };
-  lease(Ways::kFirstPort, "source");
-  lease(Ways::kFirstPort + Ways::kPorts, "gateway");
+  lease(first, "source");
+  lease(first + Ways::kPorts, "gateway");
   state.ips[Parse(kEgressIp)] = ip;
   return state;
 }
@@ -144,7 +147,8 @@ void Agents::Start(const Node& node, const model::Snapshot& cluster) {
                                      dataplane::Role::kEgress);
       });
   if (!tunnel) throw std::runtime_error(tunnel.error().message);
-  dataplane::EgressState state = StateOf(node.name, node.name == "gateway" ? outmost : 0);
+  dataplane::EgressState state =
+      StateOf(node.name, node.name == "gateway" ? outmost : 0, first_port_);
   state.tunnel = {tunnel->ifindex, kVni, *mtu, kTunnelPort, kHeartbeatPort};
   Must(dataplane->egress()->Apply(state));
 
@@ -161,6 +165,9 @@ void Agents::Start(const Node& node, const model::Snapshot& cluster) {
 }
 
 void Agents::On(bool with_policy) {
+  // The outside remembers ports that were in use a moment ago, and tables that are new do not.
+  turn_ = (turn_ + 1) % kTurns;
+  first_port_ = Ways::kFirstPort + 2 * turn_ * Ways::kPorts;
   model::Snapshot cluster = Cluster(with_policy);
   CallIn("gateway", [&] {
     Start({"gateway", kGatewayAddress, {{"near", kNearPodAddress}}, {"eth0", "eth1"}}, cluster);

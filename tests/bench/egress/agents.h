@@ -26,6 +26,7 @@ class Agents {
   void Start(const Node& node, const model::Snapshot& cluster);
 
   std::unique_ptr<dataplane::Dataplane> source_, gateway_;
+  int turn_ = 0, first_port_ = 0;
 };
 
 }  // namespace sallyport::bench

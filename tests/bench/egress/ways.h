@@ -35,7 +35,7 @@ class Ways {
   // Both with kPorts ports of the egress IP for both pods of the source node: nftables, and pinned.
   const std::vector<Way>& few_ports() const { return few_ports_; }
 
-  static constexpr int kFirstPort = 20480, kPorts = 8192;
+  static constexpr int kFirstPort = 16384, kPorts = 8192;
 
  private:
   std::unique_ptr<Agents> agents_;
