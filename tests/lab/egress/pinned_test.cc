@@ -67,6 +67,15 @@ class Pinned : public EgressTest {
     };
     Await("the metric", [&] { return refused() > 0; });
   }
+  // What the node's agent tells of an egress IP it tells when pods are pinned to it.
+  void AwaitPinned(const std::string& node, const net::Address& egress_ip) {
+    Await("pods of " + node + " to be pinned to " + egress_ip.ToString(), [&] {
+      auto view = AskAgent(Layout(name()).socket(node), "/v1/egress");
+      for (const Value& address : Items(view ? view->Find("addresses") : nullptr))
+        if (TextAt(address, {"ip"}) == egress_ip.ToString()) return true;
+      return false;
+    });
+  }
   static std::vector<net::Address> Everybody() {
     std::vector<net::Address> out = Partners();
     out.push_back(AddressOf(kAnyoneV4));
@@ -156,6 +165,7 @@ TEST_F(Pinned, ByTheMostSpecificObject) {
   // What began without an object is cut where it is pinned from now on, and goes on where not.
   Apply(Gateway("wide", "203.0.113.77",
                 Destinations("cidrs: [198.51.100.0/24], except: [198.51.100.10/32]")));
+  AwaitPinned("n1", other);  // before that the pod reaches the partner as itself
   AwaitSeenAs("a", kPartnerV4, other);
   EXPECT_EQ(before.AwaitPasses(3), "");
   EXPECT_THAT(SeenAs("a", kAnyoneV4), ElementsAre(own));
