@@ -344,6 +344,7 @@ void Holders::WriteLeases(const HolderInput& input, HolderDecision& out) {
     AddressLease lease{address, node_, held.epoch, input.wall, times_.lease, {}};
     if (known) lease.meta = known->lease.meta;
     bool stands = known && known->lease.holder == node_ && known->lease.epoch == held.epoch;
+    if (!stands) lease.meta.acquired.clear();
     auto renewed = renewed_.find(address);
     if (stands && renewed != renewed_.end() && input.now - renewed->second < times_.lease / 3) {
       continue;

@@ -26,6 +26,8 @@ struct LeaseMeta {
   std::string uid;       // of this creation; never empty in what a server tells
   uint64_t version = 0;  // metadata.resourceVersion: later ones are greater
   std::string created;   // metadata.creationTimestamp
+  // spec.acquireTime: since when its holder has it. "" in what is asked: since the renewTime.
+  std::string acquired = {};
   friend bool operator==(const LeaseMeta&, const LeaseMeta&) = default;
 };
 

@@ -38,7 +38,7 @@ std::optional<egress::BlockLease> LeaseBook::BlockOf(const LeaseObject& lease) c
   if (auto block = ToBlock(lease)) return *std::move(block);
   auto known = entries_.find(lease.name);
   if (known != entries_.end() && known->second.good &&
-      known->second.object.meta.uid == lease.meta.uid)
+      known->second.meta.uid == lease.meta.uid)
     return AsLastUnderstood(*known->second.good, lease);
   return ClosedBlock(*id, lease);
 }
@@ -53,7 +53,7 @@ void LeaseBook::Set(std::string_view object) {
   auto lease = ReadLease(object);
   if (!lease) return events_.Problem(lease.error().message);
   auto it = entries_.find(lease->name);
-  if (it != entries_.end() && it->second.object.meta.uid != lease->meta.uid) {
+  if (it != entries_.end() && it->second.meta.uid != lease->meta.uid) {
     Forget(it->first, it->second);
     entries_.erase(it);
     it = entries_.end();
@@ -62,8 +62,8 @@ void LeaseBook::Set(std::string_view object) {
   auto block = BlockOf(*lease);
   auto address = AddressOf(*lease);
   std::string problem = ProblemOf(*lease);
-  bool told = known && it->second.object.meta == lease->meta;
-  Entry entry{*lease, std::nullopt, true};
+  bool told = known && it->second.meta == lease->meta;
+  Entry entry{lease->meta, std::nullopt, true};
   if (problem.empty() || (known && it->second.good)) entry.good = block;
   entries_[lease->name] = std::move(entry);
   if (!problem.empty() && !told) events_.Problem(problem);
@@ -72,7 +72,7 @@ void LeaseBook::Set(std::string_view object) {
 }
 
 void LeaseBook::Forget(const std::string& name, const Entry& entry) {
-  const std::string& uid = entry.object.meta.uid;
+  const std::string& uid = entry.meta.uid;
   if (auto id = egress::ParseBlockName(name)) events_.RemoveBlock(*id, uid);
   if (auto address = egress::ParseAddressName(name)) events_.RemoveAddress(*address, uid);
 }
@@ -96,11 +96,6 @@ void LeaseBook::EndList() {
     }
   }
   events_.Listed();
-}
-
-const LeaseObject* LeaseBook::Find(const std::string& name) const {
-  auto it = entries_.find(name);
-  return it == entries_.end() ? nullptr : &it->second.object;
 }
 
 // The sink that the reflector has: the book, one event at a time.
@@ -158,15 +153,6 @@ class LeaseClient::Impl : public watch::ObjectSink {
     watch::RunReflector(resource, client_, *this, options, on_state, stop);
   }
 
-  // Who held it before goes on having held it since then.
-  void KeepAcquired(LeaseObject& lease) {
-    std::lock_guard lock(mutex_);
-    const LeaseObject* known = book_.Find(lease.name);
-    if (known && known->meta.uid == lease.meta.uid && known->holder == lease.holder &&
-        known->transitions == lease.transitions && !known->acquire_time.empty())
-      lease.acquire_time = known->acquire_time;
-  }
-
   template <typename Action>
   LeaseAnswer Request(const Action& action, const std::stop_token& stop) {
     LeaseRequests requests(
@@ -176,7 +162,6 @@ class LeaseClient::Impl : public watch::ObjectSink {
       case Action::Kind::kCreate:
         return requests.Create(lease);
       case Action::Kind::kUpdate:
-        KeepAcquired(lease);
         return requests.Replace(lease);
       default:
         return requests.Delete(lease);

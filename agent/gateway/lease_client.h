@@ -56,15 +56,13 @@ class LeaseBook : public watch::ObjectSink {
   void Remove(std::string_view object) override;
   void EndList() override;
 
-  // The one that was told, as it was written; nothing if there is none.
-  const LeaseObject* Find(const std::string& name) const;
   // What stands after an action, as the events would tell it; nothing if it means nothing.
   std::optional<egress::BlockLease> BlockOf(const LeaseObject& lease) const;
   std::optional<egress::AddressLease> AddressOf(const LeaseObject& lease) const;
 
  private:
   struct Entry {
-    LeaseObject object;
+    egress::LeaseMeta meta;
     std::optional<egress::BlockLease> good;  // as it was last understood
     bool listed = false;                     // since the list that runs began
   };

@@ -92,7 +92,7 @@ Result<LeaseObject> ReadLease(std::string_view json) {
                  " without a name, a uid or a version that is a number"};
   out.meta.version = *version;
   out.holder = TextOf(spec, "holderIdentity");
-  out.acquire_time = TextOf(spec, "acquireTime");
+  out.meta.acquired = TextOf(spec, "acquireTime");
   out.renew_time = TextOf(spec, "renewTime");
   out.duration_seconds = NumberOf(spec, "leaseDurationSeconds");
   out.transitions = NumberOf(spec, "leaseTransitions");
@@ -108,7 +108,9 @@ std::string WriteLease(const LeaseObject& lease, const std::string& ns) {
   if (!lease.annotations.empty()) metadata["annotations"] = lease.annotations;
   Json spec = {{"holderIdentity", lease.holder}, {"leaseTransitions", lease.transitions}};
   if (lease.duration_seconds > 0) spec["leaseDurationSeconds"] = lease.duration_seconds;
-  if (!lease.acquire_time.empty()) spec["acquireTime"] = lease.acquire_time;
+  const std::string& acquired =
+      lease.meta.acquired.empty() ? lease.renew_time : lease.meta.acquired;
+  if (!acquired.empty()) spec["acquireTime"] = acquired;
   if (!lease.renew_time.empty()) spec["renewTime"] = lease.renew_time;
   return Dump({{"apiVersion", "coordination.k8s.io/v1"},
                {"kind", "Lease"},
@@ -166,7 +168,7 @@ LeaseObject ToObject(const egress::BlockLease& lease) {
                      {kRenewedKey, std::to_string(lease.renewed)}};
   if (!lease.exhausted_since.empty()) out.annotations[kExhaustedKey] = lease.exhausted_since;
   out.holder = lease.holder;
-  out.acquire_time = out.renew_time = lease.renew_time;
+  out.renew_time = lease.renew_time;
   out.duration_seconds = lease.duration / egress::kSecond;
   out.meta = lease.meta;
   return out;
@@ -177,7 +179,7 @@ LeaseObject ToObject(const egress::AddressLease& lease) {
   out.name = egress::NameOf(lease.address);
   out.labels = {{kLeaseLabel, kOfAddress}, {"app.kubernetes.io/name", "sallyport"}};
   out.holder = lease.holder;
-  out.acquire_time = out.renew_time = lease.renew_time;
+  out.renew_time = lease.renew_time;
   out.duration_seconds = lease.duration / egress::kSecond;
   // The API's number has 31 bits; an epoch that has come so far stays there.
   constexpr uint32_t kMost = std::numeric_limits<int32_t>::max();

@@ -28,9 +28,9 @@ inline constexpr const char* kLeaseLabel = "sallyport.io/lease";
 struct LeaseObject {
   std::string name;
   std::map<std::string, std::string> labels, annotations;
-  std::string holder;                    // "": null, or absent
-  std::string acquire_time, renew_time;  // as they stand; "": null, or absent
-  int64_t duration_seconds = 0;          // 0: null, or absent
+  std::string holder;            // "": null, or absent
+  std::string renew_time;        // as it stands; "": null, or absent
+  int64_t duration_seconds = 0;  // 0: null, or absent
   int64_t transitions = 0;
   egress::LeaseMeta meta;
   friend bool operator==(const LeaseObject&, const LeaseObject&) = default;

@@ -117,7 +117,7 @@ class ObjectWriter::Impl {
  private:
   struct Wanted {
     GatewayStatus status;
-    bool written = false;
+    bool written = false;  // or being written
   };
 
   // All requests are made without the lock.
@@ -158,17 +158,17 @@ class ObjectWriter::Impl {
   std::string WriteAll(const std::stop_token& stop, std::unique_lock<std::mutex>& lock) {
     std::string problem;
     std::vector<GatewayStatus> statuses;
-    for (const auto& [name, wanted] : wanted_) {
-      if (!wanted.written) statuses.push_back(wanted.status);
+    for (auto& [name, wanted] : wanted_) {
+      if (!std::exchange(wanted.written, true)) statuses.push_back(wanted.status);
     }
     for (const GatewayStatus& status : statuses) {
       lock.unlock();
       Status done = requests_.WriteStatus(status, SystemClock().WallNow());
       lock.lock();
       if (stop.stop_requested()) return "";
-      auto it = wanted_.find(status.name);
-      if (!done) problem = done.error().message;
-      if (done && it != wanted_.end() && it->second.status == status) it->second.written = true;
+      if (done) continue;
+      problem = done.error().message;
+      if (auto it = wanted_.find(status.name); it != wanted_.end()) it->second.written = false;
     }
     while (auto write = ledger_.Next(SystemClock().Now())) {
       lock.unlock();

@@ -91,11 +91,12 @@ class ApiTest : public testing::Test {
     return Call("PATCH", target, body, "application/strategic-merge-patch+json");
   }
 
-  // What a watch says next, parsed; waits for it. An empty tree at its end.
+  // What a watch says next, parsed; waits for it. An empty tree at its end, or if nothing comes.
   Value NextEvent(Answer& watch) {
+    const MonotonicTime until = SystemClock().Now() + std::chrono::seconds(60);
     while (lines_.find('\n') == std::string::npos) {
-      auto text = watch.stream->Next(SystemClock().Now() + std::chrono::seconds(10));
-      if (!text) return Value();
+      auto text = watch.stream->Next(until);
+      if (!text || (text->empty() && SystemClock().Now() >= until)) return Value();
       lines_ += *text;
     }
     size_t end = lines_.find('\n');

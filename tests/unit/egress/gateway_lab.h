@@ -227,6 +227,7 @@ class GatewayLab {
       return {Outcome::kDone, std::nullopt};
     }
     lease.meta.version = version_;
+    if (lease.meta.acquired.empty()) lease.meta.acquired = lease.renew_time;
     if (create) lease.meta.uid = "u" + std::to_string(version_);
     leases[lease.address] = lease;
     history.emplace_back(lease, false);

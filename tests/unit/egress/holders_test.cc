@@ -63,11 +63,13 @@ TEST_F(HoldersTest, OneHoldsAndTheLeaseAndAllRoutesSayWho) {
 
 TEST_F(HoldersTest, NothingMovesWithoutReason) {
   std::string holder = lab_.Holder(1);
+  std::string acquired = lab_.leases.at(lab_.Ip(1)).meta.acquired;
   lab_.Run(60 * kSecond);
   EXPECT_EQ(lab_.Holder(1), holder);
   EXPECT_THAT(lab_.log, IsEmpty());
   EXPECT_EQ(lab_.leases.at(lab_.Ip(1)).epoch, 1u);
   EXPECT_GE(lab_.leases.at(lab_.Ip(1)).meta.version, 10u);  // renewed
+  EXPECT_EQ(lab_.leases.at(lab_.Ip(1)).meta.acquired, acquired);
 }
 
 // Who hears something new thinks again at once; what it says to that is no news.
@@ -108,6 +110,7 @@ TEST(HoldersHeartbeats, NewsDoNotWait) {
 
 TEST_F(HoldersTest, ADeathIsNoticedAtOnceAndWhoReturnsTakesNothingBack) {
   std::string holder = lab_.Holder(1);
+  std::string acquired = lab_.leases.at(lab_.Ip(1)).meta.acquired;
   lab_.Kill(holder);
   Millis took = lab_.RunUntil([&] { return !lab_.Holder(1).empty(); });
   EXPECT_GE(took, 250);
@@ -117,6 +120,7 @@ TEST_F(HoldersTest, ADeathIsNoticedAtOnceAndWhoReturnsTakesNothingBack) {
   EXPECT_THAT(lab_.log, ElementsAre(HasSubstr("gateway " + holder + " is not heard any more")));
   EXPECT_EQ(lab_.leases.at(lab_.Ip(1)).holder, next);
   EXPECT_EQ(lab_.leases.at(lab_.Ip(1)).epoch, 2u);
+  EXPECT_NE(lab_.leases.at(lab_.Ip(1)).meta.acquired, acquired) << "another has it since then";
   EXPECT_EQ(lab_.Route("s1", 1), next);
   lab_.Start(holder);
   lab_.Run(20 * kSecond);

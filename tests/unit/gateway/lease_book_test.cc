@@ -80,7 +80,7 @@ TEST_F(LeaseBookTest, WhatWasUnderstoodOnceStaysAsItWas) {
     book_.Set(Stored(stripped, version));
     egress::BlockLease wanted = ABlock("n1");
     wanted.renew_time = stripped.renew_time;
-    wanted.meta = {"u1", version, ""};
+    wanted.meta = {"u1", version, "", stripped.renew_time};
     EXPECT_EQ(scribe_.block(wanted.id), wanted);
   }
   // Not if it is another one.

@@ -167,6 +167,7 @@ TEST_F(LeaseClientTest, AnAddressChangesHands) {
   egress::AddressLease lease = scribe.address(AnAddress("", 0).address);
   lease.holder = "g2";
   lease.epoch = 2;
+  lease.meta.acquired.clear();
   lease.renew_time = "2026-01-02T03:05:00.000000Z";
   ASSERT_TRUE(client->Ask({AddressKind::kUpdate, lease}));
   ASSERT_TRUE(scribe.Waits("+" + kAddressName + " g2 2"));

@@ -167,15 +167,22 @@ TEST_F(ObjectWriterTest, WhatSomebodyWroteOverIsWrittenAgain) {
   ObjectWriter writer(*client_, "n1");
   Answer watch = Get(std::string(kGateways) + "?watch=1&resourceVersion=" + Gateway().Version());
   ASSERT_NE(watch.stream, nullptr);
-  auto next_node = [&] {
-    return TextAt(Items(At(NextEvent(watch), {"object", "status", "addresses"}))[0], {"node"});
+  auto next_node = [&]() -> std::string {
+    auto event = NextEvent(watch);
+    const auto& addresses = Items(At(event, {"object", "status", "addresses"}));
+    return addresses.empty() ? "none told" : TextAt(addresses[0], {"node"});
   };
   writer.SetStatus(Held("n1"));
-  EXPECT_EQ(next_node(), "n1");
-  ASSERT_TRUE(Requests().WriteStatus(Held("n2"), now_));
-  EXPECT_EQ(next_node(), "n2");
-  writer.LookAgain();
-  EXPECT_EQ(next_node(), "n1");
+  ASSERT_EQ(next_node(), "n1");
+  // Often enough for some to come before the writer has heard that its own is written.
+  for (int i = 0; i < 50; ++i) {
+    Answer theirs = Merge(std::string(kGateways) + "/g/status",
+                          R"({"status":{"addresses":[{"ip":"203.0.113.10","node":"n2"}]}})");
+    ASSERT_EQ(theirs.code, 200) << theirs.text;
+    writer.LookAgain();
+    ASSERT_EQ(next_node(), "n2");
+    ASSERT_EQ(next_node(), "n1") << i;
+  }
 }
 
 }  // namespace
