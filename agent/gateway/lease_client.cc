@@ -37,8 +37,7 @@ std::optional<egress::BlockLease> LeaseBook::BlockOf(const LeaseObject& lease) c
   if (!id) return std::nullopt;
   if (auto block = ToBlock(lease)) return *std::move(block);
   auto known = entries_.find(lease.name);
-  if (known != entries_.end() && known->second.good &&
-      known->second.meta.uid == lease.meta.uid)
+  if (known != entries_.end() && known->second.good && known->second.meta.uid == lease.meta.uid)
     return AsLastUnderstood(*known->second.good, lease);
   return ClosedBlock(*id, lease);
 }
