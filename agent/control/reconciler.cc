@@ -41,20 +41,6 @@ std::string NameOf(const endpoint::Links& links, uint32_t ifindex) {
   return it == links.end() ? "interface " + std::to_string(ifindex) : it->second.name;
 }
 
-std::string TextOf(const dataplane::Shortfall& shortfall) {
-  const dataplane::TableUse& use = shortfall.use;
-  std::string out = "table \"" + use.name + "\" is full (" + std::to_string(use.used) + " of " +
-                    std::to_string(use.capacity) + " used): " + std::to_string(shortfall.left_out) +
-                    " entries found no place, and what they would allow is denied";
-  if (shortfall.denies_all)
-    out += "; nodes or Services are among them, so all pods here are cut off";
-  if (!shortfall.closed.empty())
-    out += "; " + std::to_string(shortfall.closed.size()) + " pods are closed for it, " +
-           shortfall.closed.begin()->ToString() + " among them";
-  return out +
-         "; it needs a larger capacity, which only tables made after sallyportd --detach have";
-}
-
 dataplane::Bindings ToBindings(const endpoint::Decision& decision) {
   dataplane::Bindings out;
   for (const auto& [pod, placement] : decision.placements) {
@@ -309,10 +295,14 @@ void Reconciler::Enforce() {
   if (!enforced_) LogInfo("policy is in force on node " + node_);
   dataplane::Bindings before = std::move(in_force_);
   in_force_ = bindings_;
-  TakeShortfalls();
+  shortfalls_.Take(dataplane_.shortfalls());
+  for (const model::ObjectName& pod : shortfalls_.Closed()) in_force_.erase(pod);
   if (shortfalls_.empty()) {
     timings_.delay.Observe(end - waiting_since_.value_or(start));
     waiting_since_.reset();
+  } else {
+    failures_.merge(shortfalls_.Reasons());
+    ++timings_.failures;
   }
   changes_ = {};
   enforced_ = true;
@@ -322,42 +312,12 @@ void Reconciler::Enforce() {
   LogDoors(before);
 }
 
-// What is not in force although Apply() succeeded. Logged when a table becomes full.
-void Reconciler::TakeShortfalls() {
-  std::set<std::string> before;
-  for (const dataplane::Shortfall& shortfall : shortfalls_) before.insert(shortfall.use.name);
-  shortfalls_ = dataplane_.shortfalls();
-  for (const dataplane::Shortfall& shortfall : shortfalls_) {
-    std::string text = TextOf(shortfall);
-    if (!before.contains(shortfall.use.name))
-      LogError(text + "; it is tried again until there is room");
-    failures_["table " + shortfall.use.name] = std::move(text);
-    for (const model::ObjectName& pod : shortfall.closed) in_force_.erase(pod);
-  }
-  if (!shortfalls_.empty()) ++timings_.failures;
-}
-
-std::string Reconciler::NoRoomFor(const model::ObjectName& pod) const {
-  for (const dataplane::Shortfall& shortfall : shortfalls_) {
-    if (shortfall.closed.contains(pod)) return shortfall.use.name;
-  }
-  return "";
-}
-
-std::string Reconciler::FullTables() const {
-  std::string out;
-  for (const dataplane::Shortfall& shortfall : shortfalls_) {
-    out += (out.empty() ? "" : ", ") + shortfall.use.name;
-  }
-  return out;
-}
-
 // Their policy is in force already, so that nothing of theirs meets a closed door; but for those
 // that a full table has no room for: what they send is denied.
 void Reconciler::AdoptOpened() {
   dataplane::Bindings judged = in_force_;
   for (const auto& [pod, binding] : bindings_) {
-    if (!NoRoomFor(pod).empty()) judged[pod] = binding;
+    if (!shortfalls_.NoRoomFor(pod).empty()) judged[pod] = binding;
   }
   for (const auto& [pod, binding] : judged) {
     if (!decision_.guarded_once_open.contains(binding.ifindex)) continue;

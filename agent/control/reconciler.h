@@ -22,6 +22,7 @@
 #include "control/own_addresses.h"
 #include "control/pin_keeper.h"
 #include "control/refusals.h"
+#include "control/shortfalls.h"
 #include "control/upkeep.h"
 #include "dataplane/dataplane.h"
 #include "endpoint/tracker.h"
@@ -61,9 +62,9 @@ class Reconciler {
   // Bindings that the kernel enforces policy for.
   const dataplane::Bindings& in_force() const { return in_force_; }
   // The table that has no room for this pod, which is closed for it; "": it has.
-  std::string NoRoomFor(const model::ObjectName& pod) const;
+  std::string NoRoomFor(const model::ObjectName& pod) const { return shortfalls_.NoRoomFor(pod); }
   // Tables that have no room for all of the policy, for a person; "": there are none.
-  std::string FullTables() const;
+  std::string FullTables() const { return shortfalls_.Names(); }
   const std::set<uint32_t>& attached() const { return attached_; }
   EgressNews egress_news() const { return pins_.News(snapshot()); }
   // False: objects that were there may be missing still.
@@ -98,7 +99,6 @@ class Reconciler {
   bool IsNodes(uint32_t ifindex) const;
   void Watch(bool all_guarded);
   void Enforce();
-  void TakeShortfalls();
   void AdoptOpened();
   bool MustNotCarry(uint32_t ifindex) const;
   void Unguard();
@@ -136,7 +136,7 @@ class Reconciler {
   bool enforced_ = false;    // by this process
   policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;
-  std::vector<dataplane::Shortfall> shortfalls_;
+  Shortfalls shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since
   bool unsettled_ = false;
   bool unswept_ = true;  // endpoints have gone, or may have while no agent ran
