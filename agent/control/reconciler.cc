@@ -156,6 +156,7 @@ void Reconciler::Reconcile() {
   Pin();
   Enforce();
   AdoptOpened();
+  Enclose();
   Unguard();
   LogDiagnostics();
   if (failures_.empty()) {
@@ -328,6 +329,20 @@ void Reconciler::AdoptOpened() {
     decision_.guarded_once_open.erase(binding.ifindex);
     decision_.guarded.insert(binding.ifindex);
   }
+}
+
+// What is left alone, or not for us to guard (--devices), may have these addresses as well.
+void Reconciler::Enclose() {
+  if (!enforced_) return;
+  std::vector<net::Cidr> home;
+  auto own = snapshot().nodes.find(node_);
+  if (own != snapshot().nodes.end()) home = own->second->pod_cidrs;
+  for (const auto& [ifindex, link] : tracker_.links()) {
+    if (link.IsPair() && !link.uplink && !decision_.guarded.contains(ifindex)) home.clear();
+  }
+  if (home == home_) return;
+  dataplane_.Enclose(home);
+  home_ = std::move(home);
 }
 
 // Of those that were guarded at the start, a result that is not read yet may say that they are a

@@ -100,6 +100,7 @@ class Reconciler {
   void Watch(bool all_guarded);
   void Enforce();
   void AdoptOpened();
+  void Enclose();
   bool MustNotCarry(uint32_t ifindex) const;
   void Unguard();
   void Told(const std::string& what, const Status& status);
@@ -132,9 +133,10 @@ class Reconciler {
   Upkeep upkeep_;               // of both
   Refusals refusals_;
   bool all_watched_ = false;
-  bool deferring_ = false;   // what pods send to Services is judged there
-  bool enforced_ = false;    // by this process
-  policy::Changes changes_;  // since the last time
+  bool deferring_ = false;                      // what pods send to Services is judged there
+  std::optional<std::vector<net::Cidr>> home_;  // where only guarded interfaces send from
+  bool enforced_ = false;                       // by this process
+  policy::Changes changes_;                     // since the last time
   dataplane::Bindings in_force_;
   Shortfalls shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since

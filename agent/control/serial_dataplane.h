@@ -40,6 +40,10 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     inner_->Defer(defer);
   }
+  void Enclose(const std::vector<net::Cidr>& home) override {
+    std::lock_guard lock(tables_);
+    inner_->Enclose(home);
+  }
   Status Detach(uint32_t ifindex) override {
     std::lock_guard lock(links_);
     return inner_->Detach(ifindex);

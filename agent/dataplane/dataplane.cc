@@ -82,6 +82,7 @@ class KernelDataplane : public Dataplane {
   std::vector<uint32_t> Attached() override { return WithRole(true); }
   std::vector<uint32_t> AttachedToNode() override { return WithRole(false); }
   void Defer(bool defer) override { encoder_->Defer(defer); }
+  void Enclose(const std::vector<net::Cidr>& home) override;
 
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings) override {
@@ -221,6 +222,34 @@ Status KernelDataplane::BeforeFlip() {
     ConfirmAnswered(flows->As<sp_flow_bucket>(), upgrade_->generation() + 1);
   }
   return upgrade_->Announce();
+}
+
+// Without a length they match nothing while they change.
+void KernelDataplane::Enclose(const std::vector<net::Cidr>& home) {
+  constexpr int kLongest = 96;  // of IPv6
+  sp_control* control = objects_->tables().control;
+  uint32_t words[4] = {}, lengths = 0;
+  auto word = [](const net::Cidr& cidr, size_t at) {
+    const net::Address::Bytes& bytes = cidr.address().bytes();
+    uint32_t out = 0;
+    for (size_t i = at; i < at + 4; ++i) out = out << 8 | bytes[i];
+    return out;
+  };
+  for (const net::Cidr& cidr : home) {
+    auto length = static_cast<uint32_t>(cidr.length());
+    if (cidr.IsV4()) {
+      words[0] = word(cidr, 12);
+      lengths |= length;
+    } else if (cidr.length() <= kLongest) {
+      for (size_t i = 0; i < 3; ++i) words[1 + i] = word(cidr, 4 * i);
+      lengths |= length << 8;
+    }
+  }
+  if (control->home_length == lengths && std::equal(words, words + 4, control->home)) return;
+  Pen pen;
+  pen.Store(control->home_length, 0);
+  for (int i = 0; i < 4; ++i) pen.Store(control->home[i], words[i]);
+  pen.Store(control->home_length, lengths);
 }
 
 // Where nothing is known that differs from nothing, Apply has left the older tables in force. After

@@ -153,6 +153,12 @@ class Dataplane {
   // pods send to Services may be judged there? At first not: it is judged at the pod, as it is.
   virtual void Defer(bool defer) = 0;
 
+  // At once, and beyond the agent's end: who sends from these addresses, at most one CIDR of each
+  // family, and not through an interface that carries the programs for pods, is a pod whose
+  // interface nobody has heard of yet, and closed like that one. Of IPv6 no longer than /96: of
+  // others nothing is known. None: as at first.
+  virtual void Enclose(const std::vector<net::Cidr>& home) = 0;
+
   // Makes the kernel enforce `image` for `bindings`, in one step for the whole node. `changes` are
   // those since the last successful Apply (nullptr: unknown, compare everything). Every bound pod
   // with an endpoint in the image is open; every other interface is closed. What finds no room in a

@@ -53,7 +53,13 @@ struct sp_control {
 	__u32 mark;         /* the same */
 	__u32 deferring[2]; /* [half] 1: every way out of the node carries its programs */
 	__u32 former; /* under this generation gates still lead to an older version's programs */
-	__u32 reserved[5];
+	/*
+	 * Addresses that only guarded interfaces have, in host byte order: from another one such a
+	 * source is that of a pod that nobody has seen yet. [0] of IPv4, [1] to [3] the first 96 bits
+	 * of IPv6. Whatever the generation.
+	 */
+	__u32 home[4];
+	__u32 home_length; /* bits 0 to 7 of IPv4, up to 32; 8 to 15 of IPv6, up to 96; 0: none */
 };
 
 /*

@@ -107,6 +107,36 @@ GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
 	return TAG_LEFT | TAG_UNMARKED | SP_TAG_UNJUDGED | sender_tag(place);
 }
 
+static __always_inline int is_home(const struct sp_control *c, const struct sp_address *a)
+{
+	__u32 lengths = READ_ONCE(c->home_length), length;
+	__u64 high = bpf_be64_to_cpu(a->halves[0]), low = bpf_be64_to_cpu(a->halves[1]), home;
+
+	if (is_v4(a)) {
+		length = lengths & 0xff;
+		return length && length <= 32 &&
+		       !(((__u32)low ^ READ_ONCE(c->home[0])) >> (32 - length));
+	}
+	length = lengths >> 8 & 0xff;
+	home = (__u64)READ_ONCE(c->home[1]) << 32 | READ_ONCE(c->home[2]);
+	if (length && length <= 64)
+		return !((high ^ home) >> (64 - length));
+	return length && length <= 96 && high == home &&
+	       !(((__u32)(low >> 32) ^ READ_ONCE(c->home[3])) >> (96 - length));
+}
+
+/*
+ * Is a source that names no endpoint a pod's all the same, whose interface is not guarded yet because
+ * the agent is busy, or is not there? The node's own addresses may be among those of its pods.
+ */
+GLOBAL int is_unseen(const struct sp_address *source, __u32 half)
+{
+	__u32 zero = 0;
+	struct sp_control *c = bpf_map_lookup_elem(&control, &zero);
+
+	return c && source && is_home(c, source) && !peer_is_node(peer_find(source, half));
+}
+
 /*
  * What left an endpoint without its mark: at least what pod_egress would have asked. But who sends
  * from its node's address, or a Service's, may have been translated.

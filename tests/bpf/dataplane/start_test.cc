@@ -70,6 +70,33 @@ TEST_F(StartTest, ProgramsAreAttachedInTheWayThatTheKernelHas) {
               " | grep -q clsact");
 }
 
+// In force at once, and when no agent runs.
+TEST_F(StartTest, WhereOnlyPodsAreIsInTheControlEntry) {
+  auto cidrs = [](std::initializer_list<const char*> texts) {
+    std::vector<net::Cidr> out;
+    for (const char* text : texts) out.push_back(*net::Cidr::Parse(text));
+    return out;
+  };
+  auto home = [this] {
+    sp_control control = ReadControl();
+    return std::vector<uint32_t>(control.home, control.home + 4);
+  };
+  Open();
+  EXPECT_EQ(ReadControl().home_length, 0u);
+  dataplane_->Enclose(cidrs({"10.244.3.0/24", "fd00:10:244:3::/64"}));
+  EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
+  EXPECT_THAT(home(), testing::ElementsAre(0x0af40300, 0xfd000010, 0x02440003, 0));
+  Open();
+  EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
+  dataplane_->Enclose(cidrs({"fd00:10:244:3:1:2::/96"}));
+  EXPECT_EQ(ReadControl().home_length, 96u << 8);
+  EXPECT_THAT(home(), testing::ElementsAre(0, 0xfd000010, 0x02440003, 0x00010002));
+  dataplane_->Enclose(cidrs({"fd00:10:244:3:1:2:3:0/112", "10.0.0.0/8"}));
+  EXPECT_EQ(ReadControl().home_length, 8u) << "as much as there are bits for";
+  dataplane_->Enclose({});
+  EXPECT_EQ(ReadControl().home_length, 0u);
+}
+
 TEST_F(StartTest, MapsAndSecretAreAdopted) {
   Open();
   AttachBoth();

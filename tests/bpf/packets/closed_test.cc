@@ -14,6 +14,71 @@ TEST_P(ClosedTest, AnInterfaceWithoutEntryIsClosed) {
   EXPECT_DROP(ToWeb(Tcp(kFar, 1024, kWeb, 80)), "closed");
 }
 
+// Interfaces of the node's, and one that no agent has heard of.
+class UnseenTest : public ClosedTest {
+ protected:
+  UnseenTest() {
+    k.control()->home[0] = 10u << 24;
+    k.control()->home[1] = 0xfd00'0000;
+    k.control()->home_length = 24 | 64 << 8;
+    WebAndDb({.egress = kOpen}, {.ingress = kOpen});
+  }
+  Outcome Leaves(const Packet& packet, uint32_t from) {
+    return k.FromNode(Interface(4), packet, {.ingress_ifindex = from});
+  }
+  const uint32_t bridge = Interface(6);
+};
+BOTH_FAMILIES(UnseenTest);
+
+TEST_P(UnseenTest, AddressesOfPodsComeFromGuardedInterfacesOnly) {
+  constexpr Host kUnseen = {"10.0.0.77", "fd00::77"};
+  EXPECT_DROP(Leaves(Udp(kUnseen, 1024, kStranger, 53), bridge), "closed");
+  EXPECT_DROP(Leaves(Tcp(kUnseen, 1024, kFar, 80), bridge), "closed");
+  EXPECT_DROP(k.ToPod(db, Tcp(kUnseen, 1024, kDb, 80), {.ingress_ifindex = bridge}), "closed");
+  // Nobody's of these, known ones, the node's own.
+  EXPECT_PASS(Leaves(Udp({"10.0.1.77", "fd00:0:0:1::77"}, 1024, kStranger, 53), bridge));
+  EXPECT_PASS(Leaves(Udp(kWeb, 1024, kStranger, 53), bridge));
+  EXPECT_PASS(Leaves(Udp(kNode, 1024, kStranger, 53), bridge));
+  EXPECT_PASS(Leaves(Udp(kUnseen, 1024, kStranger, 53), 0));
+  EXPECT_PASS(k.ToPod(db, Tcp(kStranger, 1024, kDb, 80), {.ingress_ifindex = bridge}));
+}
+
+TEST_P(UnseenTest, AllLengthsAreTold) {
+  // The first and the last address inside, and one beyond each.
+  struct Case {
+    uint32_t length;
+    Host inside[2], outside[2];
+  };
+  constexpr Case kCases[] = {
+      {1 | 1 << 8,
+       {{"1.0.0.1", "::1:0:0:1"}, {"127.0.0.1", "7fff::1"}},
+       {{"128.0.0.1", "8000::1"}, {"203.0.113.1", "ff00::1"}}},
+      {24 | 64 << 8,
+       {{"10.0.0.0", "fd00::"}, {"10.0.0.255", "fd00::ffff:ffff:ffff:ffff"}},
+       {{"10.0.1.0", "fd00:0:0:1::"}, {"9.255.255.255", "fcff:ffff:ffff:ffff::1"}}},
+      {31 | 65 << 8,
+       {{"10.0.0.64", "fd00::"}, {"10.0.0.65", "fd00::7fff:ffff:ffff:ffff"}},
+       {{"10.0.0.66", "fd00::8000:0:0:0"}, {"10.0.0.63", "fd00:0:0:1::"}}},
+      {32 | 96 << 8,
+       {{"10.0.0.64", "fd00::"}, {"10.0.0.64", "fd00::ffff:ffff"}},
+       {{"10.0.0.65", "fd00::1:0:0"}, {"10.0.0.63", "fd00:0:0:1::"}}},
+  };
+  for (const Case& one : kCases) {
+    bool all = (one.length & 0xff) == 1;
+    k.control()->home[0] = all ? 0 : 10u << 24 | 64;
+    k.control()->home[1] = all ? 0 : 0xfd00'0000;
+    k.control()->home_length = one.length;
+    SCOPED_TRACE(one.length & 0xff);
+    for (const Host& host : one.inside)
+      EXPECT_DROP(Leaves(Udp(host, 1024, kFar, 53), bridge), "closed");
+    for (const Host& host : one.outside) EXPECT_PASS(Leaves(Udp(host, 1024, kFar, 53), bridge));
+  }
+  for (uint32_t length : {0u, 33u | 97u << 8, 255u | 255u << 8}) {
+    k.control()->home_length = length;
+    EXPECT_PASS(Leaves(Udp({"10.0.0.77", "fd00::77"}, 1024, kFar, 53), bridge)) << length;
+  }
+}
+
 TEST_P(ClosedTest, TablesThatNoAgentHasFilledAreClosed) {
   EXPECT_DROP(FromWeb(Tcp(kWeb, 1024, kFar, 80)), "closed");
   EXPECT_DROP(ToWeb(Ping(kFar, kWeb)), "closed");

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
+#include <thread>
 
 #include "lab/egress/egress_fixture.h"
 #include "lab/layout.h"
@@ -117,6 +118,23 @@ TEST_F(Pinned, FromTheirFirstPacket) {
   uint64_t seen = capture().SeenFrom(AddressOf(kEgressV4));
   Await("their packets again",
         [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
+}
+
+// What begins where no agent runs sends nothing, whoever else runs there.
+TEST_F(Pinned, AlsoWhereTheAgentHasNotSeenThem) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+  AwaitOtherHolder(kEgressV4, "");
+  AwaitPinned("n1", AddressOf(kEgressV4));
+  Agent("kill", "n1");
+  Apply(Eager("one") + Eager("two"));
+  Await("them to run", [&] {
+    return Kube({"get", "pods", "-n", "app", "-o", "jsonpath={.items[*].status.phase}"}) ==
+           "Running Running Running";
+  });
+  std::this_thread::sleep_for(kSoon);
+  EXPECT_EQ(capture().SeenFrom(AddressOf(kEgressV4)), 0u);
+  Agent("start", "n1");
+  Await("their packets outside", [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > 10; });
 }
 
 // Labels, destinations, addresses, and the object itself.

@@ -58,6 +58,7 @@ class FakeDataplane : public Dataplane {
     return out;
   }
   void Defer(bool defer) override { deferring = defer; }
+  void Enclose(const std::vector<net::Cidr>& cidrs) override { home = cidrs; }
   Status Detach(uint32_t ifindex) override {
     return Do("detach " + std::to_string(ifindex), [&] {
       attached.erase(ifindex);
@@ -125,6 +126,7 @@ class FakeDataplane : public Dataplane {
   std::set<uint32_t> behind;         // somebody is before our programs
   bool stubborn = false;             // and stays there, whoever attaches
   bool deferring = false;
+  std::vector<net::Cidr> home;
   policy::Image image;
   policy::Changes changes;
   Bindings bindings;

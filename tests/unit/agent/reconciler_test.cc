@@ -104,6 +104,49 @@ TEST_F(ReconcilerTest, NobodyFromBeforeTheFirstStartStaysOpenForWantOfRoom) {
   EXPECT_TRUE(reconciler_->in_force().empty());
 }
 
+model::Delta NodeOf(const std::string& name, const std::string& pods) {
+  auto node = std::make_shared<model::Node>();
+  node->name = name;
+  node->pod_cidrs = {*net::Cidr::Parse(pods)};
+  return model::Delta::Set(model::NodePtr(node));
+}
+
+// Whoever sends from there through another interface is a pod that nobody has seen yet.
+TEST_F(ReconcilerTest, AddressesOfPodsAreEnclosedOnceAllPairsAreGuarded) {
+  Start();
+  Links({Veth(3, "veth3")});
+  Claims({{"web", {"veth3"}}});
+  Objects({NodeOf("n1", "10.0.0.0/24"), NodeOf("n2", "10.0.1.0/24")}, false);
+  EXPECT_THAT(kernel_.home, testing::IsEmpty()) << "pods from before may not be known yet";
+  Objects({}, true);
+  EXPECT_THAT(kernel_.home, testing::IsEmpty()) << "one is left alone";
+  Objects({Set(PodOf{"web"})});
+  EXPECT_THAT(kernel_.home, ElementsAre(*net::Cidr::Parse("10.0.0.0/24")));
+  Links({Veth(4, "veth4")});
+  EXPECT_EQ(kernel_.home.size(), 1u) << "a new one is guarded from the start";
+  Link uplink = Veth(5, "up0");
+  uplink.uplink = true;
+  Links({uplink});
+  EXPECT_EQ(kernel_.home.size(), 1u) << "the node's own";
+  kernel_.home.clear();
+  Start();  // again: what an earlier agent said may be out of date
+  Links({Veth(3, "veth3"), Veth(4, "veth4"), uplink});
+  Claims({{"web", {"veth3"}}});
+  Objects({NodeOf("n1", "10.0.0.0/24"), Set(PodOf{"web"})});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+}
+
+TEST_F(ReconcilerTest, WherePairsAreExcludedNothingIsEnclosed) {
+  filter_ = *endpoint::DeviceFilter::Parse("!vm*");
+  StartListed();
+  Objects({NodeOf("n1", "10.0.0.0/24")});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+  Links({Veth(3, "vm3")});
+  EXPECT_THAT(kernel_.home, testing::IsEmpty());
+  Links({}, {3});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+}
+
 TEST_F(ReconcilerTest, LeftAloneIsRememberedAcrossStarts) {
   Start();
   Links({Veth(3, "veth3"), Veth(4, "veth4")});
