@@ -61,6 +61,7 @@ Reconciler::Reconciler(const std::string& node, dataplane::Dataplane& dataplane,
       compiler_(node),
       store_({kLinks, kClaims, kObjects}),
       pins_(node),
+      home_(node),
       attached_at_start_([&] {
         auto attached = dataplane.Attached();
         return std::set<uint32_t>(attached.begin(), attached.end());
@@ -263,6 +264,7 @@ void Reconciler::Compile() {
   MonotonicTime start = clock_.Now();
   Add(changes_, compiler_.Apply(deltas_));
   timings_.compile.Observe(clock_.Now() - start);
+  home_.Hear(deltas_, snapshot());
   deltas_.clear();
   fingerprint_.clear();
   ++revision_;
@@ -334,15 +336,13 @@ void Reconciler::AdoptOpened() {
 // What is left alone, or not for us to guard (--devices), may have these addresses as well.
 void Reconciler::Enclose() {
   if (!enforced_) return;
-  std::vector<net::Cidr> home;
-  auto own = snapshot().nodes.find(node_);
-  if (own != snapshot().nodes.end()) home = own->second->pod_cidrs;
+  std::vector<net::Cidr> home = home_.cidrs();
   for (const auto& [ifindex, link] : tracker_.links()) {
     if (link.IsPair() && !link.uplink && !decision_.guarded.contains(ifindex)) home.clear();
   }
-  if (home == home_) return;
+  if (home == enclosed_) return;
   dataplane_.Enclose(home);
-  home_ = std::move(home);
+  enclosed_ = std::move(home);
 }
 
 // Of those that were guarded at the start, a result that is not read yet may say that they are a

@@ -17,6 +17,7 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "control/home.h"
 #include "control/inputs.h"
 #include "control/left_alone.h"
 #include "control/own_addresses.h"
@@ -118,6 +119,7 @@ class Reconciler {
   state::Store store_;
   OwnAddresses own_addresses_;
   PinKeeper pins_;
+  Home home_;
   bool endpoints_changed_ = false, diagnostics_changed_ = false;
   std::vector<model::Delta> deltas_;  // in the store, not compiled yet
   endpoint::Decision decision_;
@@ -133,10 +135,10 @@ class Reconciler {
   Upkeep upkeep_;               // of both
   Refusals refusals_;
   bool all_watched_ = false;
-  bool deferring_ = false;                      // what pods send to Services is judged there
-  std::optional<std::vector<net::Cidr>> home_;  // where only guarded interfaces send from
-  bool enforced_ = false;                       // by this process
-  policy::Changes changes_;                     // since the last time
+  bool deferring_ = false;  // what pods send to Services is judged there
+  std::optional<std::vector<net::Cidr>> enclosed_;
+  bool enforced_ = false;    // by this process
+  policy::Changes changes_;  // since the last time
   dataplane::Bindings in_force_;
   Shortfalls shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since

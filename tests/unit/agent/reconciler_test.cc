@@ -136,6 +136,33 @@ TEST_F(ReconcilerTest, AddressesOfPodsAreEnclosedOnceAllPairsAreGuarded) {
   EXPECT_EQ(kernel_.home.size(), 1u);
 }
 
+// Not every CNI plugin gives addresses by them.
+TEST_F(ReconcilerTest, NothingIsEnclosedWherePodsHaveOtherAddresses) {
+  StartListed();
+  Objects({NodeOf("n1", "10.0.0.0/24"), NodeOf("n2", "10.0.1.0/24")});
+  PodOf here{"here", {"10.0.0.7"}}, there{"there", {"10.0.1.7"}, {}, "n2"};
+  Objects({Set(here), Set(there)});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+  auto strays = {PodOf{"stray", {"10.0.1.8"}}, PodOf{"stray", {"10.0.0.8"}, {}, "n2"},
+                 PodOf{"stray", {"192.0.2.8"}, {}, "n2"}, PodOf{"stray", {"fd00::8"}}};
+  for (const PodOf& stray : strays) {
+    Objects({Set(stray)});
+    EXPECT_THAT(kernel_.home, testing::IsEmpty()) << stray.addresses[0];
+    Objects({model::Delta::Remove(model::Kind::kPod, {"shop", "stray"})});
+    EXPECT_EQ(kernel_.home.size(), 1u) << stray.addresses[0];
+  }
+  Objects({Set({"ended", {"192.0.2.8"}, {}, "n2", false, model::PodPhase::kSucceeded}),
+           Set({"node's", {"192.0.2.9"}, {}, "n2", true}),
+           Set({"unknown", {"192.0.2.9"}, {}, "n3"})});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+  Objects({NodeOf("n3", "10.0.3.0/24")});
+  EXPECT_THAT(kernel_.home, testing::IsEmpty());
+  Objects({model::Delta::Remove(model::Kind::kNode, {"", "n3"})});
+  EXPECT_EQ(kernel_.home.size(), 1u);
+  Objects({model::Delta::Remove(model::Kind::kNode, {"", "n1"})});
+  EXPECT_THAT(kernel_.home, testing::IsEmpty());
+}
+
 TEST_F(ReconcilerTest, WherePairsAreExcludedNothingIsEnclosed) {
   filter_ = *endpoint::DeviceFilter::Parse("!vm*");
   StartListed();
