@@ -16,6 +16,7 @@ sallyport_test(control LABEL unit
     agent/drops_test.cc
     agent/egress_status_test.cc
     agent/egress_views_test.cc
+    agent/home_test.cc
     agent/own_addresses_test.cc
     agent/reconcile_loop_test.cc
     agent/reconciler_test.cc
