@@ -224,11 +224,8 @@ GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation
 		c.packet.kind = PACKET_OTHER;
 	else
 		parse_packet(ctx, &c.packet, ETH_HLEN);
-	if (direction == SP_INGRESS && !c.tag && ctx->ingress_ifindex) {
+	if (direction == SP_INGRESS && !c.tag && ctx->ingress_ifindex)
 		c.tag = sent_by_address(&c.packet.source, c.half);
-		if (!c.tag && is_unseen(&c.packet.source, c.half))
-			return report_drop(ctx, &c.packet, &c.judge, SP_DROP_CLOSED);
-	}
 	c.endpoint = c.judge.place = endpoint_place(ctx->ifindex);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;

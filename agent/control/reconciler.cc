@@ -336,10 +336,12 @@ void Reconciler::AdoptOpened() {
 // What is left alone, or not for us to guard (--devices), may have these addresses as well.
 void Reconciler::Enclose() {
   if (!enforced_) return;
-  std::vector<net::Cidr> home = home_.cidrs();
-  for (const auto& [ifindex, link] : tracker_.links()) {
-    if (link.IsPair() && !link.uplink && !decision_.guarded.contains(ifindex)) home.clear();
-  }
+  auto unguarded = [this](const auto& entry) {
+    const auto& [ifindex, link] = entry;
+    return link.IsPair() && !link.uplink && !decision_.guarded.contains(ifindex);
+  };
+  std::vector<net::Cidr> home;
+  if (std::ranges::none_of(tracker_.links(), unguarded)) home = home_.cidrs();
   if (home == enclosed_) return;
   dataplane_.Enclose(home);
   enclosed_ = std::move(home);

@@ -229,19 +229,17 @@ void KernelDataplane::Enclose(const std::vector<net::Cidr>& home) {
   constexpr int kLongest = 96;  // of IPv6
   sp_control* control = objects_->tables().control;
   uint32_t words[4] = {}, lengths = 0;
-  auto word = [](const net::Cidr& cidr, size_t at) {
-    const net::Address::Bytes& bytes = cidr.address().bytes();
-    uint32_t out = 0;
-    for (size_t i = at; i < at + 4; ++i) out = out << 8 | bytes[i];
-    return out;
-  };
   for (const net::Cidr& cidr : home) {
     auto length = static_cast<uint32_t>(cidr.length());
+    sp_address address = ToAbi(cidr.address());
+    uint64_t high = be64toh(address.halves[0]), low = be64toh(address.halves[1]);
     if (cidr.IsV4()) {
-      words[0] = word(cidr, 12);
+      words[0] = static_cast<uint32_t>(low);
       lengths |= length;
     } else if (cidr.length() <= kLongest) {
-      for (size_t i = 0; i < 3; ++i) words[1 + i] = word(cidr, 4 * i);
+      words[1] = static_cast<uint32_t>(high >> 32);
+      words[2] = static_cast<uint32_t>(high);
+      words[3] = static_cast<uint32_t>(low >> 32);
       lengths |= length << 8;
     }
   }

@@ -87,37 +87,22 @@ GLOBAL int quotes_allowed_flow(struct __sk_buff *ctx, struct context *c)
 	return allowed && is_answer_to(c, opener);
 }
 
-/*
- * The same for what came without a mark through an interface that is nobody's, by its source: behind
- * a bridge nothing else names the sender. If it is not the sender, that one's egress is asked as well.
- */
-GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
+/* Has only a guarded interface this address? */
+static __always_inline int is_home(const struct sp_address *a)
 {
-	__u32 ifindex, place;
-	struct sp_endpoint *e;
-
-	if (!source)
-		return 0;
-	ifindex = peer_ifindex(peer_find(source, half));
-	if (!ifindex)
-		return 0;
-	e = endpoint_find(ifindex, &place);
-	if (!e || !endpoint_has(e, source))
-		return 0;
-	return TAG_LEFT | TAG_UNMARKED | SP_TAG_UNJUDGED | sender_tag(place);
-}
-
-static __always_inline int is_home(const struct sp_control *c, const struct sp_address *a)
-{
-	__u32 lengths = READ_ONCE(c->home_length), length;
 	__u64 high = bpf_be64_to_cpu(a->halves[0]), low = bpf_be64_to_cpu(a->halves[1]), home;
+	__u32 zero = 0, length;
+	struct sp_control *c = bpf_map_lookup_elem(&control, &zero);
 
+	if (!c)
+		return 1;
+	length = READ_ONCE(c->home_length);
 	if (is_v4(a)) {
-		length = lengths & 0xff;
+		length &= 0xff;
 		return length && length <= 32 &&
 		       !(((__u32)low ^ READ_ONCE(c->home[0])) >> (32 - length));
 	}
-	length = lengths >> 8 & 0xff;
+	length = length >> 8 & 0xff;
 	home = (__u64)READ_ONCE(c->home[1]) << 32 | READ_ONCE(c->home[2]);
 	if (length && length <= 64)
 		return !((high ^ home) >> (64 - length));
@@ -126,15 +111,29 @@ static __always_inline int is_home(const struct sp_control *c, const struct sp_a
 }
 
 /*
- * Is a source that names no endpoint a pod's all the same, whose interface is not guarded yet because
- * the agent is busy, or is not there? The node's own addresses may be among those of its pods.
+ * The same for what came without a mark through an interface that is nobody's, by its source: behind
+ * a bridge nothing else names the sender. If it is not the sender, that one's egress is asked as well.
+ * Where the source is a pod's that is not known, its interface is not guarded yet, as the agent is
+ * busy, or is not there: it is closed like that one. The node's own may be among its pods' addresses.
  */
-GLOBAL int is_unseen(const struct sp_address *source, __u32 half)
+GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
 {
-	__u32 zero = 0;
-	struct sp_control *c = bpf_map_lookup_elem(&control, &zero);
+	__u32 ifindex, place = config.endpoint_mask + 1;
+	struct sp_endpoint *e = NULL;
+	__u64 peer;
 
-	return c && source && is_home(c, source) && !peer_is_node(peer_find(source, half));
+	if (!source)
+		return 0;
+	peer = peer_find(source, half);
+	ifindex = peer_ifindex(peer);
+	if (ifindex)
+		e = endpoint_find(ifindex, &place);
+	if (!e || !endpoint_has(e, source)) {
+		if (peer_is_node(peer) || !is_home(source))
+			return 0;
+		place = config.endpoint_mask + 1;
+	}
+	return TAG_LEFT | TAG_UNMARKED | SP_TAG_UNJUDGED | sender_tag(place);
 }
 
 /*

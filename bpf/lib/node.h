@@ -85,8 +85,6 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
 	parse_packet(ctx, &c.packet, at);
 	if (direction == SP_EGRESS && !c.tag) {
 		c.tag = sent_by_address(&c.packet.source, c.half);
-		if (!c.tag && is_unseen(&c.packet.source, c.half))
-			return report_drop(ctx, &c.packet, &c.judge, SP_DROP_CLOSED);
 		if (!c.tag)
 			return TC_ACT_UNSPEC;
 	}

@@ -7,19 +7,19 @@
 // "nothing" measures the empty program against itself and shows the noise that is left.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
 #include "support/kernel_tables.h"
+#include "support/mapped_tables.h"
 #include "support/packet.h"
 
 // The skeleton comes after the types of its read-only data.
@@ -82,8 +82,6 @@ class Subject {
   uint32_t rules() const { return rules_; }
 
  private:
-  template <typename T>
-  void Map(T*& table, bpf_map* map);
   void State();
   void Prepare(const Scenario& scenario);
   void KillFlows();
@@ -92,7 +90,7 @@ class Subject {
   uint32_t rules_;
   vary* vary_;
   Tables tables_;
-  std::vector<std::pair<void*, size_t>> mapped_;
+  std::optional<MappedTables> memory_;
   Statement stated_;
 };
 
@@ -120,31 +118,13 @@ Subject::Subject(uint32_t rules) : rules_(rules), vary_(vary__open()) {
   bpf_program__set_autoload(vary_->progs.pod_egress, false);
   bpf_program__set_autoload(vary_->progs.pod_ingress, false);
   CHECK(vary__load(vary_) == 0) << "cannot load the BPF object (root is needed)";
-  Map(tables_.control, vary_->maps.control);
-  Map(tables_.endpoints, vary_->maps.endpoints);
-  Map(tables_.peers, vary_->maps.peers);
-  Map(tables_.rules, vary_->maps.rules);
-  Map(tables_.port_sets, vary_->maps.port_sets);
-  Map(tables_.port_pages, vary_->maps.port_pages);
-  Map(tables_.prefixes, vary_->maps.prefixes);
-  Map(tables_.flows, vary_->maps.flows);
+  memory_.emplace(vary_->obj, tables_);
   State();
 }
 
 Subject::~Subject() {
-  for (auto [memory, size] : mapped_) munmap(memory, size);
+  memory_.reset();
   vary__destroy(vary_);
-}
-
-template <typename T>
-void Subject::Map(T*& table, bpf_map* map) {
-  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  size_t size = bpf_map__value_size(map) * size_t{bpf_map__max_entries(map)};
-  size = (size + page - 1) / page * page;
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-  CHECK(memory != MAP_FAILED) << "cannot map " << bpf_map__name(map);
-  mapped_.emplace_back(memory, size);
-  table = static_cast<T*>(memory);
 }
 
 // Identity i + 1 is the network 10.n.n.0/24 (fd00:n::/32) and the pod 172.16.0.0 + i; each has its

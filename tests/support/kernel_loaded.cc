@@ -3,8 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -64,22 +62,7 @@ Kernel::Loaded::Loaded(const KernelOptions& options) {
   Configure();
   int failed = pod__load(pod_);
   CHECK(failed == 0) << "cannot load the BPF object: " << std::strerror(-failed);
-  Map(tables.control, pod_->maps.control);
-  Map(tables.endpoints, pod_->maps.endpoints);
-  Map(tables.peers, pod_->maps.peers);
-  Map(tables.rules, pod_->maps.rules);
-  Map(tables.port_sets, pod_->maps.port_sets);
-  Map(tables.port_pages, pod_->maps.port_pages);
-  Map(tables.prefixes, pod_->maps.prefixes);
-  Map(tables.flows, pod_->maps.flows);
-  Map(tables.egress.pin_sets, pod_->maps.pin_sets);
-  Map(tables.egress.pin_prefixes, pod_->maps.pin_prefixes);
-  Map(tables.egress.egress_ips, pod_->maps.egress_ips);
-  Map(tables.egress.port_blocks, pod_->maps.port_blocks);
-  Map(tables.egress.port_owners, pod_->maps.port_owners);
-  Map(tables.egress.tunnel_nodes, pod_->maps.tunnel_nodes);
-  Map(tables.egress.tunnel, pod_->maps.tunnel);
-  Map(tables.egress.pins, pod_->maps.pins);
+  memory_.emplace(pod_->obj, tables);
   auto keep = [](void* self, void* data, size_t size) {
     CHECK(size == sizeof(sp_event)) << "an event of another size";
     static_cast<Loaded*>(self)->new_events_.push_back(*static_cast<sp_event*>(data));
@@ -91,7 +74,7 @@ Kernel::Loaded::Loaded(const KernelOptions& options) {
 
 Kernel::Loaded::~Loaded() {
   ring_buffer__free(events_);
-  for (auto [memory, size] : mapped_) munmap(memory, size);
+  memory_.reset();
   pod__destroy(pod_);
 }
 
@@ -129,17 +112,6 @@ void Kernel::Loaded::Configure() {
   c.skb = dataplane::FindSkbLayout().value();
 }
 
-template <typename T>
-void Kernel::Loaded::Map(T*& table, bpf_map* map) {
-  auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  size_t size = bpf_map__value_size(map) * size_t{bpf_map__max_entries(map)};
-  size = (size + page - 1) / page * page;
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-  CHECK(memory != MAP_FAILED) << "cannot map " << bpf_map__name(map);
-  mapped_.emplace_back(memory, size);
-  table = static_cast<T*>(memory);
-}
-
 Kernel::Loaded& Kernel::Loaded::Get(const KernelOptions& options) {
   static std::map<KernelOptions, std::unique_ptr<Loaded>> loaded;
   auto& one = loaded[options];
@@ -148,7 +120,7 @@ Kernel::Loaded& Kernel::Loaded::Get(const KernelOptions& options) {
 }
 
 void Kernel::Loaded::Clear() {
-  for (auto [memory, size] : mapped_) std::memset(memory, 0, size);
+  memory_->Zero();
   tables.control->abi_version = SP_ABI_VERSION;
   tables.control->hash_seed = tables.capacity.hash_seed;
   ClearCounters();

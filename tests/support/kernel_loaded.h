@@ -2,14 +2,13 @@
 // What a Kernel (kernel.h) works with: one loading of the programs.
 #pragma once
 
-#include <cstddef>
-#include <utility>
+#include <optional>
 #include <vector>
 
 #include "support/kernel.h"
 #include "support/kernel_tables.h"
+#include "support/mapped_tables.h"
 
-struct bpf_map;
 struct pod;  // the skeleton, <pod.skel.h>
 struct ring_buffer;
 
@@ -37,14 +36,12 @@ class Kernel::Loaded {
 
  private:
   void Configure();
-  template <typename T>
-  void Map(T*& table, bpf_map* map);
   void ClearCounters();
   void ClearFragments();
   void ClearGuarded();
   void ClearOutside();
 
-  std::vector<std::pair<void*, size_t>> mapped_;
+  std::optional<MappedTables> memory_;
   ring_buffer* events_ = nullptr;
   std::vector<sp_event> new_events_;
 };

@@ -6,7 +6,8 @@ target_link_libraries(sallyport_test_reading PUBLIC sallyport_net PRIVATE sallyp
 sallyport_precompile(sallyport_test_reading)
 
 # Packets as expressions, and the kernel side as a thing to send them through.
-add_library(sallyport_test_packets STATIC packet.cc kernel.cc kernel_loaded.cc kernel_tables.cc)
+add_library(sallyport_test_packets STATIC packet.cc kernel.cc kernel_loaded.cc
+  kernel_tables.cc mapped_tables.cc)
 target_include_directories(sallyport_test_packets PUBLIC ${PROJECT_SOURCE_DIR}/tests)
 target_link_libraries(sallyport_test_packets
   PUBLIC sallyport_net sallyport_test_reading GTest::gtest

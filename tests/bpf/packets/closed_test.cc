@@ -35,6 +35,7 @@ TEST_P(UnseenTest, AddressesOfPodsComeFromGuardedInterfacesOnly) {
   EXPECT_DROP(Leaves(Udp(kUnseen, 1024, kStranger, 53), bridge), "closed");
   EXPECT_DROP(Leaves(Tcp(kUnseen, 1024, kFar, 80), bridge), "closed");
   EXPECT_DROP(k.ToPod(db, Tcp(kUnseen, 1024, kDb, 80), {.ingress_ifindex = bridge}), "closed");
+  EXPECT_EQ(k.Counters(0).dropped[SP_EGRESS][SP_DROP_CLOSED], 3u) << "nobody's, and no other pod's";
   // Nobody's of these, known ones, the node's own.
   EXPECT_PASS(Leaves(Udp({"10.0.1.77", "fd00:0:0:1::77"}, 1024, kStranger, 53), bridge));
   EXPECT_PASS(Leaves(Udp(kWeb, 1024, kStranger, 53), bridge));

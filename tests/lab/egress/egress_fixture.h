@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,10 @@ class EgressTest : public LabTest {
   // `lab up` with agents, with these nodes: those called gw… are gateways. Then the capture begins.
   void UpEgress(const std::vector<std::string>& nodes, const std::string& yaml,
                 const std::vector<std::string>& more = {});
-  Capture& capture() { return *capture_; }
+  Capture& capture() {
+    if (!capture_) throw std::logic_error("the lab is not up, so nothing is captured");
+    return *capture_;
+  }
 
   void Apply(const std::string& yaml) { Kube({"apply", "-f", File(yaml)}); }
   std::string OutsideNetns();
