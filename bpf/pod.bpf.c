@@ -25,6 +25,7 @@
 #include "lib/addressed.h"
 #include "lib/neighbour.h"
 #include "lib/node.h"
+#include "lib/onward.h"
 #include "lib/usual.h"
 
 /*
@@ -211,12 +212,12 @@ static __always_inline int pin_others(struct context *c)
 }
 
 /* Every packet that is not a usual one of a known flow. */
-GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __u32 now)
+GLOBAL int pod_way(struct __sk_buff *ctx, __u32 direction, __u32 generation)
 {
 	struct context c;
 	int verdict;
 
-	begin(&c, direction, generation, now);
+	begin(&c, direction, generation, tick_now());
 	c.judge.ifindex = ctx->ifindex;
 	if (direction == SP_INGRESS)
 		c.tag = sent_through(ctx);
@@ -239,19 +240,21 @@ GLOBAL int the_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation
 
 static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 {
-	__u32 zero = 0, generation, now = tick_now();
+	__u32 zero = 0, generation;
 	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
 	int action;
 
 	if (!control_word)
 		return TC_ACT_SHOT;
 	generation = READ_ONCE(control_word->generation);
-	action = direction == SP_EGRESS ? usual_egress(ctx, generation, now)
-					: usual_ingress(ctx, generation, now);
+	action = usual_packet(ctx, direction, generation, tick_now());
 	if (action == NO_OPINION)
-		action = the_long_way(ctx, direction, generation, now);
+		return onward(ctx, WAY_POD, direction, generation, 0, 0);
+	if (action == MAY_BE_DENIED)
+		return onward(ctx, WAY_DENIED, direction, generation,
+			      ctx->ifindex & config.endpoint_mask, 0);
 	if (direction == SP_EGRESS && is_pinned_action(action))
-		return pin_out(ctx, (__u32)action, generation);
+		return onward(ctx, WAY_PINNED, direction, generation, (__u32)action, 0);
 	return action;
 }
 
@@ -299,13 +302,50 @@ int tunnel_ingress(struct __sk_buff *ctx)
 SEC("tc")
 int egress_in(struct __sk_buff *ctx)
 {
-	return out_of_tunnel(ctx);
+	__u32 zero = 0;
+	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
+
+	if (!control_word)
+		return TC_ACT_SHOT;
+	return onward(ctx, WAY_FROM_TUNNEL, SP_EGRESS, READ_ONCE(control_word->generation), 0, 0);
 }
 
 SEC("tc")
 int egress_out(struct __sk_buff *ctx)
 {
 	return into_tunnel(ctx);
+}
+
+/* Where onward() leads. */
+SEC("tc")
+int long_way(struct __sk_buff *ctx)
+{
+	__u32 way = ctx->cb[0] >> 1, direction = ctx->cb[0] & 1;
+	__u32 generation = ctx->cb[1], with = ctx->cb[2], more = ctx->cb[3];
+	int action;
+
+	switch (way) {
+	case WAY_FROM_OUTSIDE:
+	case WAY_FROM_TUNNEL:
+		action = gateway_way(ctx, way, generation, with, more);
+		if (action != NO_OPINION)
+			return action;
+		return node_way(ctx, SP_INGRESS, generation, ETH_HLEN);
+	case WAY_NODE:
+		action = node_way(ctx, direction, generation, with);
+		break;
+	case WAY_PINNED:
+		action = (int)with;
+		break;
+	case WAY_DENIED:
+		action = usual_denial(ctx, with, direction, generation & 1);
+		if (action != NO_OPINION)
+			return action;
+		/* fall through */
+	default:
+		action = pod_way(ctx, direction, generation);
+	}
+	return is_pinned_action(action) ? pin_out(ctx, (__u32)action, generation) : action;
 }
 
 char LICENSE[] SEC("license") = "GPL";

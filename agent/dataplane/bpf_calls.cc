@@ -155,6 +155,21 @@ Result<ProgramInfo> InfoOfProgram(int fd) {
   return ProgramInfo{info.id, std::string(info.name, strnlen(info.name, sizeof info.name))};
 }
 
+Result<std::vector<uint32_t>> MapsOfProgram(int fd) {
+  bpf_prog_info info{};
+  uint32_t size = sizeof info;
+  int result = bpf_obj_get_info_by_fd(fd, &info, &size);
+  if (result < 0) return ErrnoError("program info", -result);
+  std::vector<uint32_t> out(info.nr_map_ids);
+  info = {};
+  info.nr_map_ids = static_cast<uint32_t>(out.size());
+  info.map_ids = reinterpret_cast<uint64_t>(out.data());
+  size = sizeof info;
+  result = bpf_obj_get_info_by_fd(fd, &info, &size);
+  if (result < 0) return ErrnoError("the program's maps", -result);
+  return out;
+}
+
 bool HasTcx(int program) {
   auto hook = static_cast<bpf_attach_type>(kTcxIngress);
   return bpf_link_create(program, kNoInterface, hook, nullptr) == -ENODEV;

@@ -48,6 +48,7 @@ struct ProgramInfo {
   std::string name;  // its first 15 characters
 };
 Result<ProgramInfo> InfoOfProgram(int fd);
+Result<std::vector<uint32_t>> MapsOfProgram(int fd);  // their ids
 
 // tcx links (kernel 6.6). SP_EGRESS, from the pod, is the interface's ingress hook.
 struct LinkInfo {

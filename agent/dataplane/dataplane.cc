@@ -200,6 +200,7 @@ Status KernelDataplane::StartLinks(const Options& options) {
       programs_[role].id[direction] = info->id;
     }
   }
+  programs_.ways = objects_->ways();
   Links::Programs programs = programs_;
   if (upgrade_) {
     auto gates = upgrade_->MakeGates(objects_->control(), programs_);
@@ -441,7 +442,7 @@ Status Dataplane::RemoveAll(const std::string& pins) {
   CaptureBpfLog();
   // The programs' pins go after what they are on: filters are known by them.
   if (Status links = Links::RemoveAll(pins); !links.ok()) return links;
-  for (const char* folder : {"/maps", "/links", "/programs"}) {
+  for (const char* folder : {"/maps", "/links", "/programs", "/ways"}) {
     std::filesystem::remove_all(pins + folder, none);
     if (none) return ErrnoError("remove " + pins + folder, none.value());
   }

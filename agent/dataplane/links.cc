@@ -33,6 +33,8 @@ class BothKinds : public Links {
         if (Status status = known_.Add(fd); !status.ok()) return status;
       current.insert(std::begin(pair.id), std::end(pair.id));
     }
+    if (programs_.ways >= 0)
+      if (Status status = known_.AddWays(programs_.ways); !status.ok()) return status;
     if (Status status = AdoptBoth(); !status.ok()) return status;
     return known_.KeepOnly(current);
   }

@@ -28,6 +28,7 @@ class Links {
     };
     Pair of[kRoles];
     std::set<uint32_t> kept;  // others that stay pinned: these lead to them
+    int ways = -1;            // through which they lead to long_way: program_pins.h
     Pair& operator[](Role role) { return of[static_cast<int>(role)]; }
     const Pair& operator[](Role role) const { return of[static_cast<int>(role)]; }
   };

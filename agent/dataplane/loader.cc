@@ -94,6 +94,7 @@ class PodObjects : public KernelObjects {
                                         {all.egress_in, all.egress_out}};
     return bpf_program__fd(at[static_cast<int>(role)][direction]);
   }
+  int ways() const override { return bpf_map__fd(skeleton_->maps.ways); }
   int control() const override { return bpf_map__fd(skeleton_->maps.control); }
   int counters() const override { return bpf_map__fd(skeleton_->maps.counters); }
   int events() const override { return bpf_map__fd(skeleton_->maps.events); }
@@ -159,7 +160,8 @@ std::vector<bpf_map*> PodObjects::Maps() const {
   std::vector<bpf_map*> out;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, skeleton_->obj) {
-    if (!bpf_map__is_internal(map)) out.push_back(map);
+    bool of_programs = bpf_map__type(map) == BPF_MAP_TYPE_PROG_ARRAY;  // links.h
+    if (!bpf_map__is_internal(map) && !of_programs) out.push_back(map);
   }
   return out;
 }

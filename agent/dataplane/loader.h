@@ -3,6 +3,7 @@
 //
 //   PINS/maps/NAME                    every map; beside an older version's: upgrade.h
 //   PINS/links/IFINDEX-DIRECTION      tcx links: links.h
+//   PINS/programs/ID, PINS/ways/ID    what the links lead to: program_pins.h
 //
 // The directory itself is the lock: flock(2) on it, as a bpffs holds no plain files. The secret of
 // the hashes stays in the pinned control entry.
@@ -42,6 +43,7 @@ class KernelObjects {
   virtual EgressTables::Memory egress() const = 0;
   // `direction` says the hook, as for a pod: SP_EGRESS is the interface's ingress.
   virtual int program(Role role, sp_direction direction) const = 0;
+  virtual int ways() const = 0;  // that the programs go through
   virtual int control() const = 0;
   virtual int counters() const = 0;
   virtual int events() const = 0;

@@ -12,6 +12,8 @@
 namespace sallyport::dataplane {
 namespace {
 
+namespace fs = std::filesystem;
+
 std::optional<Role> RoleByName(const std::string& name) {
   if (name.starts_with("pod_")) return Role::kPod;
   if (name.starts_with("node_")) return Role::kNode;
@@ -20,50 +22,82 @@ std::optional<Role> RoleByName(const std::string& name) {
   return std::nullopt;
 }
 
+Status MakeFolder(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return Ok();
+  return ErrnoError("make directory " + path);
+}
+
+Status Remove(const std::string& path) {
+  if (::unlink(path.c_str()) == 0 || errno == ENOENT) return Ok();
+  return ErrnoError("remove pin " + path);
+}
+
+std::string WaysFolder(const std::string& pins) { return pins + "/ways"; }
+
 }  // namespace
 
 Result<ProgramPins> ProgramPins::Open(const std::string& pins) {
-  ProgramPins out(pins + "/programs");
-  if (::mkdir(out.directory_.c_str(), 0700) != 0 && errno != EEXIST)
-    return ErrnoError("make directory " + out.directory_);
+  ProgramPins out(pins);
+  if (Status status = MakeFolder(out.directory_); !status.ok()) return std::move(status).error();
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(out.directory_, failed)) {
+  for (const auto& entry : fs::directory_iterator(out.directory_, failed)) {
     Result<UniqueFd> program = OpenPin(entry.path());
-    if (!program) return std::move(program).error().Context(entry.path().string());
-    Result<ProgramInfo> info = InfoOfProgram(program->get());
-    if (!info) return std::move(info).error().Context(entry.path().string());
-    out.roles_[info->id] = RoleByName(info->name);
+    Status status = program ? out.Know(program->get()) : Status(std::move(program).error());
+    if (!status.ok()) return std::move(status).error().Context(entry.path().string());
   }
   if (failed) return ErrnoError("read " + out.directory_, failed.value());
   return out;
 }
 
 std::optional<Role> ProgramPins::RoleOf(uint32_t program_id) const {
-  auto it = roles_.find(program_id);
-  return it == roles_.end() ? std::nullopt : it->second;
+  auto it = known_.find(program_id);
+  return it == known_.end() ? std::nullopt : it->second.role;
+}
+
+Status ProgramPins::Know(int program) {
+  Result<ProgramInfo> info = InfoOfProgram(program);
+  if (!info) return std::move(info).error();
+  Result<std::vector<uint32_t>> maps = MapsOfProgram(program);
+  if (!maps) return std::move(maps).error();
+  known_[info->id] = {RoleByName(info->name), *std::move(maps)};
+  return Ok();
 }
 
 Status ProgramPins::Add(int program) {
   Result<ProgramInfo> info = InfoOfProgram(program);
   if (!info) return std::move(info).error();
-  if (roles_.contains(info->id)) return Ok();
+  if (known_.contains(info->id)) return Ok();
   std::string path = PathOf(info->id);
   if (Status status = Pin(program, path); !status.ok())
     return std::move(status).error().Context(path);
-  roles_[info->id] = RoleByName(info->name);
-  return Ok();
+  return Know(program);
+}
+
+Status ProgramPins::AddWays(int ways) {
+  Result<MapInfo> info = InfoOfMap(ways);
+  if (!info) return std::move(info).error();
+  if (Status status = MakeFolder(WaysFolder(pins_)); !status.ok()) return status;
+  std::string path = WaysFolder(pins_) + "/" + std::to_string(info->id);
+  Status status = Pin(ways, path);
+  if (status.ok() || status.error().code == EEXIST) return Ok();  // no other has its id
+  return std::move(status).error().Context(path);
 }
 
 Status ProgramPins::KeepOnly(const std::set<uint32_t>& program_ids) {
-  for (auto it = roles_.begin(); it != roles_.end();) {
-    bool foreign = !it->second;  // where those of another version are is theirs to say
-    if (foreign || program_ids.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    std::string path = PathOf(it->first);
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove pin " + path);
-    it = roles_.erase(it);
+  std::set<uint32_t> used, left, leaving;
+  for (const auto& [id, program] : known_) {
+    bool foreign = !program.role;  // where those of another version are is theirs to say
+    bool stays = foreign || program_ids.contains(id);
+    (stays ? used : left).insert(program.maps.begin(), program.maps.end());
+    if (!stays) leaving.insert(id);
+  }
+  for (uint32_t map : left)
+    if (!used.contains(map))
+      if (Status status = Remove(WaysFolder(pins_) + "/" + std::to_string(map)); !status.ok())
+        return status;
+  for (uint32_t id : leaving) {
+    if (Status status = Remove(PathOf(id)); !status.ok()) return status;
+    known_.erase(id);
   }
   return Ok();
 }

@@ -214,17 +214,23 @@ Result<Links::Programs> Upgrade::MakeGates(int control, const Links::Programs& o
       out.of[role].fd[direction] = fd;
       out.of[role].id[direction] = info->id;
     }
+  for (int table : {map, ours.ways})
+    if (Status status = PinGates(table); !status.ok()) return std::move(status).error();
+  return out;
+}
+
+Status Upgrade::PinGates(int map) {
   Result<MapInfo> info = InfoOfMap(map);
   if (!info) return std::move(info).error();
-  gates_pin_ = kGates + std::to_string(info->id);
-  if (Status status = Pin(map, Folder() + "/" + gates_pin_); !status.ok())
-    return std::move(status).error().Context(Folder() + "/" + gates_pin_);
-  return out;
+  std::string name = kGates + std::to_string(info->id);
+  gates_pins_.insert(name);
+  Status status = Pin(map, Folder() + "/" + name);
+  return status.ok() ? Ok() : Status(std::move(status).error().Context(Folder() + "/" + name));
 }
 
 Status Upgrade::GatesStand() {
   for (const std::string& name : NamesIn(Folder()))
-    if (IsGates(name) && name != gates_pin_)
+    if (IsGates(name) && !gates_pins_.contains(name))
       if (Status status = Remove(Folder() + "/" + name); !status.ok()) return status;
   return Ok();
 }

@@ -4,7 +4,7 @@
 //
 //   PINS/maps/NAME           in force: the older version's
 //   PINS/maps/next/NAME      ours, being filled; what both versions mean the same by is shared
-//   PINS/maps/next/gates-ID  where the gates lead (bpf/gate.bpf.c)
+//   PINS/maps/next/gates-ID  where the gates lead (bpf/gate.bpf.c), and our programs from there
 //   PINS/maps/next/former    the older control entry, once ours has taken its place
 //
 //   1. Open, PutGates  our maps beside the older ones; gates take the place of the older programs,
@@ -65,6 +65,7 @@ class Upgrade {
 
  private:
   explicit Upgrade(std::string pins) : pins_(std::move(pins)) {}
+  Status PinGates(int map);
   Status ReadFormer();
   Status FindPrograms();
   std::string Folder() const { return Folder(pins_); }
@@ -77,7 +78,7 @@ class Upgrade {
   UniqueFd former_[kRoles][2];
   std::set<uint32_t> former_ids_;
   gate* gates_ = nullptr;
-  std::string gates_pin_;
+  std::set<std::string> gates_pins_;
   bool announced_ = false;
 };
 

@@ -23,43 +23,70 @@ static __always_inline int may_misplace_checksum(struct __sk_buff *ctx)
 	return config.skb.known && (!sk || (sk->family != AF_INET && sk->family != AF_INET6));
 }
 
-/* Behind all that verdicts are about? Of a transport header that is its ports, or an ICMP type. */
-static __always_inline int is_behind_ports(const struct packet *p, __s32 start, __s32 offset)
-{
-	int ports = p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP ||
-		    p->protocol == IPPROTO_SCTP;
+/* Where a checksum is left to go, in bytes from the frame's beginning. */
+struct left_checksum {
+	__s32 start, at;
+};
 
-	return start >= (__s32)p->l4 && start + offset >= (__s32)p->l4 + (ports ? 4 : 2);
-}
-
-/*
- * 1: what will be written over belongs to what a verdict is about, or cannot be told. `at`: the length
- * of the frame's header.
- */
-GLOBAL int checksum_is_misplaced(struct __sk_buff *ctx, __u32 at)
+/* 1: there is one, 0: none; minus: it cannot be told. `at`: the length of the frame's header. */
+static __always_inline int find_left_checksum(struct __sk_buff *ctx, __u32 at,
+					      struct left_checksum *left)
 {
-	void *skb = (void *)ctx;
-	struct packet p = {};
 	__u16 start, offset, header;
+	void *skb = (void *)ctx;
 	__u8 summed;
 
 	if (!config.skb.known)
 		return 0;
 	if (bpf_probe_read_kernel(&summed, sizeof(summed), skb + config.skb.summed))
-		return 1;
+		return -1;
 	if (((summed >> config.skb.summed_shift) & 3) != CHECKSUM_PARTIAL)
 		return 0;
 	if (bpf_probe_read_kernel(&start, sizeof(start), skb + config.skb.csum_start) ||
 	    bpf_probe_read_kernel(&offset, sizeof(offset), skb + config.skb.csum_offset) ||
 	    bpf_probe_read_kernel(&header, sizeof(header), skb + config.skb.network_header))
-		return 1;
+		return -1;
+	left->start = (__s32)(at + start) - (__s32)header;
+	left->at = left->start + offset;
+	return 1;
+}
+
+/* Behind all that verdicts are about: of a transport header its ports, or an ICMP type? */
+static __always_inline int is_behind(const struct left_checksum *left, __u32 l4, int ports)
+{
+	return left->start >= (__s32)l4 && left->at >= (__s32)l4 + (ports ? 4 : 2);
+}
+
+static __always_inline int has_ports(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
+}
+
+/* 1: what will be written over belongs to what a verdict is about, or cannot be told. */
+GLOBAL int checksum_is_misplaced(struct __sk_buff *ctx, __u32 at)
+{
+	struct left_checksum left = {};
+	struct packet p = {};
+	int found = find_left_checksum(ctx, at, &left);
+
+	if (found <= 0)
+		return found < 0;
 	/* Inside a VLAN tag nothing is read, and nothing passes where anything is judged. */
 	if (ctx->vlan_present)
 		return 0;
 	parse_packet(ctx, &p, at);
 	if (p.kind == PACKET_OTHER)
 		return 0;
-	return !p.l4 || !is_behind_ports(&p, (__s32)(at + start) - (__s32)header, offset);
+	return !p.l4 || !is_behind(&left, p.l4, has_ports(p.protocol));
+}
+
+/* The same for a packet whose ports begin at `l4`. */
+static __always_inline int ports_are_written_over(struct __sk_buff *ctx, __u32 at, __u32 l4)
+{
+	struct left_checksum left = {};
+	int found = find_left_checksum(ctx, at, &left);
+
+	return found < 0 || (found && !is_behind(&left, l4, 1));
 }
 
 #endif

@@ -12,6 +12,7 @@
 #ifndef SALLYPORT_LIB_GATEWAY_H
 #define SALLYPORT_LIB_GATEWAY_H
 
+#include "onward.h"
 #include "unpin.h"
 
 /* The number of what this address is of: SP_OUTSIDE_EGRESS or _NODE; 0: of something else. */
@@ -161,32 +162,40 @@ static __always_inline int is_for_tunnel(const struct ends *e, const struct sp_t
 	return n && same_address(&n->address, &e->destination);
 }
 
-/* Where frames come from outside: to an egress IP? NO_OPINION: no. Else an action, or FOR_US. */
-GLOBAL int from_outside(struct __sk_buff *ctx)
+/*
+ * Where frames come from outside: is it to an egress IP, of this number, or (0) to this node's end of
+ * the tunnel? Only then are the numbers written.
+ */
+static __always_inline int is_for_outside(struct __sk_buff *ctx, __u32 *number, __u32 *usual_end)
 {
 	struct sp_tunnel *t = tunnel_word();
-	int action, port, usual;
 	struct ends e = {};
-	__u32 number;
 
 	if (!t || !READ_ONCE(t->egress_ips) || was_brought_in(ctx))
-		return NO_OPINION;
-	usual = parse_usual(ctx, &e, ETH_HLEN);
-	if (!usual && !read_addresses(ctx, &e.source, &e.destination))
-		return NO_OPINION;
-	if (usual && is_for_tunnel(&e, t))
-		return TC_ACT_UNSPEC;
-	number = outside_number(&e.destination, SP_OUTSIDE_EGRESS);
-	if (!number)
-		return NO_OPINION;
-	if (usual && surely_fits(ctx, e.protocol, READ_ONCE(t->mtu)))
-		port = bpf_ntohs(e.destination_port);
+		return 0;
+	if (parse_usual(ctx, &e, ETH_HLEN)) {
+		if (is_for_tunnel(&e, t))
+			return 1;
+		*usual_end = USUAL_END(e.destination_port, e.protocol);
+	} else if (!read_addresses(ctx, &e.source, &e.destination)) {
+		return 0;
+	}
+	*number = outside_number(&e.destination, SP_OUTSIDE_EGRESS);
+	return !!*number;
+}
+
+/* Such a packet. An action, FOR_US, PORT_NEIGHBOUR, or minus a reason. */
+GLOBAL int from_outside(struct __sk_buff *ctx, __u32 number, __u32 usual_end)
+{
+	struct sp_tunnel *t = tunnel_word();
+	__u32 mtu = t ? READ_ONCE(t->mtu) : 0;
+	int port;
+
+	if (usual_end && surely_fits(ctx, (__u8)(usual_end >> 16), mtu))
+		port = (int)(usual_end & 0xffff);
 	else
-		port = egress_port(ctx, 1, READ_ONCE(t->mtu));
-	if (port == PORT_NEIGHBOUR)
-		return NO_OPINION;
-	action = forward_in(ctx, number, port, READ_ONCE(t->mtu));
-	return action < 0 ? drop_at_gateway(number, SP_INGRESS, (__u32)-action) : action;
+		port = egress_port(ctx, 1, mtu);
+	return port == PORT_NEIGHBOUR ? port : forward_in(ctx, number, port, mtu);
 }
 
 /* The node at the other end of the tunnel; 0: none that is known. */
@@ -238,18 +247,19 @@ static __always_inline int into_tunnel(struct __sk_buff *ctx)
 	return left_endpoint(ctx) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-static __always_inline int out_of_tunnel(struct __sk_buff *ctx)
+/* What is to an egress IP, from outside, or came out of the tunnel. NO_OPINION: is the node's own. */
+static __always_inline int gateway_way(struct __sk_buff *ctx, __u32 way, __u32 generation,
+				       __u32 number, __u32 usual_end)
 {
-	__u32 zero = 0, number = 0;
-	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
-	int action;
+	__u32 direction = way == WAY_FROM_OUTSIDE ? SP_INGRESS : SP_EGRESS;
+	int action = way == WAY_FROM_OUTSIDE ? from_outside(ctx, number, usual_end)
+					     : from_tunnel(ctx, &number);
 
-	if (!control_word)
-		return TC_ACT_SHOT;
-	action = from_tunnel(ctx, &number);
+	if (action == PORT_NEIGHBOUR)
+		return NO_OPINION;
 	if (is_for_us(action))
-		action = give_back(ctx, READ_ONCE(control_word->generation));
-	return action < 0 ? drop_at_gateway(number, SP_EGRESS, (__u32)-action) : action;
+		action = give_back(ctx, generation);
+	return action < 0 ? drop_at_gateway(number, direction, (__u32)-action) : action;
 }
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "addressed.h"
 #include "gateway.h"
+#include "onward.h"
 #include "usual.h"
 
 /* By the node itself, on its way here: what is inside can be judged no more. */
@@ -109,7 +110,8 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
  * TCP or UDP behind plain headers: of a flow that the endpoint behind it has allowed under this
  * generation, or coming, and of no such flow. 0: has to go the long way.
  */
-OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation, const __u32 at)
+static __always_inline int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
+				      const __u32 at)
 {
 	__u32 now = tick_now(), place = 0, ifindex;
 	struct sp_endpoint *sender;
@@ -151,66 +153,45 @@ OUTLINE int node_usual(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 	return 1;
 }
 
-static __always_inline int node_long_way(struct __sk_buff *ctx, __u32 direction, __u32 generation,
-					 const __u32 at)
+static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, __u32 generation,
+				       const __u32 at)
 {
-	int action = node_way(ctx, direction, generation, at);
-
-	return direction == SP_EGRESS && is_pinned_action(action)
-		       ? pin_out(ctx, (__u32)action, generation)
-		       : action;
+	if (node_usual(ctx, direction, generation, at))
+		return TC_ACT_UNSPEC;
+	return onward(ctx, WAY_NODE, direction, generation, at, 0);
 }
 
-static __always_inline int handle_node(struct __sk_buff *ctx, __u32 direction, const __u32 at)
+static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
 {
 	__u32 zero = 0, generation;
+	struct sp_control *control_word;
+	int left = left_endpoint(ctx);
+
+	/* What the node forwards without a mark may have left an endpoint all the same. */
+	if (left ? !(ctx->tc_index & SP_TAG_UNJUDGED) : !ctx->ingress_ifindex)
+		return TC_ACT_UNSPEC;
+	control_word = bpf_map_lookup_elem(&control, &zero);
+	if (!control_word)
+		return TC_ACT_SHOT;
+	generation = READ_ONCE(control_word->generation);
+	return left ? handle_node(ctx, SP_EGRESS, generation, at)
+		    : onward(ctx, WAY_NODE, SP_EGRESS, generation, at, 0);
+}
+
+static __always_inline int handle_coming(struct __sk_buff *ctx, const __u32 at)
+{
+	__u32 zero = 0, generation, number = 0, usual_end = 0;
 	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
 
 	if (!control_word)
 		return TC_ACT_SHOT;
 	generation = READ_ONCE(control_word->generation);
-	if (node_usual(ctx, direction, generation, at))
-		return TC_ACT_UNSPEC;
-	return node_long_way(ctx, direction, generation, at);
-}
-
-/* What the node forwards without a mark: it may have left an endpoint all the same. */
-static __always_inline int handle_unmarked(struct __sk_buff *ctx, const __u32 at)
-{
-	__u32 zero = 0;
-	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
-
-	if (!control_word)
-		return TC_ACT_SHOT;
-	return node_long_way(ctx, SP_EGRESS, READ_ONCE(control_word->generation), at);
-}
-
-static __always_inline int handle_leaving(struct __sk_buff *ctx, const __u32 at)
-{
-	if (!left_endpoint(ctx))
-		return ctx->ingress_ifindex ? handle_unmarked(ctx, at) : TC_ACT_UNSPEC;
-	if (!(ctx->tc_index & SP_TAG_UNJUDGED))
-		return TC_ACT_UNSPEC;
-	return handle_node(ctx, SP_EGRESS, at);
-}
-
-static __always_inline int handle_coming(struct __sk_buff *ctx, const __u32 at)
-{
-	__u32 zero = 0;
-	struct sp_control *control_word = bpf_map_lookup_elem(&control, &zero);
-	int action = NO_OPINION;
-
-	if (!control_word)
-		return TC_ACT_SHOT;
-	if (at == ETH_HLEN)
-		action = from_outside(ctx);
-	if (is_for_us(action)) {
-		__u32 number = action & 0xffff;
-
-		action = give_back(ctx, READ_ONCE(control_word->generation));
-		return action < 0 ? drop_at_gateway(number, SP_INGRESS, (__u32)-action) : action;
+	if (at == ETH_HLEN && is_for_outside(ctx, &number, &usual_end)) {
+		if (!number)
+			return TC_ACT_UNSPEC;
+		return onward(ctx, WAY_FROM_OUTSIDE, SP_INGRESS, generation, number, usual_end);
 	}
-	return action == NO_OPINION ? handle_node(ctx, SP_INGRESS, at) : action;
+	return handle_node(ctx, SP_INGRESS, generation, at);
 }
 
 #endif

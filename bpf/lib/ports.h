@@ -60,6 +60,8 @@ struct wanted {
 	__u32 flags; /* FLOW_LIFE, of the pod's entry */
 	__u32 now;
 	__u16 own_port; /* the pod's, host byte order */
+	/* From try_port(): the first that is nobody's any more, but that the remote may remember. */
+	__u32 resting;
 };
 
 static __always_inline int is_closed(__u64 state)
@@ -79,20 +81,18 @@ static __always_inline int is_resting(__u64 state)
 #define PORT_TAKEN FLOW_NONE
 /* There is no place in "flows". */
 #define PORT_NO_PLACE 0xfffffffeu
-/* Nobody's any more, but the remote may still remember whose it was. */
-#define PORT_RESTING 0xfffffffdu
-#define IS_PORT(place) ((place) < PORT_RESTING)
+#define IS_PORT(place) ((place) < PORT_NO_PLACE)
 
 /*
  * This port for the flow, if it is nobody's: the place of the entry. `hurried`: also one that a remote
  * may still remember.
  */
-GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
+GLOBAL __u32 try_port(struct wanted *w, __u32 port, int hurried)
 {
 	struct flow_ref ref = {};
 	struct flow_new new;
 
-	if (!w)
+	if (!w || !port)
 		return PORT_TAKEN;
 	ref.source_is_high = (__u8)flow_key(
 		&ref.key, &w->egress, &w->remote, bpf_htons((__u16)port),
@@ -100,10 +100,10 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 	ref.key.outside = 1;
 	flow_lookup(&ref, w->now);
 	if (ref.alive && noted_partner(&ref) != w->place) {
-		if (!is_resting(ref.state))
+		if (is_resting(ref.state) && !w->resting)
+			w->resting = port;
+		if (!is_resting(ref.state) || !hurried)
 			return PORT_TAKEN;
-		if (!hurried)
-			return PORT_RESTING;
 	}
 	new = (struct flow_new){
 		.state = make_state(0, ref.tag,
@@ -124,14 +124,20 @@ GLOBAL __u32 try_port(const struct wanted *w, __u32 port, int hurried)
 	return noted_partner(&ref) == w->place ? ref.place : PORT_TAKEN;
 }
 
-/* The port at this turn; 0: none. */
-static __always_inline __u32 port_at(const struct sp_egress_ip *e, __u32 number, __u32 turn)
+/* The port whose turn it is; 0: none. */
+GLOBAL __u32 next_port(__u32 number)
 {
 	struct sp_port_blocks *own = bpf_map_lookup_elem(&port_blocks, &number);
-	__u32 blocks = READ_ONCE(e->blocks), size = READ_ONCE(e->block_ports), first;
+	struct sp_egress_ip *e = egress_ip_at(number);
+	__u32 blocks, size, first, turn;
 
-	if (!own || !blocks || !size)
+	if (!own || !e)
 		return 0;
+	blocks = READ_ONCE(e->blocks);
+	size = READ_ONCE(e->block_ports);
+	if (!blocks || !size)
+		return 0;
+	turn = __sync_fetch_and_add(&e->cursor, 1);
 	turn = (__u32)((__u64)(turn % (blocks * size)) * SP_PORT_STRIDE % (blocks * size));
 	first = READ_ONCE(own->first[(turn / size) % SP_PORT_GROUPS]);
 	return first ? first + turn % size : 0;
@@ -162,9 +168,9 @@ GLOBAL int is_own_port(__u32 number, __u32 port)
  * remote; when there is none, of those that rest the one that was given longest ago. The place of the
  * new entry.
  */
-static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_ip *e)
+static __always_inline __u32 give_port(struct wanted *w, struct sp_egress_ip *e)
 {
-	__u32 place, number = w->number, resting = 0;
+	__u32 place, number = w->number;
 
 	if (!READ_ONCE(e->blocks) || has_ended(READ_ONCE(e->use_until), w->now))
 		return PORT_TAKEN;
@@ -172,17 +178,14 @@ static __always_inline __u32 give_port(const struct wanted *w, struct sp_egress_
 		place = try_port(w, w->own_port, 0);
 		if (IS_PORT(place))
 			return place;
+		w->resting = 0;
 	}
 	for (__u32 i = 0; i < SP_PORT_TRIES; i++) {
-		__u32 port = port_at(e, number, __sync_fetch_and_add(&e->cursor, 1));
-
-		place = port ? try_port(w, port, 0) : PORT_TAKEN;
+		place = try_port(w, next_port(number), 0);
 		if (IS_PORT(place) || (place == PORT_NO_PLACE && i >= PLACE_TRIES))
 			return place;
-		if (place == PORT_RESTING && !resting)
-			resting = port;
 	}
-	place = resting ? try_port(w, resting, 1) : PORT_TAKEN;
+	place = try_port(w, w->resting, 1);
 	if (place != PORT_TAKEN) {
 		if (IS_PORT(place))
 			__sync_fetch_and_add(&e->hurried, 1);

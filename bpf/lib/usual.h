@@ -126,10 +126,27 @@ static __always_inline int parse_usual(struct __sk_buff *ctx, struct ends *e, co
 	return ctx->protocol == bpf_htons(ETH_P_IPV6) && usual_v6(ctx, e, at);
 }
 
+/* Where its ports begin. */
+static __always_inline __u32 usual_l4(const struct ends *e, const __u32 at)
+{
+	return at + (is_v4(&e->source) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+}
+
+/*
+ * The way of its bucket that this flow is in. A difference of pointers is any number to the verifier,
+ * which then looks at what follows once, not once per way.
+ */
+static __always_inline __u32 way_of(const struct sp_flow_bucket *b, const struct sp_flow *f)
+{
+	barrier_var(f);
+	return (__u32)((const void *)f - (const void *)b->flow) / sizeof(*f) & 15;
+}
+
 static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
 						     const struct sp_flow_key *key, __u32 *place)
 {
 	struct sp_flow_bucket *b = bpf_map_lookup_elem(&flows, &bucket);
+	struct sp_flow *f;
 
 	if (!b)
 		return NULL;
@@ -140,13 +157,16 @@ static __always_inline struct sp_flow *usual_flow_in(__u32 bucket, __u64 tags,
 		if (!hits)
 			continue;
 #pragma unroll
-		for (__u32 k = 0; k < 4 && i * 4 + k < SP_FLOW_WAYS; k++)
-			if ((hits >> (16 * k) & 0x8000) && same_key(&b->flow[i * 4 + k].key, key)) {
-				*place = bucket << 4 | (i * 4 + k);
-				return &b->flow[i * 4 + k];
-			}
+		for (__u32 k = 0; k < 4 && i * 4 + k < SP_FLOW_WAYS; k++) {
+			f = &b->flow[i * 4 + k];
+			if ((hits >> (16 * k) & 0x8000) && same_key(&f->key, key))
+				goto found;
+		}
 	}
 	return NULL;
+found:
+	*place = bucket << 4 | way_of(b, f);
+	return flow_at(*place);
 }
 
 /* `place`: as in struct flow_ref. */
@@ -190,10 +210,7 @@ static __always_inline int is_openers(struct __sk_buff *ctx, __u64 state, __u32 
 	return sender && READ_ONCE(sender->ifindex) == ifindex;
 }
 
-/*
- * A packet of no flow at an open endpoint: does the endpoint's policy deny it? Parsed again, so that
- * the caller keeps what it knows in registers.
- */
+/* A packet of no flow at an open endpoint: does the endpoint's policy deny it? */
 GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 half)
 {
 	struct sp_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &at);
@@ -218,7 +235,13 @@ GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 
 	return TC_ACT_SHOT;
 }
 
-/* Deals with a usual packet: the program's answer, PINNED_AT where it is, or NO_OPINION. */
+/* Of usual_packet(): to be asked of usual_denial(). */
+#define MAY_BE_DENIED -3
+
+/*
+ * Deals with a usual packet: the program's answer, PINNED_AT where it is, MAY_BE_DENIED, or
+ * NO_OPINION.
+ */
 static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, __u32 generation,
 					__u32 now)
 {
@@ -247,7 +270,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 			e.protocol);
 	f = usual_flow(&key, &tag, &place);
 	if (!f && events_are_spent(c, now))
-		return usual_denial(ctx, at, direction, half);
+		return MAY_BE_DENIED;
 	if (!f || e.turning)
 		return NO_OPINION;
 	state = READ_ONCE(f->state);
@@ -262,7 +285,7 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	    !is_openers(ctx, state, READ_ONCE(f->ifindex[high ? 1 : 0]), half))
 		return NO_OPINION;
 	if (direction == SP_EGRESS && may_misplace_checksum(ctx) &&
-	    checksum_is_misplaced(ctx, ETH_HLEN))
+	    ports_are_written_over(ctx, ETH_HLEN, usual_l4(&e, ETH_HLEN)))
 		return NO_OPINION;
 	/* From an endpoint, or in the name of one: it should be marked. */
 	if (direction == SP_INGRESS && !left_endpoint(ctx) &&
@@ -283,17 +306,6 @@ static __always_inline int usual_packet(struct __sk_buff *ctx, __u32 direction, 
 	if (opener && (state & SP_FLOW_CARRIED))
 		carried |= SP_TAG_UNJUDGED;
 	return report_pass(ctx, verdict, direction, c, other, carried);
-}
-
-/* Not inlined: what they keep on the stack is not there on the long way. */
-OUTLINE int usual_egress(struct __sk_buff *ctx, __u32 generation, __u32 now)
-{
-	return usual_packet(ctx, SP_EGRESS, generation, now);
-}
-
-OUTLINE int usual_ingress(struct __sk_buff *ctx, __u32 generation, __u32 now)
-{
-	return usual_packet(ctx, SP_INGRESS, generation, now);
 }
 
 #endif

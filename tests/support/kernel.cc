@@ -347,12 +347,16 @@ sp_egress_counters Kernel::EgressCounters(uint32_t number) {
   return sum;
 }
 
-uint32_t Kernel::VerifiedInstructions(sp_direction direction) {
-  bpf_prog_info info = {};
-  uint32_t size = sizeof(info);
-  CHECK(bpf_obj_get_info_by_fd(loaded_.ProgramFd(direction), &info, &size) == 0)
-      << "no program info";
-  return info.verified_insns;
+std::vector<Kernel::Verified> Kernel::VerifiedPrograms() {
+  std::vector<Verified> out;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, loaded_.pod_->obj) {
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    CHECK(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) << "no program info";
+    out.push_back({bpf_program__name(program), info.verified_insns, info.nr_func_info});
+  }
+  return out;
 }
 
 const std::vector<bool>& ProducedReasons() { return Produced(); }

@@ -189,7 +189,13 @@ class Kernel {
   const EgressTables& egress();
   // Of an egress IP, summed over processors.
   sp_egress_counters EgressCounters(uint32_t number);
-  uint32_t VerifiedInstructions(sp_direction direction);
+  // What the verifier made of the programs.
+  struct Verified {
+    std::string name;
+    uint32_t instructions = 0;  // that it went through
+    uint32_t functions = 0;     // and the program itself
+  };
+  std::vector<Verified> VerifiedPrograms();
 
  private:
   class Loaded;

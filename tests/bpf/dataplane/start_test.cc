@@ -57,6 +57,28 @@ TEST_F(StartTest, EveryMapIsPinned) {
   EXPECT_EQ(control.abi_version, uint32_t{SP_ABI_VERSION});
 }
 
+// Nobody who has ended keeps its programs in the kernel.
+TEST_F(StartTest, WhereProgramsLeadIsPinnedAsLongAsThey) {
+  auto pins = [this](const char* folder) {
+    std::set<std::string> out;
+    for (const auto& pin : std::filesystem::directory_iterator(options_.pins + folder))
+      out.insert(pin.path().filename());
+    return out;
+  };
+  Open();
+  AttachBoth();
+  std::set<std::string> ways = pins("/ways"), programs = pins("/programs");
+  EXPECT_EQ(ways.size(), 1u);
+  End();
+  Open();
+  EXPECT_EQ(pins("/ways").size(), 1u);
+  EXPECT_NE(pins("/ways"), ways);
+  EXPECT_EQ(pins("/programs").size(), programs.size());
+  End();
+  RemoveAll();
+  EXPECT_FALSE(std::filesystem::exists(options_.pins));
+}
+
 // As tcx links where the kernel has them, else as filters: it was asked which.
 TEST_F(StartTest, ProgramsAreAttachedInTheWayThatTheKernelHas) {
   Open();

@@ -133,6 +133,7 @@ class UpgradeTest : public EitherWay {
                     "pin_prefixes", "egress_ips", "port_blocks", "port_owners", "tunnel_nodes",
                     "tunnel", "outside", "egress_counters", "pins"));
     EXPECT_EQ(Pins("/programs").size(), 8u);
+    EXPECT_EQ(Pins("/ways").size(), 1u);
   }
 };
 

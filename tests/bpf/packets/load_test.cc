@@ -25,12 +25,15 @@ TEST_P(LoadTest, ProgramsLoadAndJudge) {
             .mark = mark,
             .anti_spoofing = anti_spoofing,
             .fast_path = fast_path});
-  for (sp_direction direction : {SP_EGRESS, SP_INGRESS}) {
-    EXPECT_GT(k.VerifiedInstructions(direction), 0u);
-    EXPECT_LT(k.VerifiedInstructions(direction), kMostInstructions);
+  for (const Kernel::Verified& program : k.VerifiedPrograms()) {
+    std::printf("verified instructions: %s %u\n", program.name.c_str(), program.instructions);
+    EXPECT_GT(program.instructions, 0u);
+    EXPECT_LT(program.instructions, kMostInstructions) << program.name;
+    // bpf/lib/onward.h
+    if (program.name != "long_way") {
+      EXPECT_EQ(program.functions, 1u) << program.name;
+    }
   }
-  std::printf("verified instructions: pod_egress %u, pod_ingress %u\n",
-              k.VerifiedInstructions(SP_EGRESS), k.VerifiedInstructions(SP_INGRESS));
   k.SetEndpoint({.ifindex = Interface(0), .v4 = kWeb.v4, .egress = kNothing});
   k.NextGeneration();
   Packet out = Ethernet() / IPv4{.src = kWeb.v4, .dst = kFar.v4} / UDP{};

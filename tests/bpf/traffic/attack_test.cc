@@ -174,6 +174,8 @@ TEST_P(AttackTest, WhatIsSteeredToAPodIsNotDelivered) {
   In(web)([&] { inside.reset(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))); });
   Bytes theirs;
   In(db)([&] { theirs = LinkAddress("eth0"); });
+  // The other says nothing meanwhile that the bridge could learn from.
+  Shell("bridge link set dev " + db.device() + " learning off");
   Ethernet stolen = ToNode(web);
   stolen.source = theirs;
   SendFrame(In(web), (stolen / Datagram(Of(web), Of(outside), 80)).bytes());
