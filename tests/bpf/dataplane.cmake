@@ -6,7 +6,7 @@ sallyport_test(dataplane LABEL bpf
     dataplane/full_test.cc
     dataplane/use_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
-  TIMEOUT 300)
+  COST 45 TIMEOUT 300)
 sallyport_test(start LABEL bpf
   SOURCES
     dataplane/stand_by_test.cc
@@ -21,5 +21,5 @@ sallyport_program(next_agent
 sallyport_test(upgrade LABEL bpf
   SOURCES dataplane/upgrade_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox
-  TIMEOUT 600)
+  COST 90 TIMEOUT 600)
 add_dependencies(bpf_upgrade next_agent)

@@ -4,7 +4,6 @@ sallyport_program(old_kernel_guest SOURCES old_kernel/guest.cc)
 sallyport_test(old-kernel LABEL bpf
   SOURCES old_kernel/old_kernel_test.cc
   DEPS sallyport_test_places
-  TIMEOUT 840)
-set_tests_properties(bpf.old-kernel PROPERTIES RESOURCE_LOCK guest)
+  COST 200 TIMEOUT 840)
 add_dependencies(bpf_old-kernel old_kernel_guest bpf_packets bpf_start bpf_traffic
   bpf_upgrade)

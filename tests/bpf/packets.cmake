@@ -34,4 +34,4 @@ sallyport_test(traffic LABEL bpf
     traffic/traffic.cc
     traffic/traffic_test.cc
   DEPS sallyport_test_packets sallyport_test_sandbox
-  TIMEOUT 300)
+  COST 110 TIMEOUT 300)

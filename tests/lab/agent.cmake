@@ -6,7 +6,7 @@ target_link_libraries(sallyport_test_node
 sallyport_precompile(sallyport_test_node)
 add_dependencies(sallyport_test_node sallyportd sallyportd_next)
 
-sallyport_test(agent LABEL lab SANDBOX
+sallyport_test(agent LABEL lab
   SOURCES
     agent/agent_test.cc
     agent/api_test.cc
@@ -16,16 +16,16 @@ sallyport_test(agent LABEL lab SANDBOX
     agent/real_api_test.cc
     ../unit/kube/tls_server.cc
   DEPS sallyport_dataplane sallyport_endpoint sallyport_kube sallyport_test_node OpenSSL::SSL OpenSSL::Crypto
-  TIMEOUT 300)
+  COST 85 TIMEOUT 300)
 
 # Agents and pods that come and go.
-sallyport_test(agent-life LABEL lab ROW scenarios
+sallyport_test(agent-life LABEL lab
   SOURCES agent/churn_test.cc agent/replaced_test.cc
   DEPS sallyport_test_node
-  TIMEOUT 300)
+  COST 55 TIMEOUT 300)
 
 # What an agent's changes do to traffic, tables that are too small included.
-sallyport_test(agent-traffic LABEL lab ROW scenarios
+sallyport_test(agent-traffic LABEL lab
   SOURCES agent/conversation.cc agent/full_test.cc agent/live_test.cc
   DEPS sallyport_test_node
-  TIMEOUT 300)
+  COST 40 TIMEOUT 300)

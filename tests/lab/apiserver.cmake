@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_test(apiserver LABEL lab ROW scenarios
+sallyport_test(apiserver LABEL lab
   SOURCES apiserver/kubectl_test.cc
   DEPS sallyport_apiserver sallyport_lab sallyport_kube
   TIMEOUT 300)

@@ -9,7 +9,7 @@ add_test(NAME lab.image
 set_tests_properties(lab.image PROPERTIES LABELS lab TIMEOUT 600 FIXTURES_SETUP image)
 add_dependencies(tests-lab sallyport sallyportd)
 
-sallyport_test(deploy LABEL lab ROW scenarios
+sallyport_test(deploy LABEL lab
   SOURCES deploy/container.cc deploy/image_test.cc deploy/monitoring_test.cc
   DEPS sallyport_test_node sallyport_watch
   TIMEOUT 300)

@@ -18,12 +18,12 @@ sallyport_precompile(sallyport_egress_fixture)
 sallyport_test(egress LABEL lab
   SOURCES egress/takeover_test.cc
   DEPS sallyport_egress_fixture
-  TIMEOUT 300)
-sallyport_test(egress-many LABEL lab ROW scenarios
+  COST 50 TIMEOUT 300)
+sallyport_test(egress-many LABEL lab
   SOURCES egress/many_test.cc
   DEPS sallyport_egress_fixture
   TIMEOUT 300)
-sallyport_test(egress-pinned LABEL lab ROW scenarios
+sallyport_test(egress-pinned LABEL lab
   SOURCES egress/pinned_test.cc egress/sizes_test.cc
   DEPS sallyport_egress_fixture
-  TIMEOUT 300)
+  COST 60 TIMEOUT 300)

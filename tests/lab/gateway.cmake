@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_test(gateway LABEL lab SANDBOX
+sallyport_test(gateway LABEL lab
   SOURCES
     gateway/heartbeat_socket_test.cc
     gateway/tunnel_device_test.cc

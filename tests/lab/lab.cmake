@@ -11,9 +11,9 @@ foreach(area network life container server agents kubectl)
   sallyport_test(lab-${area} LABEL lab
     SOURCES lab/${area}_test.cc
     DEPS sallyport_lab_fixture sallyport_probe
-    TIMEOUT 300)
+    COST 45 TIMEOUT 300)
 endforeach()
-sallyport_test(lab-outage LABEL lab ROW scenarios
+sallyport_test(lab-outage LABEL lab
   SOURCES lab/outage_test.cc
   DEPS sallyport_lab_fixture sallyport_cli
-  TIMEOUT 300)
+  COST 100 TIMEOUT 300)

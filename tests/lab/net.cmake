@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-sallyport_test(net LABEL lab ROW scenarios
+sallyport_test(net LABEL lab
   SOURCES
     net/dns_test.cc
     net/proxy_test.cc
@@ -8,4 +8,4 @@ sallyport_test(net LABEL lab ROW scenarios
 sallyport_test(services LABEL lab
   SOURCES net/services_test.cc
   DEPS sallyport_lab_fixture
-  TIMEOUT 300)
+  COST 45 TIMEOUT 300)

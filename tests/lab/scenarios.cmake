@@ -11,7 +11,7 @@ function(scenario_matrix name cni)
     COMMAND sallyport lab test --name spt-${name}-${cni} --cni ${cni} --outside ${files}
       --expect ${PROJECT_SOURCE_DIR}/policies/${arg_EXPECT}/expect.yaml ${arg_OPTIONS})
   set_tests_properties(lab.${name}.${cni} PROPERTIES
-    LABELS lab TIMEOUT 300 RESOURCE_LOCK scenarios)
+    LABELS lab TIMEOUT 300)
 endfunction()
 add_dependencies(tests-lab sallyport sallyportd)
 
@@ -28,13 +28,15 @@ scenario_matrix(ledger bridge FILES ledger EXPECT ledger
   OPTIONS --outside-address 198.51.100.20 198.51.100.84 198.51.100.148 198.51.100.200 192.0.2.80)
 
 # scenarios/: what is more than a matrix. In the lab with its API server, through kubectl.
-sallyport_test(scenarios LABEL lab ROW scenarios
-  SOURCES
-    scenarios/scenario_fixture.cc
-    scenarios/pipeline_test.cc
-    scenarios/databases_test.cc
-    scenarios/regions_test.cc
-    scenarios/board_test.cc
-    scenarios/ledger_test.cc
-  DEPS sallyport_lab_fixture sallyport_crowd
-  TIMEOUT 600)
+add_library(sallyport_scenario_fixture STATIC scenarios/scenario_fixture.cc)
+target_link_libraries(sallyport_scenario_fixture
+  PUBLIC sallyport_lab_fixture sallyport_crowd
+  PRIVATE sallyport_options)
+sallyport_precompile(sallyport_scenario_fixture)
+
+foreach(area pipeline databases regions board ledger)
+  sallyport_test(scenario-${area} LABEL lab
+    SOURCES scenarios/${area}_test.cc
+    DEPS sallyport_scenario_fixture
+    COST 75 TIMEOUT 300)
+endforeach()

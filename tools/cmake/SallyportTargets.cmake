@@ -62,13 +62,12 @@ function(sallyport_program name)
   sallyport_precompile(${name})
 endfunction()
 
-# sallyport_test(NAME LABEL label [SANDBOX | ROW row] SOURCES file... DEPS target... [TIMEOUT seconds])
-# A GoogleTest program, one ctest entry called LABEL.NAME. Those with the labels bpf and lab need root,
-# and run one after the other in three rows of about the same length: those in a sandbox of their own
-# (tests/support/sandbox.h: bpf, and lab with SANDBOX), those with whole labs, and beside both those with
-# ROW scenarios.
+# sallyport_test(NAME LABEL label SOURCES file... DEPS target... [COST seconds] [TIMEOUT seconds])
+# A GoogleTest program, one ctest entry called LABEL.NAME. Those with the labels bpf and lab need root;
+# each has namespaces of its own, so any may run beside any other. COST: about how long it takes; of a
+# clone that has none to remember, the longest run first.
 function(sallyport_test name)
-  cmake_parse_arguments(ARG "SANDBOX" "LABEL;ROW;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;COST;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   set(target ${ARG_LABEL}_${name})
   add_executable(${target} ${ARG_SOURCES})
   target_include_directories(${target} PRIVATE
@@ -80,12 +79,8 @@ function(sallyport_test name)
   add_dependencies(tests-${ARG_LABEL} ${target})
   add_test(NAME ${ARG_LABEL}.${name} COMMAND ${target})
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL})
-  if(ARG_LABEL STREQUAL "bpf" OR ARG_SANDBOX)
-    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK sandbox)
-  elseif(ARG_ROW)
-    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK ${ARG_ROW})
-  elseif(ARG_LABEL STREQUAL "lab")
-    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES RESOURCE_LOCK labs)
+  if(ARG_COST)
+    set_tests_properties(${ARG_LABEL}.${name} PROPERTIES COST ${ARG_COST})
   endif()
   if(ARG_TIMEOUT)
     set_tests_properties(${ARG_LABEL}.${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})

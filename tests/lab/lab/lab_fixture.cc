@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <thread>
 
 #include "lab/files.h"
@@ -36,11 +38,17 @@ void Await(const std::string& what, const std::function<bool()>& condition) {
 
 void LabTest::SetUp() {
   ASSERT_EQ(geteuid(), 0u) << "tests of the lab need root";
-  std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const testing::TestInfo* info = testing::UnitTest::GetInstance()->current_test_info();
+  const std::string test = info->name();
   name_ = given_.empty() ? "spt-" : given_;
   for (char c : test)
-    if (name_.size() < 28 && c != '/' && c != '_')
+    if (name_.size() < 23 && c != '/' && c != '_')
       name_.push_back(static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+  // Programs run side by side, and two may have a test of the same name.
+  char unlike[6];
+  std::snprintf(unlike, sizeof unlike, "-%04zx",
+                std::hash<std::string>{}(info->test_suite_name() + test) & 0xffff);
+  name_ += unlike;
 }
 
 void LabTest::TearDown() {
