@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <random>
 #include <thread>
 #include <utility>
 
@@ -235,16 +236,26 @@ Status WriteAgentKubeconfig(const LabState& state, const std::string& token) {
                      KubeconfigText(*access, FabricServer(state, *access)));
 }
 
+// None that the kernel gives to clients: it might before the server has it.
 Result<uint16_t> FreePort() {
-  UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  constexpr uint16_t kFirst = 16384;
+  constexpr int kTries = 100;
+  auto range = ReadFile("/proc/sys/net/ipv4/ip_local_port_range");
+  int end = range ? std::atoi(range->c_str()) : 0;
+  if (end <= kFirst) end = 32768;
+  std::random_device random;
+  std::uniform_int_distribution<int> any(kFirst, end - 1);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  if (!fd || bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
-      getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-    return ErrnoError("find a free port");
-  return ntohs(address.sin_port);
+  for (int i = 0; i < kTries; ++i) {
+    auto port = static_cast<uint16_t>(any(random));
+    address.sin_port = htons(port);
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (fd && bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0)
+      return port;
+  }
+  return ErrnoError("find a free port");
 }
 
 }  // namespace sallyport::lab

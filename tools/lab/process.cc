@@ -13,9 +13,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <thread>
 #include <tuple>
 #include <utility>
 
@@ -132,6 +134,18 @@ void Converse(Pipe& in, Pipe& out, Pipe& err, std::string_view input, Finished* 
   }
 }
 
+std::string EnvironmentOf(pid_t pid) {
+  auto text = ReadFile("/proc/" + std::to_string(pid) + "/environ");
+  return text ? *std::move(text) : "";
+}
+
+// What is closed by the execution is closed before the kernel shows the environment, by which the
+// process is known.
+void AwaitEnvironment(pid_t pid) {
+  while (IsAlive(pid) && EnvironmentOf(pid).empty())
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+}
+
 UniqueFd OpenPidfd(pid_t pid) {
   return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
@@ -191,7 +205,9 @@ Result<pid_t> StartDaemon(const Command& command) {
   UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
   UniqueFd log(open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!null || !log) return ErrnoError("open " + command.log);
-  return Fork(command, {null.get(), log.get(), log.get(), command.inherit}, true);
+  auto pid = Fork(command, {null.get(), log.get(), log.get(), command.inherit}, true);
+  if (pid) AwaitEnvironment(*pid);
+  return pid;
 }
 
 bool IsAlive(pid_t pid) {
@@ -206,8 +222,7 @@ bool IsInNetns(pid_t pid, const std::string& path) {
 }
 
 bool HasMarker(pid_t pid, const std::string& marker) {
-  auto environment = ReadFile("/proc/" + std::to_string(pid) + "/environ");
-  std::string text = environment ? std::string(1, '\0') + *environment : "";
+  std::string text = std::string(1, '\0') + EnvironmentOf(pid);
   return text.find(std::string(1, '\0') + marker + std::string(1, '\0')) != std::string::npos;
 }
 
