@@ -112,7 +112,7 @@ function(sallyport_fuzz name)
       $<TARGET_FILE:${target}> -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
       -artifact_prefix=${found}- ${found} ${corpus})
   else()
-    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.cc)
+    target_link_libraries(${target} PRIVATE sallyport_fuzz_replay)
     add_test(NAME fuzz.${name} COMMAND ${target} ${corpus})
   endif()
   set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300)
