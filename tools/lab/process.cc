@@ -206,7 +206,7 @@ Result<pid_t> StartDaemon(const Command& command) {
   UniqueFd log(open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!null || !log) return ErrnoError("open " + command.log);
   auto pid = Fork(command, {null.get(), log.get(), log.get(), command.inherit}, true);
-  if (pid) AwaitEnvironment(*pid);
+  if (pid && !command.env.empty()) AwaitEnvironment(*pid);
   return pid;
 }
 
