@@ -226,7 +226,7 @@ GLOBAL int pod_way(struct __sk_buff *ctx, __u32 direction, __u32 generation)
 	else
 		parse_packet(ctx, &c.packet, ETH_HLEN);
 	if (direction == SP_INGRESS && !c.tag && ctx->ingress_ifindex)
-		c.tag = sent_by_address(&c.packet.source, c.half);
+		c.tag = sent_by_address(&c.packet.source, c.half, ctx->ingress_ifindex, 0);
 	c.endpoint = c.judge.place = endpoint_place(ctx->ifindex);
 	if (direction == SP_EGRESS && is_isolated_egress(&c))
 		c.judge.unjudged = SP_TAG_UNJUDGED;

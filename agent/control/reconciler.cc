@@ -333,18 +333,22 @@ void Reconciler::AdoptOpened() {
   }
 }
 
-// What is left alone, or not for us to guard (--devices), may have these addresses as well.
+// What is left alone, or not for us to guard (--devices), may be inside as well.
 void Reconciler::Enclose() {
   if (!enforced_) return;
   auto unguarded = [this](const auto& entry) {
     const auto& [ifindex, link] = entry;
     return link.IsPair() && !link.uplink && !decision_.guarded.contains(ifindex);
   };
-  std::vector<net::Cidr> home;
-  if (std::ranges::none_of(tracker_.links(), unguarded)) home = home_.cidrs();
-  if (home == enclosed_) return;
-  dataplane_.Enclose(home);
-  enclosed_ = std::move(home);
+  dataplane::Enclosure inside;
+  if (std::ranges::none_of(tracker_.links(), unguarded))
+    inside = {home_.cidrs(), endpoint::Entrances(tracker_.links())};
+  if (inside == enclosed_) return;
+  Status status = dataplane_.Enclose(inside);
+  if (status)
+    enclosed_ = std::move(inside);
+  else
+    Told("enclosing the node's pods", status);
 }
 
 // Of those that were guarded at the start, a result that is not read yet may say that they are a

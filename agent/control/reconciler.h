@@ -135,10 +135,10 @@ class Reconciler {
   Upkeep upkeep_;               // of both
   Refusals refusals_;
   bool all_watched_ = false;
-  bool deferring_ = false;                          // what pods send to Services is judged there
-  std::optional<std::vector<net::Cidr>> enclosed_;  // as the kernel was told by this process
-  bool enforced_ = false;                           // by this process
-  policy::Changes changes_;                         // since the last time
+  bool deferring_ = false;                        // what pods send to Services is judged there
+  std::optional<dataplane::Enclosure> enclosed_;  // as the kernel was told by this process
+  bool enforced_ = false;                         // by this process
+  policy::Changes changes_;                       // since the last time
   dataplane::Bindings in_force_;
   Shortfalls shortfalls_;
   bool certain_ = true;  // ... and nothing else: no Apply() has failed since

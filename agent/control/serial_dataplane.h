@@ -40,9 +40,9 @@ class SerialDataplane : public dataplane::Dataplane {
     std::lock_guard lock(tables_);
     inner_->Defer(defer);
   }
-  void Enclose(const std::vector<net::Cidr>& home) override {
+  Status Enclose(const dataplane::Enclosure& enclosure) override {
     std::lock_guard lock(tables_);
-    inner_->Enclose(home);
+    return inner_->Enclose(enclosure);
   }
   Status Detach(uint32_t ifindex) override {
     std::lock_guard lock(links_);

@@ -46,6 +46,15 @@ void Sum(const sp_counters& cpu, Counters& out) {
   out.events_suppressed += cpu.events_suppressed;
 }
 
+// Makes the keys of a hash map these.
+Status FillSet(int map, const std::set<uint32_t>& keys) {
+  for (uint32_t key : KeysOf(map))
+    if (!keys.contains(key)) (void)DeleteElement(map, key);
+  for (uint32_t key : keys)
+    if (Status status = WriteElement(map, key, &key); !status.ok()) return status;
+  return Ok();
+}
+
 class KernelDataplane : public Dataplane {
  public:
   Status Start(const Options& options);
@@ -82,7 +91,7 @@ class KernelDataplane : public Dataplane {
   std::vector<uint32_t> Attached() override { return WithRole(true); }
   std::vector<uint32_t> AttachedToNode() override { return WithRole(false); }
   void Defer(bool defer) override { encoder_->Defer(defer); }
-  void Enclose(const std::vector<net::Cidr>& home) override;
+  Status Enclose(const Enclosure& enclosure) override;
 
   Status Apply(const policy::Image& image, const policy::Changes* changes,
                const Bindings& bindings) override {
@@ -226,11 +235,16 @@ Status KernelDataplane::BeforeFlip() {
 }
 
 // Without a length they match nothing while they change.
-void KernelDataplane::Enclose(const std::vector<net::Cidr>& home) {
+Status KernelDataplane::Enclose(const Enclosure& enclosure) {
   constexpr int kLongest = 96;  // of IPv6
+  Pen pen;
   sp_control* control = objects_->tables().control;
-  uint32_t words[4] = {}, lengths = 0;
-  for (const net::Cidr& cidr : home) {
+  if (!enclosure.entrances) pen.Update(control->home_length, control->home_length & ~SP_ENCLOSED);
+  const auto& entrances = enclosure.entrances.value_or(std::set<uint32_t>{});
+  if (Status status = FillSet(objects_->entrances(), entrances); !status.ok())
+    return std::move(status).error().Context("table \"entrances\"");
+  uint32_t words[4] = {}, lengths = enclosure.entrances ? SP_ENCLOSED : 0;
+  for (const net::Cidr& cidr : enclosure.home) {
     auto length = static_cast<uint32_t>(cidr.length());
     sp_address address = ToAbi(cidr.address());
     uint64_t high = be64toh(address.halves[0]), low = be64toh(address.halves[1]);
@@ -244,11 +258,12 @@ void KernelDataplane::Enclose(const std::vector<net::Cidr>& home) {
       lengths |= length << 8;
     }
   }
-  if (control->home_length == lengths && std::equal(words, words + 4, control->home)) return;
-  Pen pen;
-  pen.Store(control->home_length, 0);
-  for (int i = 0; i < 4; ++i) pen.Store(control->home[i], words[i]);
+  if (!std::equal(words, words + 4, control->home)) {
+    pen.Store(control->home_length, control->home_length & SP_ENCLOSED);
+    for (int i = 0; i < 4; ++i) pen.Store(control->home[i], words[i]);
+  }
   pen.Store(control->home_length, lengths);
+  return Ok();
 }
 
 // Where nothing is known that differs from nothing, Apply has left the older tables in force. After
@@ -304,13 +319,8 @@ void KernelDataplane::Forget(uint32_t ifindex) {
 // While no agent ran, interfaces may have gone.
 Status KernelDataplane::Guard() {
   const std::vector<uint32_t> attached = Attached();
-  const std::set<uint32_t> guarded(attached.begin(), attached.end());
-  for (uint32_t ifindex : KeysOf(objects_->guarded()))
-    if (!guarded.contains(ifindex)) (void)DeleteElement(objects_->guarded(), ifindex);
-  for (uint32_t ifindex : guarded)
-    if (Status status = WriteElement(objects_->guarded(), ifindex, &ifindex); !status.ok())
-      return std::move(status).error().Context("table \"guarded\"");
-  return Ok();
+  Status status = FillSet(objects_->guarded(), {attached.begin(), attached.end()});
+  return status.ok() ? Ok() : Status(std::move(status).error().Context("table \"guarded\""));
 }
 
 Counters KernelDataplane::ReadPlace(uint32_t place, PerCpu& room) const {

@@ -122,6 +122,18 @@ struct Disturbance {
       what;  // of the latter, for a person: "a tcx program on ingress comes before ours ..."
 };
 
+// Where none but this node's pods are.
+struct Enclosure {
+  // Addresses: at most one CIDR of each family; of IPv6 no longer than /96, of others nothing is
+  // known.
+  std::vector<net::Cidr> home;
+  // All interfaces through which comes what no pod here has sent: what has come in elsewhere is a
+  // pod's, if it leaves the node, or has the node's own address by now. Nothing: not all are known.
+  std::optional<std::set<uint32_t>> entrances;
+
+  friend bool operator==(const Enclosure&, const Enclosure&) = default;
+};
+
 class Dataplane {
  public:
   // Loads the programs, or adopts the pinned maps and links of an earlier instance and swaps the
@@ -153,11 +165,10 @@ class Dataplane {
   // pods send to Services may be judged there? At first not: it is judged at the pod, as it is.
   virtual void Defer(bool defer) = 0;
 
-  // At once, and beyond the agent's end: who sends from these addresses, at most one CIDR of each
-  // family, and not through an interface that carries the programs for pods, is a pod whose
-  // interface nobody has heard of yet, and closed like that one. Of IPv6 no longer than /96: of
-  // others nothing is known. None: as at first.
-  virtual void Enclose(const std::vector<net::Cidr>& home) = 0;
+  // At once, and beyond the agent's end: who sends from inside, and not through an interface that
+  // carries the programs for pods, is a pod whose interface nobody has heard of yet, and closed
+  // like that one. At first nothing is inside.
+  virtual Status Enclose(const Enclosure& enclosure) = 0;
 
   // Makes the kernel enforce `image` for `bindings`, in one step for the whole node. `changes` are
   // those since the last successful Apply (nullptr: unknown, compare everything). Every bound pod

@@ -103,6 +103,7 @@ class PodObjects : public KernelObjects {
   int outside() const override { return bpf_map__fd(skeleton_->maps.outside); }
   int egress_counters() const override { return bpf_map__fd(skeleton_->maps.egress_counters); }
   int guarded() const override { return bpf_map__fd(skeleton_->maps.guarded); }
+  int entrances() const override { return bpf_map__fd(skeleton_->maps.entrances); }
   int fragments() const override { return bpf_map__fd(skeleton_->maps.fragments); }
   uint32_t flow_buckets() const override { return bpf_map__max_entries(skeleton_->maps.flows); }
   uint32_t most_fragments() const override {

@@ -52,6 +52,7 @@ class KernelObjects {
   virtual int outside() const = 0;
   virtual int egress_counters() const = 0;
   virtual int guarded() const = 0;
+  virtual int entrances() const = 0;
   virtual int fragments() const = 0;
   virtual uint32_t flow_buckets() const = 0;
   virtual uint32_t most_fragments() const = 0;

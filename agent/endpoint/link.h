@@ -27,6 +27,7 @@ struct Link {
   // What a router's advertisement brought does not count: a pod can send one.
   bool uplink = false;
   uint16_t hardware = 1;  // ARPHRD_*; 1: Ethernet
+  uint32_t master = 0;    // the bridge, bond, ... that it is a port of; 0: of none
   bool shaped = false;    // a queueing discipline wants to see its packets
 
   // The programs can stand on it, and its other end is in another namespace.
@@ -55,6 +56,9 @@ inline bool IsOwnTunnel(const Link& link) {
 }
 
 using Links = std::map<uint32_t, Link>;
+// Interfaces through which comes what no pod of this node has sent: all but pairs that are not the
+// node's own, which may become a pod's at any time, and bridges with no other ports.
+std::set<uint32_t> Entrances(const Links& links);
 
 // What changed since the update before; the first one says everything.
 struct LinkUpdate {

@@ -58,6 +58,7 @@ void TakeLink(const NetlinkMessage& message, Taken& taken) {
   link.name = attributes.Text(IFLA_IFNAME);
   link.kind = attributes.Nested(IFLA_LINKINFO).Text(IFLA_INFO_KIND);
   link.peer_ifindex = attributes.Get<uint32_t>(IFLA_LINK).value_or(0);
+  link.master = attributes.Get<uint32_t>(IFLA_MASTER).value_or(0);
   link.peer_netns = attributes.Get<int32_t>(IFLA_LINK_NETNSID).value_or(kPeerHere);
   taken.table.SetLink(std::move(link));
 }

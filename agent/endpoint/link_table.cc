@@ -17,6 +17,18 @@ bool IsWayOut(const Link& link) {
              std::end(kNoPackets);
 }
 
+std::set<uint32_t> Entrances(const Links& links) {
+  std::set<uint32_t> out;
+  for (const auto& [ifindex, link] : links) {
+    bool pair = link.kind == "veth" || link.kind == "netkit";
+    if (link.kind == "bridge" || (pair && !link.uplink)) continue;
+    out.insert(ifindex);
+    auto master = links.find(link.master);
+    if (master != links.end()) out.insert(link.master);
+  }
+  return out;
+}
+
 std::vector<uint32_t> LinkUpdate::Reused() const {
   std::vector<uint32_t> out;
   for (uint32_t ifindex : gone) {

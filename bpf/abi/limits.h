@@ -36,6 +36,8 @@
 #define SP_ENDPOINTS_MOST 16384
 /* Interfaces with the programs for pods, endpoints or not (hash, grows as it is needed). */
 #define SP_GUARDED 32768
+/* Interfaces through which comes what no pod here has sent (hash, grows as it is needed). */
+#define SP_ENTRANCES 32768
 
 /* Buckets of peers (pods in policies): 4 peers, 128 bytes each; power of two. */
 #define SP_PEER_BUCKETS 32768

@@ -41,6 +41,9 @@ struct sp_address {
 	};
 };
 
+/* In home_length: "entrances" has them all, so what has come in elsewhere is a pod's. */
+#define SP_ENCLOSED (1u << 16)
+
 /*
  * map "control", one entry. In every version: abi_version, generation, hash_seed and mark are where
  * they are here.
@@ -59,7 +62,8 @@ struct sp_control {
 	 * of IPv6. Whatever the generation.
 	 */
 	__u32 home[4];
-	__u32 home_length; /* bits 0 to 7 of IPv4, up to 32; 8 to 15 of IPv6, up to 96; 0: none */
+	__u32 home_length; /* bits 0 to 7 of IPv4, up to 32; 8 to 15 of IPv6, up to 96; 0: none;
+			      and SP_ENCLOSED */
 };
 
 /*

@@ -110,16 +110,28 @@ static __always_inline int is_home(const struct sp_address *a)
 	       !(((__u32)(low >> 32) ^ READ_ONCE(c->home[3])) >> (96 - length));
 }
 
+/* Has it come in where only pods are? */
+static __always_inline int is_inside(__u32 through)
+{
+	__u32 zero = 0;
+	struct sp_control *c = bpf_map_lookup_elem(&control, &zero);
+
+	return !c || ((READ_ONCE(c->home_length) & SP_ENCLOSED) && !is_entrance(through));
+}
+
 /*
  * The same for what came without a mark through an interface that is nobody's, by its source: behind
  * a bridge nothing else names the sender. If it is not the sender, that one's egress is asked as well.
- * Where the source is a pod's that is not known, its interface is not guarded yet, as the agent is
- * busy, or is not there: it is closed like that one. The node's own may be among its pods' addresses.
+ *
+ * A pod may not be known yet, as the agent is busy, or is not there: it is closed like an interface that
+ * is. Its own address tells it, which the node's own may be among; or, where what came from inside leaves
+ * the node, or has the node's address by now, where that came in. `leaves`: the node.
  */
-GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
+GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half, __u32 through, int leaves)
 {
 	__u32 ifindex, place = config.endpoint_mask + 1;
 	struct sp_endpoint *e = NULL;
+	int nodes, inside;
 	__u64 peer;
 
 	if (!source)
@@ -129,7 +141,9 @@ GLOBAL __u32 sent_by_address(const struct sp_address *source, __u32 half)
 	if (ifindex)
 		e = endpoint_find(ifindex, &place);
 	if (!e || !endpoint_has(e, source)) {
-		if (peer_is_node(peer) || !is_home(source))
+		nodes = peer_is_node(peer);
+		inside = (nodes || leaves) && is_inside(through);
+		if (!inside && (nodes || !is_home(source)))
 			return 0;
 		place = config.endpoint_mask + 1;
 	}

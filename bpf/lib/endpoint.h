@@ -27,6 +27,20 @@ static __always_inline int is_guarded(__u32 ifindex)
 	return bpf_map_lookup_elem(&guarded, &ifindex) != NULL;
 }
 
+/* Interfaces through which comes what no pod of this node has sent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SP_ENTRANCES);
+	__type(key, __u32);
+	__type(value, __u32);
+} entrances SEC(".maps");
+
+static __always_inline int is_entrance(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&entrances, &ifindex) != NULL;
+}
+
 /* Index in the table, one past the end without an entry. */
 GLOBAL __u32 endpoint_place(__u32 ifindex)
 {

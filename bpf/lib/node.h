@@ -85,7 +85,7 @@ GLOBAL int node_way(struct __sk_buff *ctx, __u32 direction, __u32 generation, __
 		c.tag = sent_through(ctx);
 	parse_packet(ctx, &c.packet, at);
 	if (direction == SP_EGRESS && !c.tag) {
-		c.tag = sent_by_address(&c.packet.source, c.half);
+		c.tag = sent_by_address(&c.packet.source, c.half, ctx->ingress_ifindex, 1);
 		if (!c.tag)
 			return TC_ACT_UNSPEC;
 	}

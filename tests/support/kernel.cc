@@ -238,6 +238,11 @@ void Kernel::Guard(uint32_t ifindex) {
       << "cannot say which interfaces carry the programs";
 }
 
+void Kernel::Admit(uint32_t ifindex) {
+  int map = bpf_map__fd(loaded_.pod_->maps.entrances);
+  CHECK(bpf_map_update_elem(map, &ifindex, &ifindex, BPF_ANY) == 0) << "cannot name an entrance";
+}
+
 void Kernel::Attach(uint32_t ifindex, Hook hook) {
   Guard(ifindex);
   // At the interface's ingress is what leaves the pod.

@@ -155,6 +155,8 @@ class Kernel {
 
   // As Attach() does for the table of guarded interfaces.
   void Guard(uint32_t ifindex);
+  // As Enclose() does for the table of entrances.
+  void Admit(uint32_t ifindex);
   // Puts both programs for pods on an interface until the Kernel goes.
   void Attach(uint32_t ifindex, Hook hook = Hook::kTcx);
   // The same with those for the node's own interfaces; `tunnel`: frames there begin with IP.

@@ -125,7 +125,7 @@ void Kernel::Loaded::Clear() {
   tables.control->hash_seed = tables.capacity.hash_seed;
   ClearCounters();
   ClearFragments();
-  ClearGuarded();
+  ClearInterfaces();
   ClearOutside();
   counted = {};
   Events();
@@ -152,10 +152,12 @@ void Kernel::Loaded::ClearFragments() {
   while (bpf_map_get_next_key(fd, nullptr, &key) == 0) bpf_map_delete_elem(fd, &key);
 }
 
-void Kernel::Loaded::ClearGuarded() {
-  int fd = bpf_map__fd(pod_->maps.guarded);
+void Kernel::Loaded::ClearInterfaces() {
   uint32_t ifindex;
-  while (bpf_map_get_next_key(fd, nullptr, &ifindex) == 0) bpf_map_delete_elem(fd, &ifindex);
+  for (const bpf_map* map : {pod_->maps.guarded, pod_->maps.entrances}) {
+    int fd = bpf_map__fd(map);
+    while (bpf_map_get_next_key(fd, nullptr, &ifindex) == 0) bpf_map_delete_elem(fd, &ifindex);
+  }
 }
 
 std::vector<sp_event> Kernel::Loaded::Events() {

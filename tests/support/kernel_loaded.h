@@ -38,7 +38,7 @@ class Kernel::Loaded {
   void Configure();
   void ClearCounters();
   void ClearFragments();
-  void ClearGuarded();
+  void ClearInterfaces();
   void ClearOutside();
 
   std::optional<MappedTables> memory_;

@@ -105,18 +105,44 @@ TEST_F(StartTest, WhereOnlyPodsAreIsInTheControlEntry) {
   };
   Open();
   EXPECT_EQ(ReadControl().home_length, 0u);
-  dataplane_->Enclose(cidrs({"10.244.3.0/24", "fd00:10:244:3::/64"}));
+  auto enclose = [&](std::initializer_list<const char*> texts) {
+    Status status = dataplane_->Enclose({cidrs(texts), {}});
+    EXPECT_TRUE(status.ok()) << status.error().message;
+  };
+  enclose({"10.244.3.0/24", "fd00:10:244:3::/64"});
   EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
   EXPECT_THAT(home(), testing::ElementsAre(0x0af40300, 0xfd000010, 0x02440003, 0));
   Open();
   EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
-  dataplane_->Enclose(cidrs({"fd00:10:244:3:1:2::/96"}));
+  enclose({"fd00:10:244:3:1:2::/96"});
   EXPECT_EQ(ReadControl().home_length, 96u << 8);
   EXPECT_THAT(home(), testing::ElementsAre(0, 0xfd000010, 0x02440003, 0x00010002));
-  dataplane_->Enclose(cidrs({"fd00:10:244:3:1:2:3:0/112", "10.0.0.0/8"}));
+  enclose({"fd00:10:244:3:1:2:3:0/112", "10.0.0.0/8"});
   EXPECT_EQ(ReadControl().home_length, 8u) << "as much as there are bits for";
-  dataplane_->Enclose({});
+  enclose({});
   EXPECT_EQ(ReadControl().home_length, 0u);
+}
+
+TEST_F(StartTest, WhereOthersComeInIsInATable) {
+  auto entrances = [this] { return KeysOf(Map("entrances").get()); };
+  auto enclose = [this](const Enclosure& enclosure) {
+    Status status = dataplane_->Enclose(enclosure);
+    EXPECT_TRUE(status.ok()) << status.error().message;
+  };
+  const std::vector<net::Cidr> home = {*net::Cidr::Parse("10.244.3.0/24")};
+  Open();
+  enclose({home, std::set<uint32_t>{1, 7}});
+  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(1, 7));
+  EXPECT_EQ(ReadControl().home_length, 24u | SP_ENCLOSED);
+  End();
+  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(1, 7));
+  Open();
+  EXPECT_EQ(ReadControl().home_length, 24u | SP_ENCLOSED);
+  enclose({{}, std::set<uint32_t>{7, 8}});
+  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(7, 8));
+  EXPECT_EQ(ReadControl().home_length, SP_ENCLOSED);
+  enclose({home, {}});
+  EXPECT_EQ(ReadControl().home_length, 24u);
 }
 
 TEST_F(StartTest, MapsAndSecretAreAdopted) {

@@ -129,7 +129,7 @@ class UpgradeTest : public EitherWay {
     EXPECT_THAT(Pins("/maps"),
                 testing::UnorderedElementsAre(
                     "control", "endpoints", "peers", "rules", "port_sets", "port_pages", "prefixes",
-                    "flows", "fragments", "guarded", "counters", "events", "pin_sets",
+                    "flows", "fragments", "guarded", "entrances", "counters", "events", "pin_sets",
                     "pin_prefixes", "egress_ips", "port_blocks", "port_owners", "tunnel_nodes",
                     "tunnel", "outside", "egress_counters", "pins"));
     EXPECT_EQ(Pins("/programs").size(), 8u);

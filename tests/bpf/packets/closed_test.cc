@@ -44,6 +44,27 @@ TEST_P(UnseenTest, AddressesOfPodsComeFromGuardedInterfacesOnly) {
   EXPECT_PASS(k.ToPod(db, Tcp(kStranger, 1024, kDb, 80), {.ingress_ifindex = bridge}));
 }
 
+// Whatever its address, and if the node masquerades it, the node's.
+TEST_P(UnseenTest, WhatNoPodSendsComesInThroughEntrancesOnly) {
+  const uint32_t entrance = Interface(7);
+  k.Admit(entrance);
+  for (uint32_t home : {0u, k.control()->home_length}) {
+    k.control()->home_length = home | SP_ENCLOSED;
+    for (const Host& source : {kNode, kStranger}) {
+      EXPECT_DROP(Leaves(Udp(source, 1024, kFar, 53), bridge), "closed");
+      EXPECT_PASS(Leaves(Udp(source, 1024, kFar, 53), entrance));
+      EXPECT_PASS(Leaves(Udp(source, 1024, kFar, 53), 0));
+    }
+    EXPECT_DROP(k.ToPod(db, Tcp(kNode, 1024, kDb, 80), {.ingress_ifindex = bridge}), "closed");
+    EXPECT_PASS(k.ToPod(db, Tcp(kNode, 1024, kDb, 80), {.ingress_ifindex = entrance}));
+    // Out of a tunnel that is new.
+    EXPECT_PASS(k.ToPod(db, Tcp(kStranger, 1024, kDb, 80), {.ingress_ifindex = bridge}));
+    EXPECT_PASS(Leaves(Udp(kWeb, 1024, kStranger, 53), bridge));
+  }
+  k.control()->home_length = 24 | 64 << 8;
+  EXPECT_PASS(Leaves(Udp(kNode, 1024, kStranger, 53), bridge));
+}
+
 TEST_P(UnseenTest, AllLengthsAreTold) {
   // The first and the last address inside, and one beyond each.
   struct Case {

@@ -120,9 +120,32 @@ TEST_F(Pinned, FromTheirFirstPacket) {
         [&] { return capture().SeenFrom(AddressOf(kEgressV4)) > seen + 50; });
 }
 
+struct Unseen {
+  const char* cni;
+  bool masquerades;  // the node, whatever pods send beyond the pods
+};
+
+class UnseenPods : public Pinned, public testing::WithParamInterface<Unseen> {};
+INSTANTIATE_TEST_SUITE_P(, UnseenPods,
+                         testing::Values(Unseen{"ptp", false}, Unseen{"ptp", true},
+                                         Unseen{"bridge", true}),
+                         [](const auto& info) {
+                           return std::string(info.param.cni) +
+                                  (info.param.masquerades ? "Masquerading" : "");
+                         });
+
+constexpr const char* kMasquerade =
+    "add table inet spt; add chain inet spt out { type nat hook postrouting priority 100; }; "
+    "add rule inet spt out ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 masquerade; "
+    "add rule inet spt out ip6 saddr fd00:10:244::/48 ip6 daddr != fd00:10:244::/48 masquerade";
+
 // What begins where no agent runs sends nothing, whoever else runs there.
-TEST_F(Pinned, AlsoWhereTheAgentHasNotSeenThem) {
-  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway());
+TEST_P(UnseenPods, SendNothing) {
+  UpEgress({"n1", "gw1"}, Sleeper("a", "n1") + Gateway(), {"--cni", GetParam().cni});
+  if (GetParam().masquerades) {
+    Finished done = Run({"lab", "exec", "--name", name(), "--node=n1", "--", "nft", kMasquerade});
+    ASSERT_EQ(done.exit_code, 0) << done.errors;
+  }
   AwaitOtherHolder(kEgressV4, "");
   AwaitPinned("n1", AddressOf(kEgressV4));
   Agent("kill", "n1");

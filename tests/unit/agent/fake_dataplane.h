@@ -58,7 +58,12 @@ class FakeDataplane : public Dataplane {
     return out;
   }
   void Defer(bool defer) override { deferring = defer; }
-  void Enclose(const std::vector<net::Cidr>& cidrs) override { home = cidrs; }
+  Status Enclose(const Enclosure& enclosure) override {
+    if (std::string("enclose").starts_with(failing_.first))
+      return Error{"the test says no", failing_.second};
+    inside = enclosure;
+    return Ok();
+  }
   Status Detach(uint32_t ifindex) override {
     return Do("detach " + std::to_string(ifindex), [&] {
       attached.erase(ifindex);
@@ -126,7 +131,7 @@ class FakeDataplane : public Dataplane {
   std::set<uint32_t> behind;         // somebody is before our programs
   bool stubborn = false;             // and stays there, whoever attaches
   bool deferring = false;
-  std::vector<net::Cidr> home;
+  Enclosure inside;
   policy::Image image;
   policy::Changes changes;
   Bindings bindings;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <net/if_arp.h>
 
 #include "unit/agent/tracker_world.h"
 
@@ -175,6 +176,33 @@ TEST(LinkTableTest, AnotherLinkWithTheIndexInheritsNoUplink) {
   after.SetLink(Veth(3, "veth3", 8));
   after.InheritUplinks(before);
   EXPECT_FALSE(after.links().at(3).uplink);
+}
+
+TEST(Entrances, AreAllButPairsThatMayBeAPodsAndBridgesOfThose) {
+  Links links;
+  auto add = [&](uint32_t ifindex, const std::string& kind, uint32_t master = 0) -> Link& {
+    Link& link = links[ifindex];
+    link.ifindex = ifindex;
+    link.kind = kind;
+    link.master = master;
+    return link;
+  };
+  add(1, "").hardware = ARPHRD_LOOPBACK;
+  add(2, "");
+  add(3, "vxlan");
+  add(4, "bridge");
+  add(5, "veth", 4).peer_netns = 7;
+  add(6, "bridge");
+  add(7, "", 6);
+  add(8, "veth", 6).peer_netns = 7;
+  add(9, "veth").uplink = true;
+  add(10, "bridge");  // before its first pod
+  add(11, "veth");    // before its other end is moved
+  add(12, "bond");
+  add(13, "", 12);
+  add(14, "netkit").peer_netns = 7;
+  add(15, "vlan", 99);  // whose master nobody has told of yet
+  EXPECT_THAT(Entrances(links), ElementsAre(1, 2, 3, 6, 7, 9, 12, 13, 15));
 }
 
 }  // namespace
