@@ -251,8 +251,7 @@ static __always_inline int handle(struct __sk_buff *ctx, __u32 direction)
 	if (action == NO_OPINION)
 		return onward(ctx, WAY_POD, direction, generation, 0, 0);
 	if (action == MAY_BE_DENIED)
-		return onward(ctx, WAY_DENIED, direction, generation,
-			      ctx->ifindex & config.endpoint_mask, 0);
+		return onward(ctx, WAY_DENIED, direction, generation, 0, 0);
 	if (direction == SP_EGRESS && is_pinned_action(action))
 		return onward(ctx, WAY_PINNED, direction, generation, (__u32)action, 0);
 	return action;
@@ -338,7 +337,7 @@ int long_way(struct __sk_buff *ctx)
 		action = (int)with;
 		break;
 	case WAY_DENIED:
-		action = usual_denial(ctx, with, direction, generation & 1);
+		action = usual_denial(ctx, direction, generation & 1);
 		if (action != NO_OPINION)
 			return action;
 		/* fall through */

@@ -49,7 +49,8 @@ void Sum(const sp_counters& cpu, Counters& out) {
 // Makes the keys of a hash map these.
 Status FillSet(int map, const std::set<uint32_t>& keys) {
   for (uint32_t key : KeysOf(map))
-    if (!keys.contains(key)) (void)DeleteElement(map, key);
+    if (!keys.contains(key))
+      if (Status status = DeleteElement(map, key); !status.ok()) return status;
   for (uint32_t key : keys)
     if (Status status = WriteElement(map, key, &key); !status.ok()) return status;
   return Ok();

@@ -16,8 +16,6 @@
  * that leads to it. Pointers may be NULL there, and nothing but scalars comes back.
  */
 #define GLOBAL __attribute__((noinline))
-/* Out of line, but checked with its callers. */
-#define OUTLINE static __attribute__((noinline))
 /* From a part of a program that answers for some packets only: this is none of them. */
 #define NO_OPINION -2
 #define barrier() asm volatile("" ::: "memory")

@@ -13,28 +13,24 @@ struct {
 	__type(value, struct sp_endpoint);
 } endpoints SEC(".maps");
 
-/* Interfaces that carry the programs for pods, whether they have an entry above or not. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, SP_GUARDED);
-	__type(key, __u32);
-	__type(value, __u32);
-} guarded SEC(".maps");
+#define INTERFACES(name, entries)                     \
+	struct {                                      \
+		__uint(type, BPF_MAP_TYPE_HASH);      \
+		__uint(map_flags, BPF_F_NO_PREALLOC); \
+		__uint(max_entries, entries);         \
+		__type(key, __u32);                   \
+		__type(value, __u32);                 \
+	} name SEC(".maps")
+
+/* That carry the programs for pods, whether they have an entry above or not. */
+INTERFACES(guarded, SP_GUARDED);
+/* Through which comes what no pod of this node has sent. */
+INTERFACES(entrances, SP_ENTRANCES);
 
 static __always_inline int is_guarded(__u32 ifindex)
 {
 	return bpf_map_lookup_elem(&guarded, &ifindex) != NULL;
 }
-
-/* Interfaces through which comes what no pod of this node has sent. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, SP_ENTRANCES);
-	__type(key, __u32);
-	__type(value, __u32);
-} entrances SEC(".maps");
 
 static __always_inline int is_entrance(__u32 ifindex)
 {

@@ -26,8 +26,8 @@ struct {
 
 /* What is to be done there, and what `with` and `more` are. */
 enum way {
-	WAY_POD, /* judge at a pod's interface */
-	WAY_DENIED, /* the same, but first: with = the place of its endpoint, whose policy may deny it */
+	WAY_POD,    /* judge at a pod's interface */
+	WAY_DENIED, /* the same, but its endpoint may just deny it */
 	WAY_NODE, /* judge at an interface of the node's; with = the length of the frame's header */
 	WAY_PINNED,       /* translate and send on; with = what pinned_action() says */
 	WAY_FROM_OUTSIDE, /* to the egress IP of number `with`; more = USUAL_END() or 0 */

@@ -211,8 +211,9 @@ static __always_inline int is_openers(struct __sk_buff *ctx, __u64 state, __u32 
 }
 
 /* A packet of no flow at an open endpoint: does the endpoint's policy deny it? */
-GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 at, __u32 direction, __u32 half)
+GLOBAL int usual_denial(struct __sk_buff *ctx, __u32 direction, __u32 half)
 {
+	__u32 at = ctx->ifindex & config.endpoint_mask;
 	struct sp_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &at);
 	struct sp_counters *c = bpf_map_lookup_elem(&counters, &at);
 	struct ends e;

@@ -9,6 +9,7 @@ sallyport_test(dataplane LABEL bpf
   COST 45 TIMEOUT 300)
 sallyport_test(start LABEL bpf
   SOURCES
+    dataplane/enclosure_test.cc
     dataplane/stand_by_test.cc
     dataplane/start_test.cc
   DEPS sallyport_dataplane sallyport_test_sandbox

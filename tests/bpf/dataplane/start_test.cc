@@ -17,7 +17,7 @@
 #include <thread>
 
 #include "abi/tables.h"
-#include "bpf/dataplane/two_pods.h"
+#include "bpf/dataplane/start_fixture.h"
 #include "dataplane/bpf_calls.h"
 #include "dataplane/qdisc.h"
 
@@ -25,28 +25,6 @@ namespace sallyport::dataplane {
 namespace {
 
 using testing::HasSubstr;
-
-class StartTest : public TwoPods {
- protected:
-  std::string MapPath(const std::string& name) { return options_.pins + "/maps/" + name; }
-  UniqueFd Map(const std::string& name) {
-    auto pin = OpenPin(MapPath(name));
-    EXPECT_TRUE(pin) << name;
-    return pin ? *std::move(pin) : UniqueFd();
-  }
-  sp_control ReadControl() {
-    sp_control control{};
-    EXPECT_TRUE(ReadElement(Map("control").get(), 0, &control).ok());
-    return control;
-  }
-  void WriteControl(const sp_control& control) {
-    EXPECT_TRUE(WriteElement(Map("control").get(), 0, &control).ok());
-  }
-  std::string Refused() {
-    auto opened = Dataplane::Open(options_);
-    return opened ? "" : opened.error().message;
-  }
-};
 
 TEST_F(StartTest, EveryMapIsPinned) {
   Open();
@@ -90,59 +68,6 @@ TEST_F(StartTest, ProgramsAreAttachedInTheWayThatTheKernelHas) {
       std::filesystem::exists(options_.pins + "/links/" + std::to_string(a_.ifindex()) + "-egress");
   test::Shell(std::string(linked ? "! " : "") + "tc qdisc show dev " + a_.device() +
               " | grep -q clsact");
-}
-
-// In force at once, and when no agent runs.
-TEST_F(StartTest, WhereOnlyPodsAreIsInTheControlEntry) {
-  auto cidrs = [](std::initializer_list<const char*> texts) {
-    std::vector<net::Cidr> out;
-    for (const char* text : texts) out.push_back(*net::Cidr::Parse(text));
-    return out;
-  };
-  auto home = [this] {
-    sp_control control = ReadControl();
-    return std::vector<uint32_t>(control.home, control.home + 4);
-  };
-  Open();
-  EXPECT_EQ(ReadControl().home_length, 0u);
-  auto enclose = [&](std::initializer_list<const char*> texts) {
-    Status status = dataplane_->Enclose({cidrs(texts), {}});
-    EXPECT_TRUE(status.ok()) << status.error().message;
-  };
-  enclose({"10.244.3.0/24", "fd00:10:244:3::/64"});
-  EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
-  EXPECT_THAT(home(), testing::ElementsAre(0x0af40300, 0xfd000010, 0x02440003, 0));
-  Open();
-  EXPECT_EQ(ReadControl().home_length, 24u | 64u << 8);
-  enclose({"fd00:10:244:3:1:2::/96"});
-  EXPECT_EQ(ReadControl().home_length, 96u << 8);
-  EXPECT_THAT(home(), testing::ElementsAre(0, 0xfd000010, 0x02440003, 0x00010002));
-  enclose({"fd00:10:244:3:1:2:3:0/112", "10.0.0.0/8"});
-  EXPECT_EQ(ReadControl().home_length, 8u) << "as much as there are bits for";
-  enclose({});
-  EXPECT_EQ(ReadControl().home_length, 0u);
-}
-
-TEST_F(StartTest, WhereOthersComeInIsInATable) {
-  auto entrances = [this] { return KeysOf(Map("entrances").get()); };
-  auto enclose = [this](const Enclosure& enclosure) {
-    Status status = dataplane_->Enclose(enclosure);
-    EXPECT_TRUE(status.ok()) << status.error().message;
-  };
-  const std::vector<net::Cidr> home = {*net::Cidr::Parse("10.244.3.0/24")};
-  Open();
-  enclose({home, std::set<uint32_t>{1, 7}});
-  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(1, 7));
-  EXPECT_EQ(ReadControl().home_length, 24u | SP_ENCLOSED);
-  End();
-  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(1, 7));
-  Open();
-  EXPECT_EQ(ReadControl().home_length, 24u | SP_ENCLOSED);
-  enclose({{}, std::set<uint32_t>{7, 8}});
-  EXPECT_THAT(entrances(), testing::UnorderedElementsAre(7, 8));
-  EXPECT_EQ(ReadControl().home_length, SP_ENCLOSED);
-  enclose({home, {}});
-  EXPECT_EQ(ReadControl().home_length, 24u);
 }
 
 TEST_F(StartTest, MapsAndSecretAreAdopted) {
